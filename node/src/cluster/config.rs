@@ -1,0 +1,48 @@
+//! What a cluster handle is built from.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use repram_config::ReplicationFactor;
+use repram_discovery::auth::ClusterKeys;
+use repram_discovery::peers::PeerSource;
+use uuid::Uuid;
+
+/// Who this node is, as its peers are told.
+#[derive(Clone, Debug)]
+pub struct Me {
+    /// Human name, at most 64 bytes; longer ones are cut at a character.
+    pub node_id: String,
+    /// Identity that survives restarts.
+    pub uuid: Uuid,
+    /// Count of this node's starts.
+    pub generation: u64,
+    /// HTTP address that peers are told: the resolved NODE_ADDRESS and the
+    /// public port.
+    pub http: SocketAddr,
+    /// Gossip address (TCP and UDP) that peers are told.
+    pub gossip: SocketAddr,
+    /// Enclave: values are kept within it. At most 64 bytes, as `node_id`.
+    pub enclave: String,
+    /// Network name; together with `domain` it separates networks that share
+    /// addresses or secrets.
+    pub network: String,
+    /// The domain that all nodes share.
+    pub domain: String,
+}
+
+/// Everything a [`Cluster`](super::Cluster) needs besides its sockets.
+#[derive(Debug)]
+pub struct ClusterConfig {
+    /// Who this node is.
+    pub identity: Me,
+    /// Secrets of the gossip network; without them the node runs open.
+    pub keys: Option<ClusterKeys>,
+    /// Copies of a value.
+    pub replication_factor: ReplicationFactor,
+    /// Wait for the write quorum before a write answers
+    /// [`Pending`](super::PutOutcome::Pending).
+    pub write_timeout: Duration,
+    /// Where candidates for peers come from, asked in rounds.
+    pub sources: Vec<Box<dyn PeerSource>>,
+}
