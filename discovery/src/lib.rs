@@ -1,1 +1,29 @@
-//! Placeholder.
+//! How a process gets its ports and finds its peers.
+//!
+//! **Ports.** A node's place in the range is a [`slot::Slot`]: one HTTP port and one
+//! gossip port. [`sockets::SlotSockets::bind`] takes all sockets of a slot or none, and
+//! whoever holds the value holds the ports: nothing is looked up first and bound later.
+//! [`claim`] decides which slot a node gets; [`holder`] names the stranger who has one.
+//!
+//! **Identity.** [`state_dir::StateDir`] keeps, under an exclusive lock, the UUID of each
+//! node, the number of its starts and its last slot. A generation is on the disk before
+//! the node starts with it, so no two lives of a node ever show the same one.
+//!
+//! **Trust.** [`secret::user_secret`] makes the secret that all processes of one user
+//! share; [`auth::ClusterKeys`] signs and verifies with it.
+//!
+//! **Peers.** [`peers`] asks each source for candidates. Candidates are places where a
+//! peer may be, never a statement that it lives.
+//!
+//! **Supervisor to node.** [`supervised`] has the messages that tell a node its secret
+//! and what its siblings do.
+//!
+//! The package knows neither nodes nor stores nor processes: it hands out sockets, names
+//! and candidates, and its users decide what to do with them.
+
+#![forbid(unsafe_code)]
+
+pub mod claim;
+pub mod held;
+pub mod slot;
+pub mod sockets;

@@ -1,0 +1,1 @@
+//! The claim of slots: which node gets which pair of ports.
