@@ -1,2 +1,65 @@
-//! Placeholder.
-fn main() {}
+//! The habits of this repository, as `cargo xtask COMMAND`:
+//!
+//! - `verify [--quick]` runs every gate and changes no file of the repository;
+//! - `fix` formats, applies what clippy can mend and regenerates the reference pages;
+//! - `run [ARGS]` builds both binaries in release mode and becomes `supervisor run ARGS`.
+//!
+//! It has no dependencies, so that a fresh clone gets to work within seconds.
+//! Everything it needs comes with Rust, except cargo-deny, which `verify`
+//! installs below the target directory when the machine has none.
+
+mod command;
+mod deny;
+mod fix;
+mod gates;
+mod pages;
+mod run;
+mod tally;
+mod verify;
+mod workspace;
+
+use std::process::ExitCode;
+
+use workspace::Workspace;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  verify [--quick]   run every gate; --quick leaves out the slow ones
+  fix                format, apply clippy's fixes, regenerate the reference pages
+  run [ARGS]         build both binaries in release mode and run the fleet
+";
+
+/// The exit code of a command line that was not understood, as in sysexits(3).
+const EX_USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let workspace = Workspace::of_this_build();
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.to_string_lossy(), rest),
+        None => return usage("no command given"),
+    };
+    match (&*command, rest) {
+        ("verify", []) => verify::verify(&workspace, verify::Extent::Everything),
+        ("verify", [flag]) if flag == "--quick" => {
+            verify::verify(&workspace, verify::Extent::Quick)
+        }
+        ("fix", []) => fix::fix(&workspace),
+        ("run", rest) => run::run(&workspace, rest),
+        ("help" | "--help" | "-h", []) => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        ("verify" | "fix", [stray, ..]) => usage(&format!(
+            "{command} does not know the argument {}",
+            stray.to_string_lossy()
+        )),
+        _ => usage(&format!("there is no command {command}")),
+    }
+}
+
+fn usage(problem: &str) -> ExitCode {
+    eprint!("xtask: {problem}\n\n{USAGE}");
+    ExitCode::from(EX_USAGE)
+}
