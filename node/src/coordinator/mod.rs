@@ -1,0 +1,1 @@
+//! Writes and reads over the holders of a key.

@@ -1,0 +1,43 @@
+//! What the store keeps, and how a put ends.
+
+use bytes::Bytes;
+
+use crate::clock::BootMillis;
+use crate::version::Version;
+
+/// A value with everything that travels with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The bytes as the client sent them.
+    pub value: Bytes,
+    /// Which write this is.
+    pub version: Version,
+    /// When the receiver took the write, in milliseconds since the Unix epoch.
+    pub created_unix_ms: u64,
+    /// The time to live it was written with, in seconds.
+    pub ttl_s: u32,
+    /// The first moment at which the value is no longer served.
+    pub deadline: BootMillis,
+}
+
+/// How a put ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// The entry was newer than what was there, and is kept until its deadline.
+    Newer,
+    /// The version that is kept is this one, equal to or higher than the entry's: nothing
+    /// was changed.
+    Older(Version),
+}
+
+/// The byte limit leaves no room for the entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{needed} more bytes do not fit: {used} of {limit} are in use")]
+pub struct Full {
+    /// Bytes that the operation would have added.
+    pub needed: u64,
+    /// Bytes in use.
+    pub used: u64,
+    /// The limit.
+    pub limit: u64,
+}

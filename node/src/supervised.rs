@@ -1,0 +1,1 @@
+//! What a node inherits from its supervisor.
