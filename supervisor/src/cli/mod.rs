@@ -1,0 +1,6 @@
+//! The command line: arguments, commands that ask a running supervisor, and what people see.
+
+pub mod code;
+mod invocation;
+
+pub use invocation::{ConfigOptions, Invocation, RunOptions, execute, parse};
