@@ -1,1 +1,27 @@
-//! Placeholder.
+//! Fixtures for black-box tests: the real binaries, real processes, real sockets.
+//!
+//! A [`Sandbox`] is everything that one test owns: a temporary directory, a range
+//! of ports that no other test uses, a secret, and a mark in the environment by
+//! which every process it ever caused is found again. [`Sandbox::start`] turns it
+//! into a [`Fleet`], a supervisor that runs. Both end everything they started when
+//! they are dropped, by pid, and show what was said when the test failed.
+//!
+//! This package depends on none of ours: it knows what outsiders know. Waiting is
+//! always for a condition, with a deadline and a report of how far it got
+//! ([`wait_until`]).
+
+mod binaries;
+mod fleet;
+mod http;
+mod ports;
+mod process;
+mod sandbox;
+mod wait;
+
+pub use binaries::{Binaries, repository};
+pub use fleet::{Fleet, Node};
+pub use http::{Answer, ask, get, put};
+pub use ports::PortBlock;
+pub use process::Process;
+pub use sandbox::{Finished, Output, Sandbox};
+pub use wait::{PATIENCE, wait_until};

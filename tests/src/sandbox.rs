@@ -1,0 +1,311 @@
+//! What one test owns.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use crate::binaries::Binaries;
+use crate::fleet::Fleet;
+use crate::ports::PortBlock;
+use crate::process::Process;
+use crate::wait::{PATIENCE, wait_until};
+
+/// The variable by which every process that a test caused is found: nodes inherit
+/// the supervisor's environment, and what they start inherits theirs.
+const MARK: &str = "FLEET_TEST_MARK";
+
+/// Lines of each file that a failed test shows.
+const SHOWN_LINES: usize = 80;
+
+/// A directory, a block of ports, a secret, settings; and the processes that were
+/// started with them.
+pub struct Sandbox {
+    directory: TempDir,
+    ports: PortBlock,
+    settings: BTreeMap<String, String>,
+}
+
+/// A command that ran to its end.
+#[derive(Debug)]
+pub struct Finished {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained about.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// The exit code; `None` when a signal ended it.
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// Everything it said.
+    pub fn said(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+impl Sandbox {
+    /// A fresh one, for a fleet of three that starts at once.
+    ///
+    /// # Panics
+    /// When the temporary directory cannot be written.
+    pub fn new() -> Self {
+        let directory = tempfile::Builder::new().prefix("repram-test-").tempdir();
+        let directory = directory.expect("the temporary directory can be written");
+        let ports = PortBlock::take();
+        let secret = directory.path().join("secret");
+        let token = directory.path().file_name().expect("it was given a name");
+        fs::write(&secret, token.as_encoded_bytes()).expect("the directory is ours");
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("it is ours");
+        let path_of = |name: &str| directory.path().join(name).display().to_string();
+        let settings = [
+            ("BASE_PORT", ports.base().to_string()),
+            ("GOSSIP_PORT_OFFSET", ports.gossip_offset().to_string()),
+            ("LOG_DIR", path_of("logs")),
+            ("STATE_DIR", path_of("state")),
+            ("REPRAM_CLUSTER_SECRET_FILE", path_of("secret")),
+            ("START_STAGGER", "0".to_owned()),
+        ];
+        for name in ["logs", "state"] {
+            let path = directory.path().join(name);
+            fs::create_dir(&path).expect("the directory is ours");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("it is ours");
+        }
+        let settings = settings
+            .map(|(name, value)| (name.to_owned(), value))
+            .into();
+        Self {
+            directory,
+            ports,
+            settings,
+        }
+    }
+
+    /// Sets a variable for everything that is started from here.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: impl ToString) -> Self {
+        self.settings.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// Takes a variable away.
+    #[must_use]
+    pub fn unset(mut self, name: &str) -> Self {
+        self.settings.remove(name);
+        self
+    }
+
+    /// The ports of this test.
+    pub fn ports(&self) -> &PortBlock {
+        &self.ports
+    }
+
+    /// The HTTP port of a slot, counted from 0.
+    pub fn http_port(&self, slot: u16) -> u16 {
+        self.ports.base() + slot
+    }
+
+    /// A path inside the directory of this test.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Where the nodes' logs are.
+    pub fn log_file(&self, node: &str) -> PathBuf {
+        self.path("logs").join(format!("{node}.log"))
+    }
+
+    /// A command line of the supervisor, with the settings and nothing else of the
+    /// environment but PATH.
+    pub fn supervisor(&self, arguments: &[&str]) -> Command {
+        let mut command = self.program(&Binaries::built().supervisor);
+        command.args(arguments);
+        command
+    }
+
+    /// A node without a supervisor.
+    pub fn node(&self) -> Command {
+        self.program(&Binaries::built().node)
+    }
+
+    /// Any program, marked as ours.
+    pub fn program(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .envs(&self.settings)
+            .env(MARK, self.mark());
+        command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        command
+            .env("HOME", self.directory.path())
+            .current_dir(self.directory.path());
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command of the supervisor to its end.
+    ///
+    /// # Panics
+    /// When it does not end.
+    #[track_caller]
+    pub fn finish(&self, arguments: &[&str]) -> Finished {
+        let what = format!("finished: supervisor {}", arguments.join(" "));
+        let (mut child, output) = self.spawn(&mut self.supervisor(arguments), "command");
+        let status = wait_until(&what, PATIENCE, || ended(&mut child));
+        output.finished(status)
+    }
+
+    /// Starts the supervisor in the foreground.
+    #[track_caller]
+    pub fn start(self) -> Fleet {
+        self.start_with(&["run"])
+    }
+
+    /// Starts the supervisor with other arguments.
+    #[track_caller]
+    pub fn start_with(self, arguments: &[&str]) -> Fleet {
+        let (child, output) = self.spawn(&mut self.supervisor(arguments), "supervisor");
+        Fleet::new(self, child, output)
+    }
+
+    /// Starts a program whose output goes to files of this directory that begin
+    /// with `name`.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn(&self, command: &mut Command, name: &str) -> (Child, Output) {
+        let output = Output {
+            stdout: self.path(name).with_extension("out"),
+            stderr: self.path(name).with_extension("err"),
+        };
+        let create = |path: &Path| File::create(path).expect("the directory is ours");
+        command
+            .stdout(create(&output.stdout))
+            .stderr(create(&output.stderr));
+        let child = command.spawn();
+        (
+            child.unwrap_or_else(|error| panic!("could not start {command:?}: {error}")),
+            output,
+        )
+    }
+
+    /// Every process that runs and was caused by this test.
+    pub fn processes(&self) -> Vec<Process> {
+        let mark = self.mark();
+        let ours = |process: &Process| {
+            process.alive() && process.variable(MARK).is_some_and(|found| found == mark)
+        };
+        Process::all().filter(ours).collect()
+    }
+
+    /// Fails unless every process of this test has ended and every port is free.
+    #[track_caller]
+    pub fn assert_nothing_left(&self) {
+        let left: Vec<_> = self
+            .processes()
+            .iter()
+            .map(|process| process.command_line().join(" "))
+            .collect();
+        assert!(left.is_empty(), "still running: {left:#?}");
+        if let Err(problem) = self.ports.all_free() {
+            panic!("{problem}");
+        }
+    }
+
+    fn mark(&self) -> String {
+        self.directory.path().display().to_string()
+    }
+
+    /// Prints what was written into this directory: the end of each text.
+    fn show(&self) {
+        let files = [self.path(""), self.path("logs")]
+            .into_iter()
+            .filter_map(|directory| {
+                Some(
+                    fs::read_dir(directory)
+                        .ok()?
+                        .flatten()
+                        .map(|entry| entry.path()),
+                )
+            });
+        let shown = |path: &PathBuf| {
+            path.extension()
+                .is_some_and(|end| end == "out" || end == "err" || end == "log")
+        };
+        for path in files.flatten().filter(shown) {
+            let text = fs::read(&path).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            let lines: Vec<_> = text.lines().collect();
+            let end = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
+            eprintln!("--- {}\n{}", path.display(), end.join("\n"));
+        }
+    }
+}
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        // The supervisor first: it cannot start another node then.
+        let supervisor = Binaries::built().supervisor.display().to_string();
+        let mut processes = self.processes();
+        processes.sort_by_key(|process| process.command_line().first() != Some(&supervisor));
+        for process in processes {
+            process.signal(Signal::SIGKILL);
+        }
+        if std::thread::panicking() {
+            self.show();
+        }
+    }
+}
+
+/// Where a program's output goes.
+#[derive(Clone, Debug)]
+pub struct Output {
+    stdout: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Output {
+    /// What was printed so far.
+    pub fn stdout(&self) -> String {
+        read(&self.stdout)
+    }
+
+    /// What was complained about so far.
+    pub fn stderr(&self) -> String {
+        read(&self.stderr)
+    }
+
+    /// Both, with how the program ended.
+    pub(crate) fn finished(&self, status: ExitStatus) -> Finished {
+        Finished {
+            status,
+            stdout: self.stdout(),
+            stderr: self.stderr(),
+        }
+    }
+}
+
+/// The exit status of a child, once there is one.
+pub(crate) fn ended(child: &mut Child) -> Result<ExitStatus, String> {
+    let status = child.try_wait().expect("it is our child");
+    status.ok_or_else(|| format!("pid {} still runs", child.id()))
+}
+
+fn read(path: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
+}

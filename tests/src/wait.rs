@@ -1,0 +1,34 @@
+//! Waiting for a condition.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long tests wait for what should take milliseconds: long enough for a
+/// machine that does many other things, short enough to end a broken run.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The pause between two looks. Short, because tests measure nothing by it.
+const POLL: Duration = Duration::from_millis(5);
+
+/// Looks until `probe` gives a value.
+///
+/// # Panics
+/// When `deadline` has passed; the message says what was waited for and how far it
+/// got, which is the last error of `probe`.
+#[track_caller]
+pub fn wait_until<T>(
+    what: &str,
+    deadline: Duration,
+    mut probe: impl FnMut() -> Result<T, String>,
+) -> T {
+    let start = Instant::now();
+    loop {
+        match probe() {
+            Ok(value) => return value,
+            Err(status) if start.elapsed() >= deadline => {
+                panic!("after {deadline:?} still not {what}: {status}");
+            }
+            Err(_) => thread::sleep(POLL),
+        }
+    }
+}
