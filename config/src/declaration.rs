@@ -1,0 +1,175 @@
+//! What is known about a setting before it has a value.
+
+use crate::environment::Environment;
+use crate::settings::{DECLARATIONS, Draft};
+use crate::value::{AnyKind, Rejected, TomlType};
+
+/// The chapters of the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    /// What runs.
+    Fleet,
+    /// Where it listens.
+    Ports,
+    /// How nodes find each other.
+    Discovery,
+    /// Who a node is.
+    Identity,
+    /// What becomes of the data.
+    Data,
+    /// Who may take part.
+    Security,
+    /// Probes, restarts, stopping.
+    Health,
+    /// What is written down.
+    Logs,
+    /// How the fleet is operated.
+    Control,
+}
+
+impl Section {
+    /// The chapter's title.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Fleet => "Fleet",
+            Self::Ports => "Ports",
+            Self::Discovery => "Discovery",
+            Self::Identity => "Identity of a node",
+            Self::Data => "Data",
+            Self::Security => "Security",
+            Self::Health => "Health, restarts, stopping",
+            Self::Logs => "Logs",
+            Self::Control => "Control",
+        }
+    }
+}
+
+/// The value of a setting that nobody sets.
+pub(crate) enum DefaultValue {
+    /// Always the same.
+    Text(&'static str),
+    /// It depends on the surroundings; the words say how.
+    Computed(&'static str, fn(&Environment) -> String),
+    /// It depends on other settings; the words say how.
+    Derived(&'static str, fn(&Draft) -> Option<String>),
+    /// There is none; the words say what that means.
+    Unset(&'static str),
+}
+
+/// Where a setting has an effect in this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Everywhere.
+    Effective,
+    /// Nowhere yet: it is accepted and checked, and setting it is a warning.
+    Ineffective,
+    /// Everywhere, but this one value has no effect yet.
+    EffectiveExcept(&'static str),
+    /// In a node; the supervisor sets it for each of its nodes and ignores
+    /// what it finds.
+    PerNode,
+}
+
+/// One setting: its names, its bounds and its meaning.
+pub struct Declaration {
+    pub(crate) key: &'static str,
+    pub(crate) section: Section,
+    pub(crate) variables: &'static [&'static str],
+    pub(crate) doc: &'static str,
+    pub(crate) default: DefaultValue,
+    pub(crate) kind: &'static dyn AnyKind,
+    pub(crate) effect: Effect,
+}
+
+impl Declaration {
+    /// The name in a TOML file, in [`Settings`](crate::Settings) and in a
+    /// [`Flag`](crate::Flag).
+    pub fn key(&self) -> &'static str {
+        self.key
+    }
+
+    /// The chapter it belongs to.
+    pub fn section(&self) -> Section {
+        self.section
+    }
+
+    /// The environment variables, never empty. The first is the setting's
+    /// name; the others are aliases.
+    pub fn variables(&self) -> &'static [&'static str] {
+        self.variables
+    }
+
+    /// The setting's name: its first environment variable.
+    pub fn variable(&self) -> &'static str {
+        self.variables[0]
+    }
+
+    /// The flag without its leading hyphens; `None` for a secret, because
+    /// every user of a machine can read the arguments of its processes.
+    pub fn flag(&self) -> Option<String> {
+        (!self.is_secret()).then(|| self.key.replace('_', "-"))
+    }
+
+    /// The meaning, in sentences.
+    pub fn doc(&self) -> &'static str {
+        self.doc.trim()
+    }
+
+    /// The default in words.
+    pub fn default_text(&self) -> &'static str {
+        match self.default {
+            DefaultValue::Text(text)
+            | DefaultValue::Computed(text, _)
+            | DefaultValue::Derived(text, _)
+            | DefaultValue::Unset(text) => text,
+        }
+    }
+
+    /// Whether the words of [`default_text`](Self::default_text) are a value
+    /// that could be written, and not a description.
+    pub fn default_is_literal(&self) -> bool {
+        matches!(self.default, DefaultValue::Text(_))
+    }
+
+    /// What is accepted, as the end of the sentence "allowed is ...".
+    pub fn allowed(&self) -> String {
+        self.kind.allowed()
+    }
+
+    /// The words that are accepted, where they can be listed; empty otherwise.
+    pub fn words(&self) -> Vec<&'static str> {
+        self.kind.words()
+    }
+
+    /// Whether the value must never be shown.
+    pub fn is_secret(&self) -> bool {
+        self.kind.is_secret()
+    }
+
+    /// Whether the setting does anything in this version.
+    pub fn is_effective(&self) -> bool {
+        self.effect != Effect::Ineffective
+    }
+
+    /// The types that the value may have in a TOML file.
+    pub(crate) fn toml_types(&self) -> &'static [TomlType] {
+        self.kind.toml_types()
+    }
+
+    /// The one spelling of a value, so that two spellings can be compared.
+    pub(crate) fn canonical(&self, text: &str) -> Result<Option<String>, Rejected> {
+        self.kind.canonical(text)
+    }
+}
+
+/// Every setting, in the order in which they are documented.
+pub fn declarations() -> &'static [Declaration] {
+    DECLARATIONS
+}
+
+/// The setting with this key.
+pub fn declaration(key: &str) -> Option<&'static Declaration> {
+    DECLARATIONS
+        .iter()
+        .find(|declaration| declaration.key == key)
+}

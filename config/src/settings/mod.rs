@@ -1,0 +1,13 @@
+//! The settings themselves.
+//!
+//! `table` declares them; `declare` turns one entry of the table into a field,
+//! a parser and a [`Declaration`](crate::Declaration).
+
+mod declare;
+mod environment;
+mod table;
+
+pub use self::table::Settings;
+
+pub(crate) use self::declare::Read;
+pub(crate) use self::table::{DECLARATIONS, Draft};
