@@ -24,4 +24,4 @@ pub use http::{Answer, ask, get, put};
 pub use ports::PortBlock;
 pub use process::Process;
 pub use sandbox::{Finished, Output, Sandbox};
-pub use wait::{PATIENCE, wait_until};
+pub use wait::{PATIENCE, poll_until, wait_until};

@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -13,7 +15,7 @@ use crate::binaries::Binaries;
 use crate::fleet::Fleet;
 use crate::ports::PortBlock;
 use crate::process::Process;
-use crate::wait::{PATIENCE, wait_until};
+use crate::wait::{PATIENCE, POLL, wait_until};
 
 /// The variable by which every process that a test caused is found: nodes inherit
 /// the supervisor's environment, and what they start inherits theirs.
@@ -207,6 +209,23 @@ impl Sandbox {
         Process::all().filter(ours).collect()
     }
 
+    /// Kills every process of this test, each by its id, and waits until they are
+    /// gone; children of this process are then left to be reaped.
+    pub fn end_all(&self) {
+        let start = Instant::now();
+        let supervisor = Binaries::built().supervisor.display().to_string();
+        let mut processes = self.processes();
+        while !processes.is_empty() && start.elapsed() < PATIENCE {
+            // Supervisors first: they cannot start other nodes then.
+            processes.sort_by_key(|process| process.command_line().first() != Some(&supervisor));
+            for process in processes {
+                process.signal(Signal::SIGKILL);
+            }
+            thread::sleep(POLL);
+            processes = self.processes();
+        }
+    }
+
     /// Fails unless every process of this test has ended and every port is free.
     #[track_caller]
     pub fn assert_nothing_left(&self) {
@@ -259,14 +278,8 @@ impl Default for Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        // The supervisor first: it cannot start another node then.
-        let supervisor = Binaries::built().supervisor.display().to_string();
-        let mut processes = self.processes();
-        processes.sort_by_key(|process| process.command_line().first() != Some(&supervisor));
-        for process in processes {
-            process.signal(Signal::SIGKILL);
-        }
-        if std::thread::panicking() {
+        self.end_all();
+        if thread::panicking() {
             self.show();
         }
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The pause between two looks. Short, because tests measure nothing by it.
-const POLL: Duration = Duration::from_millis(5);
+pub(crate) const POLL: Duration = Duration::from_millis(5);
 
 /// Looks until `probe` gives a value.
 ///
@@ -19,6 +19,20 @@ const POLL: Duration = Duration::from_millis(5);
 pub fn wait_until<T>(
     what: &str,
     deadline: Duration,
+    probe: impl FnMut() -> Result<T, String>,
+) -> T {
+    poll_until(what, POLL, deadline, probe)
+}
+
+/// [`wait_until`] with a pause of one's own between two looks.
+///
+/// # Panics
+/// When `deadline` has passed.
+#[track_caller]
+pub fn poll_until<T>(
+    what: &str,
+    pause: Duration,
+    deadline: Duration,
     mut probe: impl FnMut() -> Result<T, String>,
 ) -> T {
     let start = Instant::now();
@@ -28,7 +42,7 @@ pub fn wait_until<T>(
             Err(status) if start.elapsed() >= deadline => {
                 panic!("after {deadline:?} still not {what}: {status}");
             }
-            Err(_) => thread::sleep(POLL),
+            Err(_) => thread::sleep(pause),
         }
     }
 }
