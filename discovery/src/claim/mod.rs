@@ -1,1 +1,9 @@
 //! The claim of slots: which node gets which pair of ports.
+//!
+//! [`core`] has the rules, free of sockets and clocks; the rest are shells around it.
+//! [`claim_on_host`] claims within one network namespace, where the kernel decides.
+
+pub mod core;
+mod host;
+
+pub use host::{Claimant, NoSlot, claim_on_host};
