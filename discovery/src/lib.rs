@@ -23,7 +23,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod auth;
 pub mod claim;
 pub mod held;
+mod hex;
+pub mod secret;
 pub mod slot;
 pub mod sockets;
+pub mod supervised;
