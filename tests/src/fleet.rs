@@ -99,6 +99,15 @@ impl Fleet {
         }
     }
 
+    /// Starts the supervisor again, after it ended.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        self.wait_for_end();
+        (self.supervisor, self.output) = self
+            .sandbox
+            .spawn(&mut self.sandbox.supervisor(&["run"]), "supervisor-again");
+    }
+
     /// The supervisor itself.
     pub fn supervisor_process(&self) -> Process {
         Process {

@@ -16,6 +16,7 @@ mod http;
 mod ports;
 mod process;
 mod sandbox;
+mod stranger;
 mod wait;
 
 pub use binaries::{Binaries, repository};
@@ -24,4 +25,5 @@ pub use http::{Answer, ask, get, put};
 pub use ports::PortBlock;
 pub use process::Process;
 pub use sandbox::{Finished, Output, Sandbox};
+pub use stranger::Stranger;
 pub use wait::{PATIENCE, poll_until, wait_until};

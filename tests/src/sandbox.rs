@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::binaries::Binaries;
@@ -47,6 +48,16 @@ impl Finished {
     /// The exit code; `None` when a signal ended it.
     pub fn code(&self) -> Option<i32> {
         self.status.code()
+    }
+
+    /// What it printed, as JSON.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.said()))
     }
 
     /// Everything it said.
@@ -121,6 +132,16 @@ impl Sandbox {
         self.directory.path().join(name)
     }
 
+    /// Writes a file into the directory of this test.
+    ///
+    /// # Panics
+    /// When that is not possible.
+    pub fn write(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, content).expect("the directory is ours");
+        path
+    }
+
     /// Where the nodes' logs are.
     pub fn log_file(&self, node: &str) -> PathBuf {
         self.path("logs").join(format!("{node}.log"))
@@ -169,13 +190,7 @@ impl Sandbox {
     /// Starts the supervisor in the foreground.
     #[track_caller]
     pub fn start(self) -> Fleet {
-        self.start_with(&["run"])
-    }
-
-    /// Starts the supervisor with other arguments.
-    #[track_caller]
-    pub fn start_with(self, arguments: &[&str]) -> Fleet {
-        let (child, output) = self.spawn(&mut self.supervisor(arguments), "supervisor");
+        let (child, output) = self.spawn(&mut self.supervisor(&["run"]), "supervisor");
         Fleet::new(self, child, output)
     }
 
