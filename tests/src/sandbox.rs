@@ -6,7 +6,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -16,7 +15,7 @@ use crate::binaries::Binaries;
 use crate::fleet::Fleet;
 use crate::ports::PortBlock;
 use crate::process::Process;
-use crate::wait::{PATIENCE, POLL, wait_until};
+use crate::wait::{PATIENCE, POLL, look_until, wait_until};
 
 /// The variable by which every process that a test caused is found: nodes inherit
 /// the supervisor's environment, and what they start inherits theirs.
@@ -227,17 +226,22 @@ impl Sandbox {
     /// Kills every process of this test, each by its id, and waits until they are
     /// gone; children of this process are then left to be reaped.
     pub fn end_all(&self) {
-        let start = Instant::now();
         let supervisor = Binaries::built().supervisor.display().to_string();
-        let mut processes = self.processes();
-        while !processes.is_empty() && start.elapsed() < PATIENCE {
+        let mut kill_all = || {
+            let mut processes = self.processes();
             // Supervisors first: they cannot start other nodes then.
             processes.sort_by_key(|process| process.command_line().first() != Some(&supervisor));
-            for process in processes {
+            for process in &processes {
                 process.signal(Signal::SIGKILL);
             }
-            thread::sleep(POLL);
-            processes = self.processes();
+            if processes.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("{processes:?} run"))
+            }
+        };
+        if let Err(problem) = look_until(POLL, PATIENCE, &mut kill_all) {
+            eprintln!("after a kill and {PATIENCE:?}: {problem}");
         }
     }
 

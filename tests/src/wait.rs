@@ -35,14 +35,22 @@ pub fn poll_until<T>(
     deadline: Duration,
     mut probe: impl FnMut() -> Result<T, String>,
 ) -> T {
+    look_until(pause, deadline, &mut probe)
+        .unwrap_or_else(|status| panic!("after {deadline:?} still not {what}: {status}"))
+}
+
+/// The loop itself, for those that must not panic: gives the last error of `probe`
+/// when the deadline has passed.
+pub(crate) fn look_until<T>(
+    pause: Duration,
+    deadline: Duration,
+    probe: &mut dyn FnMut() -> Result<T, String>,
+) -> Result<T, String> {
     let start = Instant::now();
     loop {
         match probe() {
-            Ok(value) => return value,
-            Err(status) if start.elapsed() >= deadline => {
-                panic!("after {deadline:?} still not {what}: {status}");
-            }
-            Err(_) => thread::sleep(pause),
+            Err(_) if start.elapsed() < deadline => thread::sleep(pause),
+            outcome => return outcome,
         }
     }
 }
