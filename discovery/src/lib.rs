@@ -25,8 +25,10 @@
 
 pub mod auth;
 pub mod claim;
+pub mod domain;
 pub mod held;
 mod hex;
+pub mod peers;
 pub mod secret;
 pub mod slot;
 pub mod sockets;

@@ -1,0 +1,26 @@
+//! Where peers may be.
+//!
+//! A [`PeerSource`] is asked in rounds and answers with [`Candidate`]s: places where a peer
+//! may be, never a statement that it lives. [`Sources`] asks all of them at once and keeps
+//! a [`Report`] of each for `/cluster/discovery/health`.
+//!
+//! [`StaticPeers`] names what the operator listed; [`RangeScan`] asks `GET /health` on
+//! every port of the range. What nodes and claimants answer there, and on `GET /peers`, is
+//! here as well: [`Health`] and [`Peers`] as they are written, [`HealthAnswer`] and
+//! [`PeersAnswer`] as they are read.
+
+mod health;
+mod list;
+mod range_scan;
+mod report;
+mod source;
+mod sources;
+mod static_peers;
+
+pub use health::{Health, HealthAnswer, HealthStatus};
+pub use list::{ListedPeer, PeerAnswer, Peers, PeersAnswer, UnixMillis};
+pub use range_scan::{ANSWER_MAX, PROBE_TIMEOUT, PROBES_MAX, RangeScan, ScanConfig};
+pub use report::{Outcome, Report};
+pub use source::{Candidate, Found, FoundFuture, PeerSource, SourceError};
+pub use sources::Sources;
+pub use static_peers::StaticPeers;
