@@ -33,6 +33,8 @@ pub struct Health {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HealthStatus {
+    /// It runs, but has not joined its peers yet.
+    Starting,
     /// It serves.
     Healthy,
     /// The port is being claimed; no node runs there yet.
@@ -70,6 +72,7 @@ impl HealthStatus {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Starting => "starting",
             Self::Healthy => "healthy",
             Self::Claiming => "claiming",
             Self::Draining => "draining",
