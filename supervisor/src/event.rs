@@ -197,7 +197,10 @@ impl fmt::Display for EventKind {
                 write!(f, "all {ready} nodes ready after {}", span(*after_ms))
             }
             Self::FleetBraked { canary } => {
-                write!(f, "too many failures at once: {canary} goes ahead alone, the rest wait")
+                write!(
+                    f,
+                    "too many failures at once: {canary} goes ahead alone, the rest wait"
+                )
             }
             Self::FleetReleased => write!(f, "canary ready, the others follow"),
             Self::FleetStopping { by } => write!(f, "stopping, asked by {by}"),
@@ -217,19 +220,32 @@ impl fmt::Display for EventKind {
 /// The part of `Display` that concerns single nodes.
 fn fmt_node(kind: &EventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match kind {
-        EventKind::NodeStarted { pid, generation, http_port, gossip_port } => write!(
+        EventKind::NodeStarted {
+            pid,
+            generation,
+            http_port,
+            gossip_port,
+        } => write!(
             f,
             "started, pid {pid}, generation {generation}, http {http_port}, gossip {gossip_port}"
         ),
         EventKind::NodeStartFailed { error } => write!(f, "could not be started: {error}"),
         EventKind::NodeReady { after_ms } => write!(f, "ready after {}", span(*after_ms)),
         EventKind::NodeUnready { reason } => write!(f, "not ready: {reason}"),
-        EventKind::NodeExited { pid, reason, after_ms } => {
+        EventKind::NodeExited {
+            pid,
+            reason,
+            after_ms,
+        } => {
             write!(f, "pid {pid} ended after {}: {reason}", span(*after_ms))
         }
         EventKind::NodeRestarting { delay_ms: 0, .. } => write!(f, "starting again now"),
         EventKind::NodeRestarting { delay_ms, failures } => {
-            write!(f, "starting again in {} (failure {failures})", span(*delay_ms))
+            write!(
+                f,
+                "starting again in {} (failure {failures})",
+                span(*delay_ms)
+            )
         }
         EventKind::NodeFailed { failures, retry_ms } => {
             write!(f, "failed {failures} times without a stable run")?;
@@ -241,7 +257,10 @@ fn fmt_node(kind: &EventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         EventKind::NodeStopping { reason } => write!(f, "stopping: {reason}"),
         EventKind::NodeKilled { reason } => write!(f, "killed: {reason}"),
         EventKind::NodeWithoutPort { holders } => write!(f, "no free slot: {holders}"),
-        EventKind::NodeClaimed { http_port, gossip_port } => {
+        EventKind::NodeClaimed {
+            http_port,
+            gossip_port,
+        } => {
             write!(f, "claimed http {http_port}, gossip {gossip_port}")
         }
         _ => Ok(()),
@@ -293,6 +312,9 @@ mod tests {
                 "after_ms": 12
             })
         );
-        assert_eq!(serde_json::from_value::<Event>(json).expect("parses"), event);
+        assert_eq!(
+            serde_json::from_value::<Event>(json).expect("parses"),
+            event
+        );
     }
 }

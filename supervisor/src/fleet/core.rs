@@ -1,0 +1,210 @@
+//! The fleet: dispatch of inputs, deadlines, and what concerns all nodes together.
+
+use super::brake::Brake;
+use super::node::{Health, Node, State};
+use super::stop::Stop;
+use super::types::{FleetConfig, Input, NodeIndex, Output, Time};
+use crate::event::EventKind;
+use crate::status::FleetPhase;
+
+/// The state machine of the fleet. See the [module](super) for what it guarantees.
+#[derive(Debug)]
+pub struct Fleet {
+    pub(super) config: FleetConfig,
+    pub(super) nodes: Vec<Node>,
+    pub(super) random: fastrand::Rng,
+    pub(super) brake: Brake,
+    pub(super) stop: Option<Stop>,
+    /// Whether the first claims are made.
+    pub(super) begun: bool,
+    /// Whether the last thing that was said of the whole fleet is that all are ready.
+    pub(super) all_ready: bool,
+    pub(super) outputs: Vec<Output>,
+}
+
+impl Fleet {
+    /// A fleet whose nodes have no ports yet.
+    #[must_use]
+    pub fn new(config: FleetConfig) -> Self {
+        assert!(config.node_count > 0, "a fleet has at least one node");
+        assert!(
+            config.restart.budget > 0,
+            "a budget of no failures cannot be kept"
+        );
+        Self {
+            nodes: (0..config.node_count)
+                .map(|i| Node::new(NodeIndex(i)))
+                .collect(),
+            random: fastrand::Rng::with_seed(config.seed),
+            config,
+            brake: Brake::default(),
+            stop: None,
+            begun: false,
+            all_ready: false,
+            outputs: Vec::new(),
+        }
+    }
+
+    /// Takes in what happened at `now`, which never goes back, and says what is to be
+    /// done, in order.
+    pub fn handle(&mut self, input: Input, now: Time) -> Vec<Output> {
+        let siblings = self.sibling_states();
+        self.dispatch(input, now);
+        self.pass_deadlines(now);
+        self.say_when_all_ready(now);
+        if self.sibling_states() != siblings {
+            self.outputs.push(Output::Siblings);
+        }
+        self.check_invariants();
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// When [`Input::Tick`] is due at the latest; none while only an input can change
+    /// anything.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        let nodes = self.nodes.iter().filter_map(Node::deadline);
+        let stop = self.stop.as_ref().and_then(Stop::deadline);
+        nodes.chain(stop).min()
+    }
+
+    fn dispatch(&mut self, input: Input, now: Time) {
+        match input {
+            Input::Begin => self.begin(now),
+            Input::Claimed { node, ports } => self.claimed(node, ports, now),
+            Input::NotClaimed { node, holders } => self.not_claimed(node, holders, now),
+            Input::Spawned {
+                node,
+                pid,
+                generation,
+            } => self.spawned(node, pid, generation, now),
+            Input::SpawnFailed { node, error } => self.spawn_failed(node, error, now),
+            Input::SlotLost { node, holders } => self.slot_lost(node, holders, now),
+            Input::Notified { node, pid, notice } => self.notified(node, pid, notice, now),
+            Input::Probed { node, pid, answer } => self.probed(node, pid, answer, now),
+            Input::Exited { node, pid, reason } => self.exited(node, pid, reason, now),
+            Input::Cleared { node, pid, left } => self.cleared(node, pid, left, now),
+            Input::StraysCleared { left } => self.strays_cleared(left, now),
+            Input::OrphanReaped => self.orphan_reaped(now),
+            Input::Stop { by, now: at_once } => self.stop_asked(by, at_once, now),
+            Input::Tick => {}
+        }
+    }
+
+    fn pass_deadlines(&mut self, now: Time) {
+        for index in self.indices() {
+            if self
+                .node(index)
+                .deadline()
+                .is_some_and(|deadline| deadline <= now)
+            {
+                self.node_deadline(index, now);
+            }
+        }
+        self.stop_deadline(now);
+    }
+
+    fn begin(&mut self, now: Time) {
+        self.emit(
+            None,
+            EventKind::FleetStarting {
+                node_count: self.config.node_count,
+            },
+        );
+        self.begun = true;
+        let mut start_at = now;
+        for index in self.indices() {
+            let node = self.node_mut(index);
+            if node.ports.is_some() {
+                node.enter(
+                    State::Waiting {
+                        start_at: Some(start_at),
+                    },
+                    now,
+                );
+                start_at += self.config.start_stagger;
+            }
+        }
+    }
+
+    fn say_when_all_ready(&mut self, now: Time) {
+        let with_port = self.nodes.iter().filter(|node| node.ports.is_some());
+        let ready = self.nodes.iter().filter(|node| node.is_ready()).count();
+        let all = ready > 0 && with_port.count() == ready;
+        if all && !self.all_ready {
+            let ready = u16::try_from(ready).expect("no more nodes than node_count");
+            let after_ms = millis(now);
+            self.emit(None, EventKind::FleetReady { ready, after_ms });
+        }
+        self.all_ready = all;
+    }
+
+    /// What the whole fleet is doing.
+    #[must_use]
+    pub fn phase(&self) -> FleetPhase {
+        if self.stop.is_some() {
+            FleetPhase::Stopping
+        } else if self.brake.canary().is_some() {
+            FleetPhase::Braked
+        } else if self
+            .nodes
+            .iter()
+            .all(|node| node.starts > 0 || node.ports.is_none())
+        {
+            FleetPhase::Running
+        } else {
+            FleetPhase::Starting
+        }
+    }
+
+    /// Nodes that are ready.
+    #[must_use]
+    pub fn ready(&self) -> u16 {
+        u16::try_from(self.nodes.iter().filter(|node| node.is_ready()).count())
+            .expect("no more nodes than node_count")
+    }
+
+    /// What the health check says: at least max(1, MIN_READY) nodes are ready.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.stop.is_none() && self.ready() >= self.config.min_ready.max(1)
+    }
+
+    pub(super) fn indices(&self) -> impl Iterator<Item = NodeIndex> + use<> {
+        (0..self.config.node_count).map(NodeIndex)
+    }
+
+    pub(super) fn node(&self, index: NodeIndex) -> &Node {
+        &self.nodes[index.at()]
+    }
+
+    pub(super) fn node_mut(&mut self, index: NodeIndex) -> &mut Node {
+        &mut self.nodes[index.at()]
+    }
+
+    pub(super) fn emit(&mut self, node: Option<NodeIndex>, kind: EventKind) {
+        self.outputs.push(Output::Emit { node, kind });
+    }
+
+    fn check_invariants(&self) {
+        for node in &self.nodes {
+            if let State::Running {
+                health: Health::Ready { .. },
+                process,
+            } = &node.state
+            {
+                assert!(process.was_ready, "a ready process has been ready");
+            }
+            let spawning = matches!(node.state, State::Spawning);
+            assert!(
+                !spawning || node.ports.is_some(),
+                "only a node with ports is started"
+            );
+        }
+    }
+}
+
+/// Whole milliseconds, saturating.
+pub(super) fn millis(time: Time) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,234 @@
+//! One node: its state, which owns the data that only makes sense in it.
+
+use std::time::Duration;
+
+use repram_discovery::supervised::SiblingState;
+
+use super::types::{NodeIndex, Ports, Time};
+use crate::exit::ExitReason;
+use crate::status::NodePhase;
+
+/// One node of the fleet.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) index: NodeIndex,
+    pub(super) ports: Option<Ports>,
+    pub(super) door_open: bool,
+    pub(super) state: State,
+    /// When `state` was entered.
+    pub(super) since: Time,
+    /// Failures since the last stable run.
+    pub(super) failures: u32,
+    /// Processes started under this supervisor.
+    pub(super) starts: u64,
+    pub(super) generation: u64,
+    pub(super) last_exit: Option<Exit>,
+    pub(super) message: Option<String>,
+}
+
+/// The end of a node's process.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Exit {
+    pub(super) time: Time,
+    pub(super) reason: ExitReason,
+    pub(super) cause: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum State {
+    /// No slot is free; the next look is due at `retry_at`, none while one is under way.
+    NoPort { retry_at: Option<Time> },
+    /// It starts at `start_at`; none while the brake holds it.
+    Waiting { start_at: Option<Time> },
+    /// The shell was told to start it and has not answered yet.
+    Spawning,
+    /// Its process runs.
+    Running { process: Process, health: Health },
+    /// It was told to finish and is killed at `kill_at`; none when it already was.
+    Stopping {
+        process: Process,
+        kill_at: Option<Time>,
+        cause: StopCause,
+    },
+    /// The main process has ended; what is left of it is looked at again at `check_at`,
+    /// and killed from `kill_at` on.
+    Clearing {
+        pid: u32,
+        check_at: Time,
+        pause: Duration,
+        kill_at: Time,
+        then: Next,
+    },
+    /// The budget is used up; it is tried again at `retry_at`, if at all.
+    Failed { retry_at: Option<Time> },
+    /// It has ended and stays so.
+    Stopped,
+}
+
+/// The life of one process of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Process {
+    pub(super) pid: u32,
+    pub(super) started: Time,
+    /// Whether it has ever been ready.
+    pub(super) was_ready: bool,
+    /// Whether it has said `READY=1`: then it is no longer asked.
+    pub(super) notifies: bool,
+}
+
+/// How a running process does.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Health {
+    /// Not ready yet; killed at `deadline`.
+    Starting { deadline: Time, probe: Asking },
+    /// Ready since `since`.
+    Ready { since: Time, life: Life },
+    /// Was ready, and is not now. What notifies may become ready again by `READY=1`.
+    Unready { life: Life },
+}
+
+/// When a node is asked next.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Asking {
+    /// Never: it notifies.
+    Never,
+    /// At this time, and when that fails again after `pause`.
+    At { time: Time, pause: Duration },
+    /// The answer is awaited; the pause is for the next time.
+    Awaited { pause: Duration },
+}
+
+/// How the life of a node that was ready is checked.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Life {
+    /// It is not.
+    Unchecked,
+    /// It must notify before `deadline`. The deadline is moved without a timer: `checked`
+    /// is when the timer looks next, so that a notification costs no second wake-up.
+    Watchdog { deadline: Time, checked: Time },
+    /// It is asked at `time`, none while an answer is awaited, and has failed so often
+    /// in a row.
+    Probed { time: Option<Time>, failures: u32 },
+}
+
+/// Why a node's process is ended by us.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum StopCause {
+    /// The fleet stops, or the node is no longer wanted.
+    Wanted,
+    /// It hangs or never got ready; this counts as a failure.
+    Fault(String),
+}
+
+/// What follows when nothing is left of the old process.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Next {
+    /// It failed, before it was ever ready or after.
+    Restart { early: bool },
+    /// It stays down.
+    Stay,
+}
+
+impl Node {
+    pub(super) fn new(index: NodeIndex) -> Self {
+        Self {
+            index,
+            ports: None,
+            door_open: true,
+            state: State::NoPort { retry_at: None },
+            since: Time::ZERO,
+            failures: 0,
+            starts: 0,
+            generation: 0,
+            last_exit: None,
+            message: None,
+        }
+    }
+
+    pub(super) fn enter(&mut self, state: State, now: Time) {
+        self.state = state;
+        self.since = now;
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(
+            self.state,
+            State::Running {
+                health: Health::Ready { .. },
+                ..
+            }
+        )
+    }
+
+    /// The process, while its main process is believed to live.
+    pub(super) fn process(&self) -> Option<&Process> {
+        match &self.state {
+            State::Running { process, .. } | State::Stopping { process, .. } => Some(process),
+            State::NoPort { .. }
+            | State::Waiting { .. }
+            | State::Spawning
+            | State::Clearing { .. }
+            | State::Failed { .. }
+            | State::Stopped => None,
+        }
+    }
+
+    pub(super) fn phase(&self) -> NodePhase {
+        match &self.state {
+            State::NoPort { .. } => NodePhase::NoPort,
+            State::Waiting { .. } => NodePhase::Waiting,
+            State::Spawning => NodePhase::Starting,
+            State::Running { health, .. } => match health {
+                Health::Starting { .. } => NodePhase::Starting,
+                Health::Ready { .. } => NodePhase::Ready,
+                Health::Unready { .. } => NodePhase::Unready,
+            },
+            State::Stopping { .. } => NodePhase::Stopping,
+            State::Clearing { .. } => NodePhase::Clearing,
+            State::Failed { .. } => NodePhase::Failed,
+            State::Stopped => NodePhase::Stopped,
+        }
+    }
+
+    /// What the other nodes are told: an unready node still answers them.
+    pub(super) fn sibling_state(&self) -> SiblingState {
+        match self.phase() {
+            NodePhase::Starting => SiblingState::Starting,
+            NodePhase::Ready | NodePhase::Unready => SiblingState::Ready,
+            NodePhase::Stopping => SiblingState::Stopping,
+            NodePhase::NoPort
+            | NodePhase::Waiting
+            | NodePhase::Clearing
+            | NodePhase::Failed
+            | NodePhase::Stopped => SiblingState::Dead,
+        }
+    }
+
+    /// When the node wants to be looked at.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        match &self.state {
+            State::NoPort { retry_at } | State::Failed { retry_at } => *retry_at,
+            State::Waiting { start_at } => *start_at,
+            State::Running { health, .. } => health.deadline(),
+            State::Stopping { kill_at, .. } => *kill_at,
+            State::Clearing { check_at, .. } => Some(*check_at),
+            State::Spawning | State::Stopped => None,
+        }
+    }
+}
+
+impl Health {
+    fn deadline(&self) -> Option<Time> {
+        match self {
+            Self::Starting { deadline, probe } => match probe {
+                Asking::At { time, .. } => Some(*deadline.min(time)),
+                Asking::Never | Asking::Awaited { .. } => Some(*deadline),
+            },
+            Self::Ready { life, .. } | Self::Unready { life } => match life {
+                Life::Unchecked => None,
+                Life::Watchdog { checked, .. } => Some(*checked),
+                Life::Probed { time, .. } => *time,
+            },
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Tests of the fleet core: stories told step by step, and a simulation of bad days.
+
+mod simulation;
+mod stories;
+mod world;
+
+use std::time::Duration;
+
+use super::{FleetConfig, LivenessPolicy, OnFailed, RestartPolicy};
+
+/// Settings as they are by default, with liveness on.
+fn config(node_count: u16) -> FleetConfig {
+    FleetConfig {
+        node_count,
+        start_stagger: Duration::from_millis(200),
+        restart: RestartPolicy {
+            delay: Duration::from_millis(100),
+            delay_max: Duration::from_secs(30),
+            stable: Duration::from_secs(5),
+            budget: 10,
+        },
+        min_ready: node_count.saturating_sub(1),
+        on_failed: OnFailed::SlowRetry,
+        stop_timeout: Duration::from_secs(8),
+        start_timeout: Duration::from_secs(30),
+        liveness: Some(LivenessPolicy {
+            period: Duration::from_secs(10),
+            failures: 3,
+        }),
+        notifies: true,
+        seed: 7,
+    }
+}

@@ -1,0 +1,383 @@
+//! Single stories, told step by step.
+
+use std::time::Duration;
+
+use super::config;
+use crate::event::EventKind;
+use crate::exit::ExitReason;
+use crate::fleet::{
+    Answer, Fleet, FleetConfig, Input, NodeIndex, Notice, OnFailed, Output, Ports, Sig, Time,
+};
+use crate::status::{FleetPhase, NodePhase};
+
+fn ms(ms: u64) -> Time {
+    Duration::from_millis(ms)
+}
+
+/// A fleet whose shell does as it is told: claims and spawns succeed at once, nothing is
+/// left of processes that ended.
+struct Story {
+    fleet: Fleet,
+    next_pid: u32,
+    events: Vec<(Option<u16>, EventKind)>,
+    done: Vec<Output>,
+}
+
+impl Story {
+    fn begin(config: FleetConfig) -> Self {
+        let mut story = Self {
+            fleet: Fleet::new(config.clone()),
+            next_pid: 1,
+            events: Vec::new(),
+            done: Vec::new(),
+        };
+        for index in 0..config.node_count {
+            let ports = Ports {
+                http: 8_081 + index,
+                gossip: 9_081 + index,
+            };
+            story.give(
+                0,
+                Input::Claimed {
+                    node: NodeIndex(index),
+                    ports,
+                },
+            );
+        }
+        story.give(0, Input::Begin);
+        story
+    }
+
+    fn give(&mut self, at: u64, input: Input) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            for output in self.fleet.handle(input, ms(at)) {
+                match &output {
+                    Output::Spawn(node) => {
+                        let (node, pid) = (*node, self.next_pid);
+                        self.next_pid += 1;
+                        inputs.push(Input::Spawned {
+                            node,
+                            pid,
+                            generation: 1,
+                        });
+                    }
+                    Output::Clear { node, pid, .. } => {
+                        inputs.push(Input::Cleared {
+                            node: *node,
+                            pid: *pid,
+                            left: 0,
+                        });
+                    }
+                    Output::ClearStrays => inputs.push(Input::StraysCleared { left: 0 }),
+                    Output::Emit { node, kind } => {
+                        self.events.push((node.map(|node| node.0), kind.clone()));
+                    }
+                    _ => {}
+                }
+                self.done.push(output);
+            }
+        }
+    }
+
+    fn pid(&self, node: u16) -> u32 {
+        let view = self
+            .fleet
+            .views(Time::ZERO)
+            .nth(node.into())
+            .expect("it exists");
+        view.pid.expect("it runs")
+    }
+
+    fn notify(&mut self, at: u64, node: u16, notice: Notice) {
+        let pid = self.pid(node);
+        self.give(
+            at,
+            Input::Notified {
+                node: NodeIndex(node),
+                pid,
+                notice,
+            },
+        );
+    }
+
+    fn dies(&mut self, at: u64, node: u16) {
+        let (pid, reason) = (self.pid(node), ExitReason::Signal(9));
+        self.give(
+            at,
+            Input::Exited {
+                node: NodeIndex(node),
+                pid,
+                reason,
+            },
+        );
+    }
+
+    fn phases(&self) -> Vec<NodePhase> {
+        self.fleet
+            .views(Time::ZERO)
+            .map(|view| view.phase)
+            .collect()
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        self.fleet
+            .next_deadline()
+            .map(|time| u64::try_from(time.as_millis()).expect("small"))
+    }
+
+    fn all_ready(count: u16) -> Self {
+        let mut config = config(count);
+        config.start_stagger = Duration::ZERO;
+        let mut story = Self::begin(config);
+        for node in 0..count {
+            story.notify(10, node, Notice::Ready);
+            story.notify(10, node, Notice::Watchdog);
+        }
+        story
+    }
+}
+
+use NodePhase::{Ready, Starting, Stopped, Stopping, Waiting};
+
+#[test]
+fn starts_are_staggered_and_the_fleet_says_when_it_is_ready() {
+    let mut story = Story::begin(config(2));
+    assert_eq!(story.phases(), [Starting, Waiting]);
+    assert_eq!(story.deadline(), Some(200));
+    story.notify(50, 0, Notice::Ready);
+    assert_eq!(story.fleet.phase(), FleetPhase::Starting);
+    story.give(200, Input::Tick);
+    assert_eq!(story.phases(), [Ready, Starting]);
+    story.notify(260, 1, Notice::Ready);
+    let ready = EventKind::FleetReady {
+        ready: 2,
+        after_ms: 260,
+    };
+    assert_eq!(story.events.last(), Some(&(None, ready)));
+    assert!(story.fleet.is_healthy());
+    assert_eq!(story.fleet.phase(), FleetPhase::Running);
+}
+
+#[test]
+fn the_first_restart_comes_at_once_and_the_next_later() {
+    let mut story = Story::all_ready(3);
+    story.dies(1_000, 1);
+    assert_eq!(story.phases(), [Ready, Starting, Ready]);
+    story.dies(1_010, 1);
+    assert_eq!(story.phases(), [Ready, Waiting, Ready]);
+    let at = story.deadline().expect("it is started again");
+    assert!((1_090..=1_130).contains(&at), "{at}");
+}
+
+#[test]
+fn a_stable_run_forgives() {
+    let mut story = Story::all_ready(3);
+    story.dies(1_000, 1);
+    story.notify(1_010, 1, Notice::Ready);
+    story.dies(6_010, 1);
+    assert_eq!(story.phases(), [Ready, Starting, Ready]);
+    story.notify(6_020, 1, Notice::Ready);
+    story.dies(11_019, 1);
+    assert_eq!(story.phases(), [Ready, Waiting, Ready]);
+}
+
+#[test]
+fn a_missed_watchdog_ends_the_node_and_a_kept_one_costs_one_timer() {
+    let mut story = Story::all_ready(1);
+    assert_eq!(story.deadline(), Some(30_010));
+    story.notify(10_010, 0, Notice::Watchdog);
+    story.notify(20_010, 0, Notice::Watchdog);
+    assert_eq!(story.deadline(), Some(30_010), "the timer is not moved");
+    story.give(30_010, Input::Tick);
+    assert_eq!(story.phases(), [Ready]);
+    assert_eq!(story.deadline(), Some(50_010));
+    story.give(50_010, Input::Tick);
+    assert_eq!(story.phases(), [Stopping]);
+    let term = Output::Signal {
+        node: NodeIndex(0),
+        pid: 1,
+        signal: Sig::Term,
+    };
+    assert!(story.done.contains(&term));
+    story.give(57_010, Input::Tick);
+    let kill = Output::Signal {
+        node: NodeIndex(0),
+        pid: 1,
+        signal: Sig::Kill,
+    };
+    assert!(story.done.contains(&kill));
+    story.dies(57_020, 0);
+    assert_eq!(story.phases(), [Starting]);
+}
+
+#[test]
+fn without_liveness_nothing_is_due_at_rest() {
+    let mut config = config(2);
+    (config.liveness, config.start_stagger) = (None, Duration::ZERO);
+    let mut story = Story::begin(config);
+    story.notify(5, 0, Notice::Ready);
+    story.notify(6, 1, Notice::Ready);
+    assert_eq!(story.deadline(), None);
+}
+
+#[test]
+fn what_does_not_notify_is_asked() {
+    let mut config = config(1);
+    config.notifies = false;
+    let mut story = Story::begin(config);
+    let probe = Output::Probe {
+        node: NodeIndex(0),
+        pid: 1,
+    };
+    story.give(20, Input::Tick);
+    assert_eq!(story.done.last(), Some(&probe));
+    let answer = |answer| Input::Probed {
+        node: NodeIndex(0),
+        pid: 1,
+        answer,
+    };
+    story.give(25, answer(Answer::Nothing("refused".into())));
+    assert_eq!(story.deadline(), Some(65));
+    story.give(65, Input::Tick);
+    story.give(66, answer(Answer::Ready));
+    assert_eq!(story.phases(), [Ready]);
+    // Three failures in a row, and the node is ended.
+    for round in 1..=3 {
+        assert_eq!(story.phases(), [Ready]);
+        let due = story.deadline().expect("it is asked");
+        story.give(due, Input::Tick);
+        story.give(due + 5, answer(Answer::Nothing(format!("round {round}"))));
+    }
+    assert_eq!(story.phases(), [Stopping]);
+}
+
+#[test]
+fn a_node_that_never_gets_ready_is_ended() {
+    let mut story = Story::begin(config(1));
+    assert_eq!(story.deadline(), Some(30_000));
+    story.give(30_000, Input::Tick);
+    assert_eq!(story.phases(), [Stopping]);
+}
+
+#[test]
+fn half_of_the_fleet_failing_brakes_it() {
+    let mut story = Story::all_ready(4);
+    story.dies(100, 0);
+    story.dies(110, 2);
+    assert_eq!(story.phases(), [Starting, Ready, Starting, Ready]);
+    story.dies(120, 0);
+    assert_eq!(story.fleet.phase(), FleetPhase::Running);
+    story.dies(130, 2);
+    assert_eq!(story.fleet.phase(), FleetPhase::Braked);
+    assert_eq!(story.phases(), [Waiting, Ready, Waiting, Ready]);
+    story.give(300, Input::Tick);
+    assert_eq!(
+        story.phases(),
+        [Starting, Ready, Waiting, Ready],
+        "the canary goes ahead"
+    );
+    story.notify(310, 0, Notice::Ready);
+    assert_eq!(story.fleet.phase(), FleetPhase::Running);
+    assert_eq!(story.phases(), [Ready, Ready, Starting, Ready]);
+}
+
+#[test]
+fn a_stop_reaches_all_at_once_and_ends_with_the_last() {
+    let mut story = Story::all_ready(2);
+    story.give(
+        1_000,
+        Input::Stop {
+            by: "SIGTERM".into(),
+            now: false,
+        },
+    );
+    assert_eq!(story.phases(), [Stopping, Stopping]);
+    let together = Output::StopTogether(vec![NodeIndex(0), NodeIndex(1)]);
+    assert!(story.done.contains(&together));
+    story.dies(1_010, 0);
+    assert_eq!(story.phases(), [Stopped, Stopping]);
+    assert_eq!(
+        story.deadline(),
+        Some(8_000),
+        "killed a second before the time is over"
+    );
+    story.dies(1_020, 1);
+    assert_eq!(story.done.last(), Some(&Output::Exit { code: 0 }));
+}
+
+#[test]
+fn a_second_stop_kills() {
+    let mut story = Story::all_ready(1);
+    story.give(
+        1_000,
+        Input::Stop {
+            by: "SIGTERM".into(),
+            now: false,
+        },
+    );
+    story.give(
+        1_100,
+        Input::Stop {
+            by: "SIGTERM".into(),
+            now: false,
+        },
+    );
+    let kill = Output::Signal {
+        node: NodeIndex(0),
+        pid: 1,
+        signal: Sig::Kill,
+    };
+    assert!(story.done.contains(&kill));
+}
+
+#[test]
+fn a_stop_while_starting_starts_nothing_more() {
+    let mut story = Story::begin(config(3));
+    story.give(
+        100,
+        Input::Stop {
+            by: "SIGINT".into(),
+            now: false,
+        },
+    );
+    assert_eq!(story.phases(), [Stopping, Stopped, Stopped]);
+    story.dies(150, 0);
+    assert_eq!(story.done.last(), Some(&Output::Exit { code: 0 }));
+}
+
+#[test]
+fn failing_for_good_ends_the_supervisor_only_when_asked_to() {
+    let check = |on_failed: OnFailed, expect: Option<u8>| {
+        let mut config = config(1);
+        (config.on_failed, config.restart.budget) = (on_failed, 1);
+        let mut story = Story::begin(config);
+        story.dies(5, 0);
+        let code = story.done.iter().find_map(|output| match output {
+            Output::Exit { code } => Some(*code),
+            _ => None,
+        });
+        assert_eq!(code, expect, "{on_failed:?}");
+        assert!(!story.fleet.is_healthy());
+    };
+    check(OnFailed::SlowRetry, None);
+    check(OnFailed::Keep, None);
+    check(OnFailed::Exit, Some(1));
+}
+
+#[test]
+fn old_news_of_an_earlier_process_is_ignored() {
+    let mut story = Story::all_ready(1);
+    let old = story.pid(0);
+    story.dies(100, 0);
+    let notice = Notice::Ready;
+    story.give(
+        110,
+        Input::Notified {
+            node: NodeIndex(0),
+            pid: old,
+            notice,
+        },
+    );
+    assert_eq!(story.phases(), [Starting]);
+}

@@ -1,0 +1,345 @@
+//! A world of simulated processes around the core, driven by one seed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::exit::ExitReason;
+use crate::fleet::{
+    Answer, Fleet, FleetConfig, Input, NodeIndex, Notice, Output, Ports, Sig, Time,
+};
+
+/// How nodes behave; chances in percent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Nature {
+    pub(super) spawn_fails: u8,
+    pub(super) dies_early: u8,
+    pub(super) never_ready: u8,
+    pub(super) dies_later: u8,
+    pub(super) hangs_later: u8,
+    pub(super) ignores_term: u8,
+    pub(super) leaves_helpers: u8,
+    pub(super) claim_fails: u8,
+    pub(super) slot_lost: u8,
+}
+
+#[derive(Debug)]
+struct Process {
+    node: NodeIndex,
+    notifies: bool,
+    hung: bool,
+    ready: bool,
+    ignores_term: bool,
+    helpers: usize,
+}
+
+/// The simulated machine: what lives on it, and what will happen when.
+pub(super) struct World {
+    pub(super) fleet: Fleet,
+    pub(super) now: Time,
+    pub(super) exit: Option<(Time, u8)>,
+    pub(super) stop_asked: Option<Time>,
+    pub(super) spawns: u64,
+    /// Everything that was given to the core, for the replay of a failure.
+    pub(super) journal: Vec<(Time, Input)>,
+    config: FleetConfig,
+    nature: Nature,
+    random: fastrand::Rng,
+    next_pid: u32,
+    alive: BTreeMap<u32, Process>,
+    /// Helpers that outlive their main process, by its pid.
+    left: BTreeMap<u32, usize>,
+    future: BTreeMap<(Time, u64), Input>,
+    sequence: u64,
+}
+
+impl World {
+    pub(super) fn new(config: FleetConfig, nature: Nature, seed: u64) -> Self {
+        Self {
+            fleet: Fleet::new(config.clone()),
+            now: Time::ZERO,
+            exit: None,
+            stop_asked: None,
+            spawns: 0,
+            journal: Vec::new(),
+            config,
+            nature,
+            random: fastrand::Rng::with_seed(seed),
+            next_pid: 100,
+            alive: BTreeMap::new(),
+            left: BTreeMap::new(),
+            future: BTreeMap::new(),
+            sequence: 0,
+        }
+    }
+
+    fn chance(&mut self, percent: u8) -> bool {
+        self.random.u8(0..100) < percent
+    }
+
+    pub(super) fn after(&mut self, delay: Duration, input: Input) {
+        self.sequence += 1;
+        self.future.insert((self.now + delay, self.sequence), input);
+    }
+
+    pub(super) fn within(&mut self, from_ms: u64, to_ms: u64) -> Duration {
+        Duration::from_millis(self.random.u64(from_ms..=to_ms))
+    }
+
+    /// Claims and begins, as the shell does at its start.
+    pub(super) fn begin(&mut self) {
+        for index in 0..self.config.node_count {
+            let input = self.claim(NodeIndex(index));
+            self.give(input);
+        }
+        self.give(Input::Begin);
+    }
+
+    /// Lets the next thing happen, not later than `until`.
+    pub(super) fn step(&mut self, until: Time) -> bool {
+        let event = self.future.keys().next().copied();
+        let deadline = self.fleet.next_deadline();
+        let next = match (event, deadline) {
+            (Some((at, _)), Some(deadline)) => at.min(deadline),
+            (Some((at, _)), None) => at,
+            (None, Some(deadline)) => deadline,
+            (None, None) => return false,
+        };
+        if next > until || self.exit.is_some() {
+            return false;
+        }
+        self.now = self.now.max(next);
+        let input = match event {
+            Some(key) if key.0 <= self.now => self.future.remove(&key).expect("it was there"),
+            _ => Input::Tick,
+        };
+        if self.still_true(&input) {
+            self.give(input);
+        }
+        true
+    }
+
+    /// What was planned for a process happens only while it lives.
+    fn still_true(&mut self, input: &Input) -> bool {
+        match input {
+            Input::Exited { pid, .. } => {
+                let Some(process) = self.alive.remove(pid) else {
+                    return false;
+                };
+                self.left.insert(*pid, process.helpers);
+                true
+            }
+            Input::Notified { pid, notice, .. } => {
+                let Some(process) = self.alive.get_mut(pid) else {
+                    return false;
+                };
+                process.ready |= *notice == Notice::Ready;
+                !process.hung
+            }
+            _ => true,
+        }
+    }
+
+    /// Gives the core one input, performs what it answers, and checks the invariants.
+    pub(super) fn give(&mut self, input: Input) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            self.journal.push((self.now, input.clone()));
+            if let Input::Stop { .. } = input {
+                self.stop_asked.get_or_insert(self.now);
+            }
+            for output in self.fleet.handle(input, self.now) {
+                inputs.extend(self.perform(output));
+            }
+        }
+        if let Some(deadline) = self.fleet.next_deadline() {
+            assert!(
+                deadline > self.now,
+                "a deadline that is due was left, at {:?}",
+                self.now
+            );
+        }
+        self.check_bounded_stop();
+    }
+
+    fn check_bounded_stop(&self) {
+        if let (Some(asked), None) = (self.stop_asked, self.exit) {
+            let spent = self.now.saturating_sub(asked);
+            assert!(
+                spent <= self.config.stop_timeout,
+                "bounded-stop: {spent:?} and not ended"
+            );
+        }
+    }
+
+    fn perform(&mut self, output: Output) -> Option<Input> {
+        match output {
+            Output::Claim(node) => Some(self.claim(node)),
+            Output::Spawn(node) => Some(self.spawn(node)),
+            Output::Signal { pid, signal, .. } => {
+                self.signal(pid, signal);
+                None
+            }
+            Output::Clear { node, pid, kill } => Some(self.clear(node, pid, kill)),
+            Output::ClearStrays => {
+                assert!(self.alive.is_empty(), "accounted: strays are last");
+                self.left.clear();
+                Some(Input::StraysCleared { left: 0 })
+            }
+            Output::Probe { node, pid } => {
+                let answer = match self.alive.get(&pid) {
+                    Some(process) if process.ready && !process.hung => Answer::Ready,
+                    Some(process) if !process.hung => Answer::Alive("answered 503".into()),
+                    _ => Answer::Nothing("timed out".into()),
+                };
+                let delay = self.within(0, 1_000);
+                self.after(delay, Input::Probed { node, pid, answer });
+                None
+            }
+            Output::Exit { code } => {
+                assert!(self.alive.is_empty() && self.left.values().all(|left| *left == 0));
+                assert!(self.exit.is_none(), "it ends once");
+                self.exit = Some((self.now, code));
+                None
+            }
+            Output::Door { .. }
+            | Output::Siblings
+            | Output::StopTogether(_)
+            | Output::Emit { .. } => None,
+        }
+    }
+
+    fn claim(&mut self, node: NodeIndex) -> Input {
+        if self.chance(self.nature.claim_fails) {
+            return Input::NotClaimed {
+                node,
+                holders: "8081 held by pid 1".into(),
+            };
+        }
+        let ports = Ports {
+            http: 8_081 + node.0,
+            gossip: 9_081 + node.0,
+        };
+        Input::Claimed { node, ports }
+    }
+
+    fn spawn(&mut self, node: NodeIndex) -> Input {
+        assert!(
+            self.stop_asked.is_none(),
+            "nothing is started after a stop was asked"
+        );
+        assert!(
+            self.alive.values().all(|process| process.node != node),
+            "one-process"
+        );
+        assert!(
+            self.left.values().all(|left| *left == 0),
+            "accounted: helpers are gone first"
+        );
+        if self.chance(self.nature.slot_lost) {
+            return Input::SlotLost {
+                node,
+                holders: "8081 held by pid 1".into(),
+            };
+        }
+        if self.chance(self.nature.spawn_fails) {
+            return Input::SpawnFailed {
+                node,
+                error: "no such file".into(),
+            };
+        }
+        self.spawns += 1;
+        self.next_pid += 1;
+        let pid = self.next_pid;
+        let notifies = self.config.notifies || self.chance(50);
+        let process = Process {
+            node,
+            notifies,
+            hung: self.chance(self.nature.never_ready),
+            ready: false,
+            ignores_term: self.chance(self.nature.ignores_term),
+            helpers: if self.chance(self.nature.leaves_helpers) {
+                2
+            } else {
+                0
+            },
+        };
+        self.alive.insert(pid, process);
+        self.plan_life(node, pid);
+        Input::Spawned {
+            node,
+            pid,
+            generation: u64::from(pid),
+        }
+    }
+
+    fn plan_life(&mut self, node: NodeIndex, pid: u32) {
+        if self.chance(self.nature.dies_early) {
+            let delay = self.within(0, 50);
+            let reason = ExitReason::Code(1);
+            return self.after(delay, Input::Exited { node, pid, reason });
+        }
+        let ready = self.within(5, 2_000);
+        if self.alive[&pid].notifies {
+            self.after(
+                ready,
+                Input::Notified {
+                    node,
+                    pid,
+                    notice: Notice::Ready,
+                },
+            );
+            let silent = if self.chance(self.nature.hangs_later) {
+                20
+            } else {
+                400
+            };
+            for beat in 0..silent {
+                let delay = ready + Duration::from_secs(10) * beat;
+                self.after(
+                    delay,
+                    Input::Notified {
+                        node,
+                        pid,
+                        notice: Notice::Watchdog,
+                    },
+                );
+            }
+        } else if let Some(process) = self.alive.get_mut(&pid) {
+            process.ready = true;
+        }
+        if self.chance(self.nature.dies_later) {
+            let delay = self.within(10, 60_000);
+            let reason = ExitReason::Signal(11);
+            self.after(delay, Input::Exited { node, pid, reason });
+        }
+    }
+
+    fn signal(&mut self, pid: u32, signal: Sig) {
+        let Some(process) = self.alive.get(&pid) else {
+            return;
+        };
+        let node = process.node;
+        let (reason, longest) = match signal {
+            Sig::Term if process.ignores_term || process.hung => return,
+            Sig::Term => (ExitReason::Code(0), 3_000),
+            Sig::Kill => (ExitReason::Signal(9), 5),
+        };
+        let delay = self.within(0, longest);
+        self.after(delay, Input::Exited { node, pid, reason });
+    }
+
+    fn clear(&mut self, node: NodeIndex, pid: u32, kill: bool) -> Input {
+        assert!(
+            !self.alive.contains_key(&pid),
+            "only an ended process is cleared"
+        );
+        let helpers = self.left.entry(pid).or_default();
+        let left = *helpers;
+        if kill && *helpers > 0 {
+            // They are gone by the next look.
+            *helpers = 0;
+            self.after(Duration::from_millis(1), Input::OrphanReaped);
+        }
+        Input::Cleared { node, pid, left }
+    }
+}

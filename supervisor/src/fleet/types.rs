@@ -1,0 +1,280 @@
+//! What the core is told, and what it answers.
+
+use std::time::Duration;
+
+use super::backoff::RestartPolicy;
+use crate::event::EventKind;
+use crate::exit::ExitReason;
+
+/// Monotonic time since the supervisor's start.
+pub type Time = Duration;
+
+/// Number of a node, from 0; people see it from 1 (`flux-node-1`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodeIndex(pub u16);
+
+impl NodeIndex {
+    /// The name that people see.
+    #[must_use]
+    pub fn name(self) -> String {
+        format!("flux-node-{}", self.0 + 1)
+    }
+
+    pub(crate) fn at(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// The ports of a node's slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// HTTP over TCP.
+    pub http: u16,
+    /// Gossip over TCP and UDP.
+    pub gossip: u16,
+}
+
+/// How the fleet behaves; from the settings of the same names.
+#[derive(Clone, Debug)]
+pub struct FleetConfig {
+    /// Nodes to run, at least 1.
+    pub node_count: u16,
+    /// Pause between two starts.
+    pub start_stagger: Duration,
+    /// When and how often a node is started again.
+    pub restart: RestartPolicy,
+    /// Ready nodes that the supervisor's own actions keep.
+    pub min_ready: u16,
+    /// What happens when a node has used up its budget.
+    pub on_failed: OnFailed,
+    /// How long a whole stop may take.
+    pub stop_timeout: Duration,
+    /// How long a node may take from its start until it is ready.
+    pub start_timeout: Duration,
+    /// How a ready node's life is checked; none when it is not.
+    pub liveness: Option<LivenessPolicy>,
+    /// Whether the program is known to notify, so that it need not be asked for readiness.
+    pub notifies: bool,
+    /// Seed of the jitter.
+    pub seed: u64,
+}
+
+/// How a ready node's life is checked.
+#[derive(Clone, Copy, Debug)]
+pub struct LivenessPolicy {
+    /// Time between two checks.
+    pub period: Duration,
+    /// Failures in a row that end the node.
+    pub failures: u32,
+}
+
+impl LivenessPolicy {
+    /// How long a node that notifies may be silent: WATCHDOG_USEC.
+    #[must_use]
+    pub fn watchdog(&self) -> Duration {
+        self.period * self.failures
+    }
+}
+
+/// What happens when a node has used up its restart budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailed {
+    /// It is tried again at the longest delay, for ever.
+    SlowRetry,
+    /// The supervisor ends with 1 when fewer than MIN_READY nodes can still run.
+    Exit,
+    /// It stays failed, and the health check says so.
+    Keep,
+}
+
+/// What came of asking a node `GET /health`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A status below 500: it lives and is ready.
+    Ready,
+    /// Another answer: it lives, and is not ready for the reason given.
+    Alive(String),
+    /// No HTTP answer in time, for the reason given.
+    Nothing(String),
+}
+
+/// What a node said by sd_notify(3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// `READY=1`.
+    Ready,
+    /// `STOPPING=1`.
+    Stopping,
+    /// `WATCHDOG=1`.
+    Watchdog,
+    /// `WATCHDOG=trigger`: it asks to be treated as hung.
+    WatchdogTrigger,
+    /// `STATUS=...`.
+    Status(String),
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The first claims are made; the fleet may start.
+    Begin,
+    /// The node has a slot.
+    Claimed {
+        /// Which node.
+        node: NodeIndex,
+        /// Its ports.
+        ports: Ports,
+    },
+    /// No slot is free for the node.
+    NotClaimed {
+        /// Which node.
+        node: NodeIndex,
+        /// Who holds what, in words.
+        holders: String,
+    },
+    /// Answer to [`Output::Spawn`]: its process lives.
+    Spawned {
+        /// Which node.
+        node: NodeIndex,
+        /// Process id, which is also the process group's.
+        pid: u32,
+        /// Its generation.
+        generation: u64,
+    },
+    /// Answer to [`Output::Spawn`]: it could not be started.
+    SpawnFailed {
+        /// Which node.
+        node: NodeIndex,
+        /// What the system said.
+        error: String,
+    },
+    /// Answer to [`Output::Spawn`] where the program binds its ports itself: a stranger
+    /// has taken them meanwhile. Costs no restart budget.
+    SlotLost {
+        /// Which node.
+        node: NodeIndex,
+        /// Who holds what, in words.
+        holders: String,
+    },
+    /// The node said something.
+    Notified {
+        /// Which node.
+        node: NodeIndex,
+        /// The process whose socket it came by.
+        pid: u32,
+        /// What.
+        notice: Notice,
+    },
+    /// Answer to [`Output::Probe`].
+    Probed {
+        /// Which node.
+        node: NodeIndex,
+        /// The process that was asked.
+        pid: u32,
+        /// What it answered.
+        answer: Answer,
+    },
+    /// The main process of the node has ended and is reaped.
+    Exited {
+        /// Which node.
+        node: NodeIndex,
+        /// Which process.
+        pid: u32,
+        /// How.
+        reason: ExitReason,
+    },
+    /// Answer to [`Output::Clear`]: how many processes of the old generation are left.
+    Cleared {
+        /// Which node.
+        node: NodeIndex,
+        /// The old main process.
+        pid: u32,
+        /// Processes of its group and strays of it that still live.
+        left: usize,
+    },
+    /// Answer to [`Output::ClearStrays`].
+    StraysCleared {
+        /// Processes that still live.
+        left: usize,
+    },
+    /// A process that is no node's main process was reaped: something may be clear now.
+    OrphanReaped,
+    /// Stop everything.
+    Stop {
+        /// Who asked.
+        by: String,
+        /// Kill at once.
+        now: bool,
+    },
+    /// A deadline has passed.
+    Tick,
+}
+
+/// A signal to a process group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sig {
+    /// SIGTERM: finish.
+    Term,
+    /// SIGKILL.
+    Kill,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Find a slot for the node and answer `Claimed` or `NotClaimed`.
+    Claim(NodeIndex),
+    /// Start its process and answer `Spawned`, `SpawnFailed` or `SlotLost`.
+    Spawn(NodeIndex),
+    /// Signal its process group.
+    Signal {
+        /// Which node.
+        node: NodeIndex,
+        /// The group.
+        pid: u32,
+        /// The signal.
+        signal: Sig,
+    },
+    /// See what is left of an ended process's group and strays, kill it when asked, and
+    /// answer `Cleared`.
+    Clear {
+        /// Which node.
+        node: NodeIndex,
+        /// The old main process.
+        pid: u32,
+        /// Whether what is left is killed.
+        kill: bool,
+    },
+    /// Kill every process that the supervisor has adopted, and answer `StraysCleared`.
+    ClearStrays,
+    /// Open or close the node's door.
+    Door {
+        /// Which node.
+        node: NodeIndex,
+        /// Whether new connections are taken.
+        open: bool,
+    },
+    /// Ask the node `GET /health` and answer `Probed`.
+    Probe {
+        /// Which node.
+        node: NodeIndex,
+        /// Its process.
+        pid: u32,
+    },
+    /// The siblings' states have changed: tell all nodes.
+    Siblings,
+    /// Tell these nodes that they stop together.
+    StopTogether(Vec<NodeIndex>),
+    /// Tell people.
+    Emit {
+        /// The node it concerns, if one.
+        node: Option<NodeIndex>,
+        /// What happened.
+        kind: EventKind,
+    },
+    /// Nothing is left to do: end with this code.
+    Exit {
+        /// 0 stopped as asked, 1 the fleet failed for good.
+        code: u8,
+    },
+}

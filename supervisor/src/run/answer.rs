@@ -1,0 +1,58 @@
+//! The status of the fleet, put together from what the core and the shell know.
+
+use repram_config::LogDir;
+
+use super::shell::Shell;
+use crate::cli::render;
+use crate::fleet::NodeView;
+use crate::status::{FleetStatus, LastExit, NodeStatus, STATUS_SCHEMA};
+
+impl Shell {
+    /// The whole fleet at this moment.
+    pub(super) fn status(&self) -> FleetStatus {
+        let now = self.started.elapsed();
+        FleetStatus {
+            schema: STATUS_SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started: self.started_at,
+            phase: self.fleet.phase(),
+            ready: self.fleet.ready(),
+            min_ready: self.settings.min_ready,
+            healthy: self.fleet.is_healthy(),
+            log_dir: match &self.settings.log_dir {
+                LogDir::Off => None,
+                LogDir::Path(path) => Some(path.display().to_string()),
+            },
+            nodes: self.fleet.views(now).map(|view| self.node_status(view)).collect(),
+        }
+    }
+
+    fn node_status(&self, view: NodeView) -> NodeStatus {
+        let member = &self.members[usize::from(view.node.0)];
+        NodeStatus {
+            node: member.name.clone(),
+            uuid: member.uuid,
+            generation: view.generation,
+            state: view.phase,
+            since: self.wall_clock(view.since),
+            pid: view.pid,
+            http_port: view.ports.map(|ports| ports.http),
+            gossip_port: view.ports.map(|ports| ports.gossip),
+            restarts: view.restarts,
+            failures: view.failures,
+            next_start: view.next_start.map(|time| self.wall_clock(time)),
+            last_exit: view.last_exit.map(|(time, reason, cause)| LastExit {
+                time: self.wall_clock(time),
+                reason,
+                cause,
+            }),
+            message: view.message,
+        }
+    }
+
+    /// Shows the status among the events, for whoever sent SIGUSR2.
+    pub(super) fn print_status(&self) {
+        self.logs.print(&render::status(&self.status()));
+    }
+}

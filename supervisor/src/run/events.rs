@@ -1,0 +1,132 @@
+//! The event loop.
+
+use nix::unistd::Pid;
+use repram_discovery::claim::NoSlot;
+use repram_discovery::sockets::SlotSockets;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::exfiltrator::origin::Origin;
+use tokio::sync::mpsc;
+
+use super::shell::Shell;
+use crate::control::{Request, StopReply};
+use crate::exit::ExitReason;
+use crate::fleet::{Answer, Input, NodeIndex, Notice};
+use crate::reaper;
+use crate::signals::{self, Signals};
+
+/// News from the shell's own tasks that wait to be taken in. Each task waits when it is
+/// full, so it only has to be large enough to keep them busy.
+pub(super) const NEWS_MAX: usize = 256;
+
+/// What the shell's own tasks found out.
+#[derive(Debug)]
+pub(super) enum News {
+    Notified { node: NodeIndex, pid: u32, notices: Vec<Notice> },
+    Probed { node: NodeIndex, pid: u32, answer: Answer },
+    Claimed { node: NodeIndex, claim: Result<SlotSockets, NoSlot> },
+}
+
+/// Where events come from.
+pub(super) struct Sources {
+    pub(super) signals: Signals,
+    pub(super) news: mpsc::Receiver<News>,
+    pub(super) requests: mpsc::Receiver<Request>,
+}
+
+/// Turns what happens into inputs of the core until the fleet has ended. Returns the exit
+/// code.
+pub(super) async fn run(shell: &mut Shell, mut sources: Sources) -> u8 {
+    shell.feed(Input::Begin);
+    loop {
+        if let Some(code) = shell.exit {
+            return code;
+        }
+        let deadline = shell.next_deadline();
+        tokio::select! {
+            // In this order: a dead node is seen before a question about it is answered.
+            biased;
+            signals = sources.signals.next() => {
+                for signal in signals {
+                    take_signal(shell, &signal);
+                }
+            }
+            Some(news) = sources.news.recv() => take_news(shell, news),
+            Some(request) = sources.requests.recv() => take_request(shell, request),
+            () = sleep_until(deadline) => shell.feed(Input::Tick),
+        }
+    }
+}
+
+async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn take_signal(shell: &mut Shell, origin: &Origin) {
+    let by = || signals::describe(origin);
+    match origin.signal {
+        SIGCHLD => reap(shell),
+        SIGTERM | SIGINT => shell.feed(Input::Stop { by: by(), now: false }),
+        SIGQUIT => shell.feed(Input::Stop { by: by(), now: true }),
+        SIGHUP if origin.process.is_none() => {
+            shell.feed(Input::Stop { by: "the terminal, which went away".into(), now: false });
+        }
+        SIGHUP => shell.warn("SIGHUP: this version cannot reload its settings while it runs; restart it"),
+        SIGUSR1 => shell.logs.reopen(),
+        SIGUSR2 => shell.print_status(),
+        _ => {}
+    }
+}
+
+/// Reaps everything that has ended: nodes, and orphans that we adopted.
+pub(super) fn reap(shell: &mut Shell) {
+    let mut orphans = false;
+    while let Some((pid, reason)) = reaper::reap_one() {
+        match shell.node_of(pid) {
+            Some(node) => exited(shell, node, pid, reason),
+            None => orphans = true,
+        }
+    }
+    if orphans {
+        shell.feed(Input::OrphanReaped);
+    }
+}
+
+fn exited(shell: &mut Shell, node: NodeIndex, pid: Pid, reason: ExitReason) {
+    shell.process_ended(node);
+    let pid = pid.as_raw().cast_unsigned();
+    shell.feed(Input::Exited { node, pid, reason });
+}
+
+fn take_news(shell: &mut Shell, news: News) {
+    match news {
+        News::Notified { node, pid, notices } => {
+            for notice in notices {
+                shell.feed(Input::Notified { node, pid, notice });
+            }
+        }
+        News::Probed { node, pid, answer } => shell.feed(Input::Probed { node, pid, answer }),
+        News::Claimed { node, claim } => {
+            let input = shell.take_claim(node, claim);
+            shell.feed(input);
+        }
+    }
+}
+
+fn take_request(shell: &mut Shell, request: Request) {
+    // Whoever asked may be gone: then nobody reads the answer.
+    match request {
+        Request::Status { reply } => drop(reply.send(shell.status())),
+        Request::Stop { now, by, reply } => {
+            let under_way = shell.is_stopping();
+            let answer = if under_way { StopReply::UnderWay } else { StopReply::Started };
+            drop(reply.send(answer));
+            // Asking twice is no reason to kill: here, unlike by a key, one says so.
+            if !under_way || now {
+                shell.feed(Input::Stop { by, now });
+            }
+        }
+    }
+}

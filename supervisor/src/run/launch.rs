@@ -1,0 +1,247 @@
+//! Starting one process of a node, with everything that the node contract promises it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
+use repram_config::Settings;
+use repram_discovery::secret::Secret;
+use repram_discovery::sockets::SlotSockets;
+use repram_discovery::state_dir::StateDir;
+use repram_discovery::supervised::{Hello, Sibling, SupervisorMessage};
+use tokio::sync::mpsc;
+
+use super::events::News;
+use super::member::{Member, OutputPipe, Running};
+use super::strangers;
+use crate::environment::{self, Variable};
+use crate::fleet::{Input, LivenessPolicy, NodeIndex};
+use crate::logs::Logs;
+use crate::notify::NotifySocket;
+use crate::program::Program;
+use crate::siblings::SiblingLink;
+use crate::spawn::{Spawn, SpawnError};
+
+/// The first descriptor that is passed, as sd_listen_fds(3) has it.
+const FIRST_PASSED: usize = 3;
+
+/// When memory runs out, nodes go before the supervisor.
+const OOM_SCORE_ABOVE_OURS: i16 = 500;
+const OOM_SCORE_MAX: i16 = 1000;
+
+/// Starts processes; what is the same for all of them.
+pub(super) struct Launcher {
+    pub(super) program: Program,
+    environment: Vec<Variable>,
+    secret: Option<Secret>,
+    secret_previous: Option<Secret>,
+    liveness: Option<LivenessPolicy>,
+    passes_sockets: bool,
+    bind: std::net::IpAddr,
+    null: File,
+    oom_score_adj: i16,
+}
+
+/// The secrets of the gossip network: the one in use, and the one before it.
+#[derive(Default)]
+pub(super) struct Secrets {
+    pub(super) current: Option<Secret>,
+    pub(super) previous: Option<Secret>,
+}
+
+/// Why a process could not be started.
+#[derive(Debug, thiserror::Error)]
+enum LaunchError {
+    #[error("its channels could not be opened")]
+    Channel(#[source] io::Error),
+    #[error("its sockets could not be handed over")]
+    Sockets(#[source] io::Error),
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+}
+
+impl Launcher {
+    /// # Errors
+    /// When `/dev/null` cannot be opened.
+    pub(super) fn new(
+        settings: &Settings,
+        program: Program,
+        secrets: Secrets,
+        liveness: Option<LivenessPolicy>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            environment: environment::common(std::env::vars_os(), settings),
+            secret: secrets.current,
+            secret_previous: secrets.previous,
+            liveness,
+            passes_sockets: settings.node_sockets,
+            bind: settings.bind_address,
+            null: File::open("/dev/null")?,
+            oom_score_adj: oom_score_of_nodes(),
+            program,
+        })
+    }
+
+    /// Starts a process for the member, which has none, and says what came of it.
+    pub(super) fn launch(
+        &self,
+        member: &mut Member,
+        siblings: Vec<Sibling>,
+        state: &mut StateDir,
+        logs: &Logs,
+        news: &mpsc::Sender<News>,
+    ) -> Input {
+        let node = member.index;
+        let generation = state.next_generation(&member.name);
+        // A program that binds its ports itself finds them free, and nobody else could
+        // have had them until now.
+        if !self.passes_sockets
+            && let Err(holders) = self.let_go(member)
+        {
+            member.slot = None;
+            return Input::SlotLost { node, holders };
+        }
+        match self.start(member, generation, siblings, logs, news) {
+            Ok(running) => {
+                let pid = running.pid;
+                member.process = Some(running);
+                Input::Spawned { node, pid, generation }
+            }
+            Err(error) => Input::SpawnFailed { node, error: chain(&error) },
+        }
+    }
+
+    /// Makes sure that the slot is free at this moment, and lets go of it.
+    fn let_go(&self, member: &mut Member) -> Result<(), String> {
+        if member.sockets.take().is_some() {
+            return Ok(());
+        }
+        let slot = member.slot.expect("only a node with a slot is started");
+        SlotSockets::bind(self.bind, slot).map(drop).map_err(|taken| strangers::line(&taken))
+    }
+
+    fn start(
+        &self,
+        member: &Member,
+        generation: u64,
+        siblings: Vec<Sibling>,
+        logs: &Logs,
+        news: &mpsc::Sender<News>,
+    ) -> Result<Running, LaunchError> {
+        let notify = NotifySocket::open().map_err(LaunchError::Channel)?;
+        let output = output_pipe().map_err(LaunchError::Channel)?;
+        let channel = self.open_link(generation, siblings).map_err(LaunchError::Channel)?;
+        let mut descriptors = Vec::new();
+        if let Some(sockets) = &member.sockets {
+            sockets.prepare_handover().map_err(LaunchError::Sockets)?;
+            descriptors = vec![sockets.http(), sockets.gossip(), sockets.gossip_udp()];
+        }
+        let environment = self.environment_of(member, &notify, channel.is_some());
+        let theirs: Option<BorrowedFd<'_>> = channel.as_ref().map(|(_, theirs)| theirs.as_fd());
+        descriptors.extend(theirs);
+        let spawn = Spawn {
+            arguments: &self.program.arguments,
+            environment,
+            pid_variables: self.pid_variables(),
+            descriptors,
+            stdin: self.null.as_fd(),
+            output: output.write.as_fd(),
+            oom_score_adj: self.oom_score_adj,
+        };
+        let pid = spawn.start()?.as_raw().cast_unsigned();
+        logs.attach(&member.name, output.read);
+        let listening = tokio::spawn(listen(notify, member.index, pid, news.clone()));
+        let link = channel.map(|(link, _)| link);
+        Ok(Running::new(pid, link, listening.abort_handle()))
+    }
+
+    /// The channel to our own node, with the first message in it.
+    fn open_link(
+        &self,
+        generation: u64,
+        siblings: Vec<Sibling>,
+    ) -> io::Result<Option<(SiblingLink, OwnedFd)>> {
+        if !self.program.is_repram_node {
+            return Ok(None);
+        }
+        let (link, theirs) = SiblingLink::open()?;
+        let hello = Hello {
+            secret: self.secret.clone(),
+            secret_previous: self.secret_previous.clone(),
+            generation,
+            siblings,
+        };
+        link.send(&SupervisorMessage::Hello(hello)).map_err(io::Error::other)?;
+        Ok(Some((link, theirs)))
+    }
+
+    fn pid_variables(&self) -> &'static [&'static str] {
+        match (self.passes_sockets, self.liveness.is_some()) {
+            (true, true) => &["LISTEN_PID", "WATCHDOG_PID"],
+            (true, false) => &["LISTEN_PID"],
+            (false, true) => &["WATCHDOG_PID"],
+            (false, false) => &[],
+        }
+    }
+
+    fn environment_of(&self, member: &Member, notify: &NotifySocket, link: bool) -> Vec<Variable> {
+        let slot = member.slot.expect("only a node with a slot is started");
+        let mut environment = self.environment.clone();
+        let mut set = |name: &str, value: String| environment::set(&mut environment, name, value);
+        set("REPRAM_NODE_ID", member.name.clone());
+        set("REPRAM_NODE_UUID", member.uuid.to_string());
+        set("REPRAM_HTTP_PORT", slot.http.to_string());
+        set("REPRAM_GOSSIP_PORT", slot.gossip.to_string());
+        set("PORT", slot.http.to_string());
+        set("NOTIFY_SOCKET", notify.address());
+        let mut passed = 0;
+        if member.sockets.is_some() {
+            passed = 3;
+            set("LISTEN_FDS", passed.to_string());
+            set("LISTEN_FDNAMES", "http:gossip:gossip-udp".into());
+        }
+        if link {
+            set("REPRAM_SUPERVISOR_FD", (FIRST_PASSED + passed).to_string());
+        }
+        if let Some(policy) = &self.liveness {
+            set("WATCHDOG_USEC", policy.watchdog().as_micros().to_string());
+        }
+        environment
+    }
+}
+
+fn output_pipe() -> io::Result<OutputPipe> {
+    let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
+    Ok(OutputPipe { read, write })
+}
+
+/// Passes on what a process notifies, until it is dropped with the process.
+async fn listen(socket: NotifySocket, node: NodeIndex, pid: u32, news: mpsc::Sender<News>) {
+    while let Ok(notices) = socket.next().await {
+        if news.send(News::Notified { node, pid, notices }).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Our own score and five hundred more, as far as that goes.
+fn oom_score_of_nodes() -> i16 {
+    let ours = std::fs::read_to_string("/proc/self/oom_score_adj")
+        .ok()
+        .and_then(|text| text.trim().parse::<i16>().ok())
+        .unwrap_or(0);
+    (ours + OOM_SCORE_ABOVE_OURS).min(OOM_SCORE_MAX)
+}
+
+/// An error and what caused it, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

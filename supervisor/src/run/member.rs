@@ -1,0 +1,62 @@
+//! What the shell keeps of a node: everything that the core must not know.
+
+use std::os::fd::OwnedFd;
+
+use repram_discovery::slot::Slot;
+use repram_discovery::sockets::SlotSockets;
+use tokio::task::AbortHandle;
+use uuid::Uuid;
+
+use crate::fleet::{NodeIndex, Ports};
+use crate::siblings::SiblingLink;
+
+/// One node, as the shell knows it.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) index: NodeIndex,
+    pub(super) name: String,
+    pub(super) uuid: Uuid,
+    pub(super) slot: Option<Slot>,
+    /// The sockets of the slot. None without a slot, and while a program that binds its
+    /// ports itself runs.
+    pub(super) sockets: Option<SlotSockets>,
+    pub(super) process: Option<Running>,
+}
+
+/// What belongs to one process of a node, and ends with it.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) pid: u32,
+    pub(super) link: Option<SiblingLink>,
+    listening: AbortHandle,
+}
+
+impl Running {
+    pub(super) fn new(pid: u32, link: Option<SiblingLink>, listening: AbortHandle) -> Self {
+        Self { pid, link, listening }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+/// The two ends of the pipe that takes a node's standard output and standard error.
+pub(super) struct OutputPipe {
+    pub(super) read: OwnedFd,
+    pub(super) write: OwnedFd,
+}
+
+impl Member {
+    /// Takes the sockets of a slot into its keeping.
+    pub(super) fn hold(&mut self, sockets: SlotSockets) {
+        self.slot = Some(sockets.slot());
+        self.sockets = Some(sockets);
+    }
+
+    pub(super) fn ports(&self) -> Option<Ports> {
+        self.slot.map(|slot| Ports { http: slot.http, gossip: slot.gossip })
+    }
+}

@@ -1,0 +1,16 @@
+//! `supervisor run`: the shell around the [fleet](crate::fleet).
+//!
+//! `start` makes everything ready, in an order in which each step can still be refused
+//! without leaving anything behind; `events` is the loop that turns what happens into
+//! inputs of the core; `shell` performs the core's outputs; `launch` starts one process.
+
+mod answer;
+mod events;
+mod launch;
+mod member;
+mod secret;
+mod shell;
+mod start;
+mod strangers;
+
+pub use start::run;

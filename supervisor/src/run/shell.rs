@@ -1,0 +1,323 @@
+//! Performs what the core decides.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use repram_config::Settings;
+use repram_discovery::claim::{Claimant, NoSlot, claim_on_host};
+use repram_discovery::slot::PortRange;
+use repram_discovery::sockets::SlotSockets;
+use repram_discovery::state_dir::StateDir;
+use repram_discovery::supervised::{Sibling, SupervisorMessage};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::events::News;
+use super::launch::{Launcher, chain};
+use super::member::Member;
+use super::strangers;
+use crate::event::{Event, EventKind};
+use crate::fleet::{Fleet, Input, NodeIndex, Output, Ports, Sig, Time};
+use crate::logs::Logs;
+use crate::probe::{Prober, Question, reachable};
+use crate::reaper;
+
+/// Everything that the core's outputs act on.
+pub(super) struct Shell {
+    pub(super) settings: Settings,
+    pub(super) fleet: Fleet,
+    pub(super) members: Vec<Member>,
+    pub(super) range: PortRange,
+    pub(super) state: StateDir,
+    pub(super) launcher: Launcher,
+    pub(super) logs: Logs,
+    pub(super) news: mpsc::Sender<News>,
+    /// None while nothing had to be asked: our own nodes notify.
+    pub(super) prober: Option<Prober>,
+    pub(super) started: Instant,
+    pub(super) started_at: Timestamp,
+    /// Whether the table of nodes was shown, which happens when they are ready first.
+    pub(super) table_shown: Cell<bool>,
+    /// The code to end with, once the fleet has ended.
+    pub(super) exit: Option<u8>,
+}
+
+impl Shell {
+    /// Gives the core an input and performs its outputs, and so on with the answers.
+    pub(super) fn feed(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let now = self.now();
+            for output in self.fleet.handle(input, now) {
+                inputs.extend(self.perform(output));
+            }
+        }
+    }
+
+    fn now(&self) -> Time {
+        self.started.elapsed()
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.fleet.next_deadline().map(|time| self.started + time)
+    }
+
+    /// The wall-clock time that belongs to a time of the core.
+    pub(super) fn wall_clock(&self, time: Time) -> Timestamp {
+        // Beyond the calendar's end, in year 9999, nothing is planned.
+        self.started_at.checked_add(time).unwrap_or(Timestamp::MAX)
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.fleet.phase() == crate::status::FleetPhase::Stopping
+    }
+
+    fn member(&mut self, node: NodeIndex) -> &mut Member {
+        &mut self.members[node.at()]
+    }
+
+    /// The node whose main process this is.
+    pub(super) fn node_of(&self, pid: Pid) -> Option<NodeIndex> {
+        let is_it = |member: &&Member| {
+            member.process.as_ref().is_some_and(|process| process.pid == pid.as_raw().cast_unsigned())
+        };
+        self.members.iter().find(is_it).map(|member| member.index)
+    }
+
+    fn perform(&mut self, output: Output) -> Option<Input> {
+        match output {
+            Output::Claim(node) => {
+                self.claim_again(node);
+                None
+            }
+            Output::Spawn(node) => Some(self.spawn(node)),
+            Output::Signal { node: _, pid, signal } => {
+                signal_group(pid, signal);
+                None
+            }
+            Output::Clear { node, pid, kill } => Some(self.clear(node, pid, kill)),
+            Output::ClearStrays => Some(Input::StraysCleared { left: reaper::kill_children() }),
+            Output::Door { node, open } => {
+                self.move_door(node, open);
+                None
+            }
+            Output::Probe { node, pid } => {
+                self.ask(node, pid);
+                None
+            }
+            Output::Siblings => {
+                self.tell_siblings();
+                None
+            }
+            Output::StopTogether(nodes) => {
+                tell_our_own_supervisor(&[sd_notify::NotifyState::Stopping]);
+                self.tell_who_stops(&nodes);
+                None
+            }
+            Output::Emit { node, kind } => {
+                self.emit(node, kind);
+                None
+            }
+            Output::Exit { code } => {
+                self.exit = Some(code);
+                None
+            }
+        }
+    }
+
+    pub(super) fn emit(&self, node: Option<NodeIndex>, kind: EventKind) {
+        let node = node.map(|node| self.members[node.at()].name.clone());
+        let became_ready = matches!(kind, EventKind::FleetReady { .. });
+        self.logs.event(&Event { time: Timestamp::now(), node, kind });
+        if became_ready && !self.table_shown.replace(true) {
+            self.print_status();
+            tell_our_own_supervisor(&[sd_notify::NotifyState::Ready]);
+        }
+    }
+
+    pub(super) fn warn(&self, message: impl Into<String>) {
+        self.emit(None, EventKind::Warning { message: message.into() });
+    }
+
+    /// Starts the process of a node. What it needs and cannot be had is reported like a
+    /// program that could not be executed.
+    fn spawn(&mut self, node: NodeIndex) -> Input {
+        let siblings = self.siblings_of(node);
+        let member = &mut self.members[node.at()];
+        self.launcher.launch(member, siblings, &mut self.state, &self.logs, &self.news)
+    }
+
+    fn clear(&mut self, node: NodeIndex, pid: u32, kill: bool) -> Input {
+        let mains: Vec<Pid> = self
+            .members
+            .iter()
+            .filter_map(|member| member.process.as_ref())
+            .map(|process| Pid::from_raw(process.pid.cast_signed()))
+            .collect();
+        let main = Pid::from_raw(pid.cast_signed());
+        let left = reaper::left_of(main, self.members[node.at()].uuid, &mains, kill);
+        Input::Cleared { node, pid, left }
+    }
+
+    /// The main process of a node is reaped: its pid means nothing any more.
+    pub(super) fn process_ended(&mut self, node: NodeIndex) {
+        self.member(node).process = None;
+    }
+
+    fn move_door(&mut self, node: NodeIndex, open: bool) {
+        let Some(sockets) = &self.members[node.at()].sockets else { return };
+        let moved = if open { sockets.open_door() } else { sockets.close_door() };
+        if let Err(error) = moved {
+            let verb = if open { "opened" } else { "closed" };
+            self.warn(format!("the door of {} could not be {verb}: {error}", node.name()));
+        }
+    }
+
+    /// Looks for a slot in the background: a second pass takes a moment.
+    fn claim_again(&mut self, node: NodeIndex) {
+        let (range, bind, news) = (self.range, self.settings.bind_address, self.news.clone());
+        let member = &self.members[node.at()];
+        let last_slot = self.state.identity(&member.name).last_slot;
+        let claimant = Claimant { uuid: member.uuid, last_slot };
+        tokio::spawn(async move {
+            let claims = claim_on_host(&range, bind, &[claimant]).await;
+            for claim in claims {
+                // The loop is over when nobody listens, and the sockets go with the message.
+                let _ = news.send(News::Claimed { node, claim }).await;
+            }
+        });
+    }
+
+    /// Takes the outcome of a claim, and says what the core is to be told.
+    pub(super) fn take_claim(
+        &mut self,
+        node: NodeIndex,
+        claim: Result<SlotSockets, NoSlot>,
+    ) -> Input {
+        match claim {
+            Ok(sockets) => {
+                self.member(node).hold(sockets);
+                self.note_claim(node)
+            }
+            Err(no_slot) => {
+                Input::NotClaimed { node, holders: strangers::lines(&no_slot).join("; ") }
+            }
+        }
+    }
+
+    /// A node holds a slot: notes it for the next start, and says so to the core.
+    fn note_claim(&mut self, node: NodeIndex) -> Input {
+        let member = &self.members[node.at()];
+        let slot = member.slot.expect("it has just got one");
+        if let Err(error) = self.state.remember_slot(&member.name, slot.index) {
+            let name = &member.name;
+            self.warn(format!("the slot of {name} could not be noted: {}", chain(&error)));
+        }
+        let ports = Ports { http: slot.http, gossip: slot.gossip };
+        Input::Claimed { node, ports }
+    }
+
+    /// Tells the core of the claims that were made before it existed.
+    pub(super) fn tell_claims(&mut self, without: Vec<(NodeIndex, NoSlot)>) {
+        for index in 0..self.members.len() {
+            if self.members[index].slot.is_some() {
+                let input = self.note_claim(self.members[index].index);
+                self.feed(input);
+            }
+        }
+        for (node, no_slot) in without {
+            let input = self.take_claim(node, Err(no_slot));
+            self.feed(input);
+        }
+    }
+
+    fn ask(&mut self, node: NodeIndex, pid: u32) {
+        let prober = match &self.prober {
+            Some(prober) => prober.clone(),
+            None => match Prober::new() {
+                Ok(prober) => self.prober.insert(prober).clone(),
+                Err(error) => return self.warn(format!("nodes cannot be asked: {error}")),
+            },
+        };
+        let Some(slot) = self.members[node.at()].slot else { return };
+        let question = Question {
+            address: reachable(self.settings.bind_address, slot.http),
+            timeout: self.settings.liveness_timeout,
+            owner: (!self.settings.node_sockets).then(|| Pid::from_raw(pid.cast_signed())),
+        };
+        let news = self.news.clone();
+        tokio::spawn(async move {
+            let answer = prober.ask(&question).await;
+            let _ = news.send(News::Probed { node, pid, answer }).await;
+        });
+    }
+
+    /// All other nodes, as one of them is told.
+    fn siblings_of(&self, node: NodeIndex) -> Vec<Sibling> {
+        let others = self.fleet.siblings().filter(|sibling| sibling.node != node);
+        others
+            .map(|sibling| {
+                let member = &self.members[sibling.node.at()];
+                Sibling {
+                    node_id: member.name.clone(),
+                    uuid: member.uuid,
+                    generation: sibling.generation,
+                    port: sibling.ports.http,
+                    gossip_port: sibling.ports.gossip,
+                    state: sibling.state,
+                }
+            })
+            .collect()
+    }
+
+    fn tell_siblings(&self) {
+        for member in &self.members {
+            let message = || SupervisorMessage::Siblings(self.siblings_of(member.index));
+            self.tell(member, message);
+        }
+    }
+
+    fn tell_who_stops(&self, nodes: &[NodeIndex]) {
+        let uuids: Vec<Uuid> = nodes.iter().map(|node| self.members[node.at()].uuid).collect();
+        for node in nodes {
+            let message = || SupervisorMessage::StopTogether(uuids.clone());
+            self.tell(&self.members[node.at()], message);
+        }
+    }
+
+    fn tell(&self, member: &Member, message: impl FnOnce() -> SupervisorMessage) {
+        let link = member.process.as_ref().and_then(|process| process.link.as_ref());
+        if let Some(link) = link
+            && let Err(error) = link.send(&message())
+        {
+            self.warn(format!("{} cannot be told of its siblings: {error}", member.name));
+        }
+    }
+
+    /// How long the logs may take for what is still to be written at the end.
+    pub(super) fn last_words(&self) -> Duration {
+        LAST_WORDS.min(self.settings.stop_timeout / 4)
+    }
+}
+
+/// What the end of a stop leaves for the last lines, when a reader or a disk hangs.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Says something to whoever runs the supervisor, if it listens (sd_notify(3)).
+fn tell_our_own_supervisor(state: &[sd_notify::NotifyState<'_>]) {
+    let _ = sd_notify::notify(state);
+}
+
+/// A group that is gone needs no signal.
+fn signal_group(pid: u32, signal: Sig) {
+    let signal = match signal {
+        Sig::Term => Signal::SIGTERM,
+        Sig::Kill => Signal::SIGKILL,
+    };
+    let _ = killpg(Pid::from_raw(pid.cast_signed()), signal);
+}

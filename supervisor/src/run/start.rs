@@ -1,0 +1,338 @@
+//! From the command line to a running fleet, and to its end.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use jiff::Timestamp;
+use repram_config::{Environment, Loaded, LogDir, Problem, Problems, Role, Settings, load};
+use repram_discovery::claim::{Claimant, NoSlot, claim_on_host};
+use repram_discovery::domain;
+use repram_discovery::slot::PortRange;
+use repram_discovery::sockets::SlotSockets;
+use repram_discovery::state_dir::{DirLock, StateDir, StateDirError};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::events::{self, NEWS_MAX, Sources};
+use super::launch::{Launcher, chain};
+use super::member::Member;
+use super::shell::Shell;
+use super::{secret, strangers};
+use crate::cli::{RunOptions, code};
+use crate::control::{ControlAddress, ControlConfig, REQUESTS_MAX};
+use crate::fleet::{Fleet, FleetConfig, LivenessPolicy, NodeIndex, OnFailed, RestartPolicy};
+use crate::logs::{LogConfig, Logs};
+use crate::program::Program;
+use crate::reaper;
+use crate::signals::Signals;
+
+/// Why the fleet was not started.
+enum Refused {
+    /// The settings cannot be used.
+    Settings(Problems),
+    /// Too few slots are free: what was found, line by line.
+    Ports(Vec<String>),
+    /// The system refused something that always works.
+    System(String),
+}
+
+/// Runs the fleet in the foreground until it has ended. Must be called by the main
+/// thread: nodes die with the thread that started them.
+#[must_use]
+pub fn run(options: &RunOptions) -> ExitCode {
+    let environment = Environment::of_this_process(Role::Supervisor);
+    let loaded = match load(&environment, options.config.as_deref(), &options.flags) {
+        Ok(loaded) => loaded,
+        Err(problems) => return refuse(&Refused::Settings(problems)),
+    };
+    for warning in &loaded.warnings {
+        eprintln!("supervisor: {warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(async {
+            match start_and_run(loaded).await {
+                Ok(code) => ExitCode::from(code),
+                Err(refused) => refuse(&refused),
+            }
+        }),
+        Err(error) => refuse(&Refused::System(format!("no event loop: {error}"))),
+    }
+}
+
+fn refuse(refused: &Refused) -> ExitCode {
+    match refused {
+        Refused::Settings(problems) => {
+            eprintln!("{problems}");
+            ExitCode::from(code::CONFIG)
+        }
+        Refused::Ports(lines) => {
+            for line in lines {
+                eprintln!("supervisor: {line}");
+            }
+            ExitCode::from(code::UNAVAILABLE)
+        }
+        Refused::System(what) => {
+            eprintln!("supervisor: {what}");
+            ExitCode::from(code::INTERNAL)
+        }
+    }
+}
+
+impl Refused {
+    fn system(what: &str, error: &dyn std::error::Error) -> Self {
+        Self::System(format!("{what}: {}", chain(error)))
+    }
+
+    fn setting(problem: Problem) -> Self {
+        Self::Settings(Problems::new(vec![problem]).expect("one problem is a problem"))
+    }
+}
+
+async fn start_and_run(loaded: Loaded) -> Result<u8, Refused> {
+    let started = (Instant::now(), Timestamp::now());
+    // From here on a signal waits until the loop takes it.
+    let signals = Signals::take_over().map_err(|error| Refused::system("signals", &error))?;
+    let mut places = Places::open(&loaded)?;
+    let domain_is_here = check_domain(&loaded).await?;
+    let settings = &loaded.settings;
+    let program = Program::from_setting(settings.node_command.as_deref()).map_err(|error| {
+        Refused::setting(loaded.problem(
+            "node_command",
+            chain(&error),
+            "a program, or a repram-node beside the supervisor",
+        ))
+    })?;
+    let range = PortRange::new(settings.base_port, settings.max_ports, settings.gossip_port_offset)
+        .map_err(|error| Refused::system("the range of ports", &error))?;
+    let (members, without) = claim_all(settings, &range, &mut places.state).await?;
+    reaper::become_subreaper().map_err(|error| Refused::system("prctl", &error))?;
+
+    let (secrets, secret_warning) = secret::choose(settings, domain_is_here, &places.state);
+    let liveness = liveness(settings);
+    let launcher = Launcher::new(settings, program, secrets, liveness)
+        .map_err(|error| Refused::system("/dev/null", &error))?;
+    let (news_sender, news) = mpsc::channel(NEWS_MAX);
+    let (request_sender, requests) = mpsc::channel(REQUESTS_MAX);
+    let control = ControlConfig {
+        address: control_address(settings, &places.state),
+        logs: places.logs.clone(),
+        requests: request_sender,
+    };
+    let control =
+        control.build().map_err(|error| Refused::system("the control socket", &error))?;
+    let mut shell = Shell {
+        fleet: Fleet::new(fleet_config(settings, liveness, launcher.program.is_repram_node)),
+        settings: loaded.settings,
+        members,
+        range,
+        state: places.state,
+        launcher,
+        logs: places.logs,
+        news: news_sender,
+        prober: None,
+        started: started.0,
+        started_at: started.1,
+        table_shown: Cell::new(false),
+        exit: None,
+    };
+    for warning in places.warnings.into_iter().chain(secret_warning) {
+        shell.warn(warning);
+    }
+    shell.tell_claims(without);
+    let exit = events::run(&mut shell, Sources { signals, news, requests }).await;
+    let limit = shell.last_words();
+    shell.logs.finish(limit);
+    control.finish(limit).await;
+    Ok(exit)
+}
+
+/// The places that belong to this supervisor alone.
+struct Places {
+    state: StateDir,
+    logs: Logs,
+    warnings: Vec<String>,
+    /// Held until the end.
+    _log_lock: Option<DirLock>,
+}
+
+impl Places {
+    fn open(loaded: &Loaded) -> Result<Self, Refused> {
+        let settings = &loaded.settings;
+        let mut warnings = Vec::new();
+        let state = match StateDir::open(&settings.state_dir) {
+            Ok(state) => state,
+            Err(StateDirError::InUse { pid, .. }) => {
+                return Err(in_use(loaded, "state_dir", &settings.state_dir, pid));
+            }
+            Err(error) => {
+                warnings.push(format!(
+                    "STATE_DIR cannot be used, identities last only as long as this process: {}",
+                    chain(&error)
+                ));
+                StateDir::in_memory()
+            }
+        };
+        let log_dir = match &settings.log_dir {
+            LogDir::Off => None,
+            LogDir::Path(path) => Some(path.clone()),
+        };
+        let lock = log_dir.as_deref().map(|dir| lock_logs(loaded, dir, &state)).transpose()?;
+        let logs = log_config(settings, log_dir).build().map_err(|error| {
+            let allowed = "a folder that can be written, or `off`";
+            Refused::setting(loaded.problem("log_dir", chain(&error), allowed))
+        })?;
+        Ok(Self { state, logs, warnings, _log_lock: lock.flatten() })
+    }
+}
+
+fn in_use(loaded: &Loaded, key: &str, dir: &Path, pid: Option<u32>) -> Refused {
+    let who = pid.map_or_else(|| "another supervisor".to_owned(), |pid| format!("pid {pid}"));
+    let found = format!("{}, which {who} uses", dir.display());
+    Refused::setting(loaded.problem(key, found, "a folder that no other supervisor uses"))
+}
+
+fn lock_logs(loaded: &Loaded, dir: &Path, state: &StateDir) -> Result<Option<DirLock>, Refused> {
+    if state.path() == Some(dir) {
+        // One folder for both is locked already.
+        return Ok(None);
+    }
+    match DirLock::take(dir) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(StateDirError::InUse { pid, .. }) => Err(in_use(loaded, "log_dir", dir, pid)),
+        Err(error) => {
+            let allowed = "a folder that can be written, or `off`";
+            Err(Refused::setting(loaded.problem("log_dir", chain(&error), allowed)))
+        }
+    }
+}
+
+/// Whether the domain is this machine. Nodes that others look for elsewhere must not
+/// listen where only this machine reaches them.
+async fn check_domain(loaded: &Loaded) -> Result<bool, Refused> {
+    let settings = &loaded.settings;
+    let here = domain::locate(&settings.discovery_domain).await.is_this_machine();
+    if here || !settings.bind_address.is_loopback() {
+        return Ok(here);
+    }
+    let allowed = format!(
+        "an address that other machines reach, such as `::`, because DISCOVERY_DOMAIN {} is not \
+         this machine",
+        settings.discovery_domain
+    );
+    let found = settings.bind_address.to_string();
+    Err(Refused::setting(loaded.problem("bind_address", found, allowed)))
+}
+
+/// Claims a slot for every node before the first one is started.
+async fn claim_all(
+    settings: &Settings,
+    range: &PortRange,
+    state: &mut StateDir,
+) -> Result<(Vec<Member>, Vec<(NodeIndex, NoSlot)>), Refused> {
+    let mut members: Vec<Member> = (0..settings.node_count)
+        .map(|index| {
+            let index = NodeIndex(index);
+            let name = index.name();
+            let uuid = state.identity(&name).uuid;
+            Member { index, name, uuid, slot: None, sockets: None, process: None }
+        })
+        .collect();
+    let claimants: Vec<Claimant> = members
+        .iter()
+        .map(|member| {
+            let last_slot = state.identity(&member.name).last_slot;
+            Claimant { uuid: member.uuid, last_slot }
+        })
+        .collect();
+    let claims = claim_on_host(range, settings.bind_address, &claimants).await;
+    let mut without = Vec::new();
+    for (member, claim) in members.iter_mut().zip(claims) {
+        match claim {
+            Ok(sockets) => member.hold(sockets),
+            Err(no_slot) => without.push((member.index, no_slot)),
+        }
+    }
+    let (held, needed) = (members.len() - without.len(), usize::from(settings.min_ready.max(1)));
+    match without.first() {
+        Some((_, no_slot)) if held < needed => Err(too_few(settings, held, needed, no_slot)),
+        _ => Ok((members, without)),
+    }
+}
+
+fn too_few(settings: &Settings, held: usize, needed: usize, no_slot: &NoSlot) -> Refused {
+    let last = settings.base_port + (settings.max_ports - 1);
+    let mut lines = vec![format!(
+        "{held} of the {needed} nodes that are needed found free ports in {} to {last}; free some, \
+         or choose another range with BASE_PORT and MAX_PORTS:",
+        settings.base_port
+    )];
+    lines.extend(strangers::lines(no_slot).into_iter().map(|line| format!("  {line}")));
+    Refused::Ports(lines)
+}
+
+fn liveness(settings: &Settings) -> Option<LivenessPolicy> {
+    settings.liveness.then_some(LivenessPolicy {
+        period: settings.liveness_period,
+        failures: settings.liveness_failures,
+    })
+}
+
+fn fleet_config(
+    settings: &Settings,
+    liveness: Option<LivenessPolicy>,
+    notifies: bool,
+) -> FleetConfig {
+    FleetConfig {
+        node_count: settings.node_count,
+        start_stagger: settings.start_stagger,
+        restart: RestartPolicy {
+            delay: settings.restart_delay,
+            delay_max: settings.restart_delay_max,
+            stable: settings.restart_stable,
+            budget: settings.restart_budget,
+        },
+        min_ready: settings.min_ready,
+        on_failed: match settings.on_failed {
+            repram_config::OnFailed::SlowRetry => OnFailed::SlowRetry,
+            repram_config::OnFailed::Exit => OnFailed::Exit,
+            repram_config::OnFailed::Keep => OnFailed::Keep,
+        },
+        stop_timeout: settings.stop_timeout,
+        start_timeout: settings.start_timeout,
+        liveness,
+        notifies,
+        seed: fastrand::u64(..),
+    }
+}
+
+fn log_config(settings: &Settings, dir: Option<PathBuf>) -> LogConfig {
+    LogConfig {
+        dir,
+        stdout: match settings.log_stdout {
+            repram_config::LogStdout::All => crate::logs::LogStdout::All,
+            repram_config::LogStdout::Events => crate::logs::LogStdout::Events,
+            repram_config::LogStdout::Off => crate::logs::LogStdout::Off,
+        },
+        format: match settings.log_format {
+            repram_config::LogFormat::Text => crate::logs::LogFormat::Text,
+            repram_config::LogFormat::Json => crate::logs::LogFormat::Json,
+        },
+        max_size: settings.log_max_size,
+        keep: settings.log_keep,
+        total: settings.log_total,
+        max_line: usize::try_from(settings.log_max_line).unwrap_or(usize::MAX),
+        nodes: settings.node_count,
+    }
+}
+
+fn control_address(settings: &Settings, state: &StateDir) -> ControlAddress {
+    match state.path() {
+        Some(path) => ControlAddress::in_directory(path),
+        None => {
+            let uid = nix::unistd::geteuid().as_raw();
+            ControlAddress::abstract_name(uid, settings.base_port)
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! Starting a process: the one module that needs `unsafe`.
+//!
+//! [`std::process::Command`] cannot put the child's own pid into the child's environment
+//! (`LISTEN_PID`), so this is fork(2) and execve(2) by hand. Everything that allocates is
+//! done before the fork: between fork and exec only async-signal-safe calls are made
+//! (signal-safety(7)), because other threads of the supervisor may hold any lock.
+//!
+//! The child dies with the supervisor: `PR_SET_PDEATHSIG` fires when the *thread* that
+//! forked ends, so [`Spawn::start`] must be called by the main thread; and because a
+//! parent that is gone before the prctl leaves no signal, the child checks its parent
+//! after it.
+
+#![expect(unsafe_code, reason = "fork and exec, see the module's documentation")]
+
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::ptr;
+
+use nix::fcntl::OFlag;
+use nix::unistd::{Pid, pipe2};
+
+/// Descriptors are moved up to here first, so that none is overwritten while they are
+/// laid out from 3 on. More than any node is given.
+const PARKING: RawFd = 64;
+
+/// A process to be started, as its own process group.
+#[derive(Debug)]
+pub struct Spawn<'a> {
+    /// Program and arguments; the program is looked up in PATH when it has no slash.
+    pub arguments: &'a [OsString],
+    /// Its whole environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Variables that get the child's own pid as their value.
+    pub pid_variables: &'a [&'a str],
+    /// What becomes descriptor 3, 4, ... in the child, at most 60.
+    pub descriptors: Vec<BorrowedFd<'a>>,
+    /// What becomes its standard input.
+    pub stdin: BorrowedFd<'a>,
+    /// What becomes its standard output and standard error.
+    pub output: BorrowedFd<'a>,
+    /// Value for its `/proc/self/oom_score_adj`, -1000 to 1000.
+    pub oom_score_adj: i16,
+}
+
+/// Why a process could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// No such program in PATH.
+    #[error("{program:?} is not a program in PATH")]
+    NotFound {
+        /// As it was written.
+        program: OsString,
+    },
+    /// An argument or a variable holds a zero byte.
+    #[error("{text:?} holds a zero byte")]
+    ZeroByte {
+        /// The text.
+        text: OsString,
+    },
+    /// The system has no more processes or descriptors.
+    #[error("the system refused a new process")]
+    Fork(#[source] io::Error),
+    /// The new process could not be set up, or the program not be executed.
+    #[error("{what} failed for {program:?}")]
+    Child {
+        /// The step.
+        what: &'static str,
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The steps of the child that can fail, in the order of their numbers on the pipe.
+const STEPS: [&str; 5] = ["setpgid", "prctl", "the check of the parent", "dup", "exec"];
+
+impl Spawn<'_> {
+    /// Starts the process. Must be called by the main thread.
+    ///
+    /// # Errors
+    /// [`SpawnError`]; no process is left behind then.
+    pub fn start(&self) -> Result<Pid, SpawnError> {
+        let program = find_program(&self.arguments[0])?;
+        let image = Image::build(self, &program)?;
+        let (mut report, report_write) = error_pipe().map_err(SpawnError::Fork)?;
+        let plan = Plan {
+            parent: Pid::this(),
+            stdio: [
+                self.stdin.as_raw_fd(),
+                self.output.as_raw_fd(),
+                self.output.as_raw_fd(),
+            ],
+            descriptors: self.descriptors.iter().map(AsRawFd::as_raw_fd).collect(),
+            report: report_write.as_raw_fd(),
+        };
+        assert!(
+            plan.descriptors.len() < 60,
+            "the parking starts behind all descriptors"
+        );
+        // SAFETY: the child runs `run_child` only, which is async-signal-safe and never
+        // returns; what it uses was allocated above and is not changed by the parent.
+        let pid = match unsafe { libc::fork() } {
+            -1 => return Err(SpawnError::Fork(io::Error::last_os_error())),
+            0 => unsafe { run_child(image, &plan) },
+            pid => Pid::from_raw(pid),
+        };
+        drop(report_write);
+        // Both sides do it, so that the group exists before either goes on.
+        let _ = nix::unistd::setpgid(pid, pid);
+        let mut failure = [0; 5];
+        match report.read_exact(&mut failure) {
+            // The pipe was closed by a successful exec.
+            Err(_) => Ok(pid),
+            Ok(()) => {
+                let _ = nix::sys::wait::waitpid(pid, None);
+                let step = usize::from(failure[0]).min(STEPS.len() - 1);
+                let errno = i32::from_ne_bytes([failure[1], failure[2], failure[3], failure[4]]);
+                let source = io::Error::from_raw_os_error(errno);
+                Err(SpawnError::Child {
+                    what: STEPS[step],
+                    program,
+                    source,
+                })
+            }
+        }
+    }
+}
+
+/// The pipe by which the child tells what failed.
+fn error_pipe() -> io::Result<(std::fs::File, OwnedFd)> {
+    let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
+    Ok((std::fs::File::from(read), write))
+}
+
+/// What execve needs, allocated before the fork.
+struct Image {
+    program: CString,
+    /// Not read: `argv` points into it.
+    _arguments: Vec<CString>,
+    /// `NAME=value` with a zero byte at the end, as owned bytes: the pid is written into
+    /// some of them by the child.
+    environment: Vec<Vec<u8>>,
+    /// Of which variable, and where in it, the pid is written.
+    pid_slots: Vec<(usize, usize)>,
+    oom_score_adj: Vec<u8>,
+    argv: Vec<*const libc::c_char>,
+    envp: Vec<*const libc::c_char>,
+}
+
+/// Room for the digits of a pid: 2^22 is the kernel's limit.
+const PID_DIGITS: usize = 10;
+
+impl Image {
+    fn build(spawn: &Spawn<'_>, program: &Path) -> Result<Self, SpawnError> {
+        let arguments: Vec<CString> = spawn
+            .arguments
+            .iter()
+            .map(|text| c_string(text))
+            .collect::<Result<_, _>>()?;
+        let mut environment = Vec::new();
+        for (name, value) in &spawn.environment {
+            let mut entry = name.clone();
+            entry.push("=");
+            entry.push(value);
+            environment.push(c_string(&entry)?.into_bytes_with_nul());
+        }
+        let mut pid_slots = Vec::new();
+        for name in spawn.pid_variables {
+            pid_slots.push((environment.len(), name.len() + 1));
+            let mut entry = format!("{name}=").into_bytes();
+            entry.resize(entry.len() + PID_DIGITS + 1, 0);
+            environment.push(entry);
+        }
+        let with_end = |pointers: &mut dyn Iterator<Item = *const libc::c_char>| {
+            pointers.chain([ptr::null()]).collect::<Vec<_>>()
+        };
+        Ok(Self {
+            program: c_string(program.as_os_str())?,
+            oom_score_adj: spawn.oom_score_adj.to_string().into_bytes(),
+            argv: with_end(&mut arguments.iter().map(|text| text.as_ptr())),
+            envp: with_end(&mut environment.iter().map(|entry| entry.as_ptr().cast())),
+            _arguments: arguments,
+            environment,
+            pid_slots,
+        })
+    }
+
+    /// Writes the pid into the variables that want it. Allocates nothing.
+    fn write_pid(&mut self, pid: u32) {
+        let mut digits = [0; PID_DIGITS];
+        let (mut rest, mut start) = (pid, PID_DIGITS);
+        while start == PID_DIGITS || rest > 0 {
+            start -= 1;
+            digits[start] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        for &(entry, at) in &self.pid_slots {
+            let text = &digits[start..];
+            self.environment[entry][at..at + text.len()].copy_from_slice(text);
+        }
+    }
+}
+
+/// What the child does between fork and exec.
+struct Plan {
+    parent: Pid,
+    stdio: [RawFd; 3],
+    descriptors: Vec<RawFd>,
+    report: RawFd,
+}
+
+/// The child's way from fork to exec.
+///
+/// # Safety
+/// Only to be called in a fresh child. Makes async-signal-safe calls only.
+unsafe fn run_child(mut image: Image, plan: &Plan) -> ! {
+    // SAFETY: plain system calls on values that outlive them; the vectors behind `argv`
+    // and `envp` are owned by `image`, end with a null pointer and hold C strings.
+    unsafe {
+        let report = libc::fcntl(plan.report, libc::F_DUPFD_CLOEXEC, 2 * PARKING);
+        if libc::setpgid(0, 0) == -1 {
+            fail(report, 0);
+        }
+        if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == -1 {
+            fail(report, 1);
+        }
+        if libc::getppid() != plan.parent.as_raw() {
+            fail(report, 2);
+        }
+        reset_signals();
+        if !lay_out(plan) {
+            fail(report, 3);
+        }
+        write_file(c"/proc/self/oom_score_adj", &image.oom_score_adj);
+        image.write_pid(libc::getpid().cast_unsigned());
+        libc::execve(
+            image.program.as_ptr(),
+            image.argv.as_ptr(),
+            image.envp.as_ptr(),
+        );
+        fail(report, 4)
+    }
+}
+
+/// Tells the parent which step failed and why, and ends.
+unsafe fn fail(report: RawFd, step: u8) -> ! {
+    // SAFETY: errno is this thread's; the buffer lives on this stack.
+    unsafe {
+        let [a, b, c, d] = (*libc::__errno_location()).to_ne_bytes();
+        let message = [step, a, b, c, d];
+        libc::write(report, message.as_ptr().cast(), message.len());
+        libc::_exit(127)
+    }
+}
+
+/// No signal blocked, and the ones that we or our runtime ignore or handle as by default;
+/// handled ones are reset by exec itself.
+unsafe fn reset_signals() {
+    // SAFETY: the set is initialised by sigemptyset before it is read.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const set, ptr::null_mut());
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+}
+
+/// Moves every descriptor to its place, and marks all others to be closed by exec.
+unsafe fn lay_out(plan: &Plan) -> bool {
+    // SAFETY: system calls on numbers.
+    unsafe {
+        let count = plan.descriptors.len();
+        let mut parked = [-1; PARKING as usize];
+        for (place, &fd) in parked
+            .iter_mut()
+            .zip(plan.stdio.iter().chain(&plan.descriptors))
+        {
+            *place = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, PARKING);
+            if *place == -1 {
+                return false;
+            }
+        }
+        let mut target = 0;
+        for &fd in &parked[..3 + count] {
+            if libc::dup2(fd, target) == -1 {
+                return false;
+            }
+            target += 1;
+        }
+        close_from(target);
+        true
+    }
+}
+
+/// Marks all descriptors from `first` on to be closed by exec. Ours are so anyway; this is
+/// for those that the supervisor itself inherited.
+unsafe fn close_from(first: RawFd) {
+    // SAFETY: system calls on numbers.
+    unsafe {
+        let flag = libc::CLOSE_RANGE_CLOEXEC.cast_signed();
+        if libc::close_range(first.cast_unsigned(), libc::c_uint::MAX, flag) == 0 {
+            return;
+        }
+        // Before Linux 5.11, or where a seccomp filter does not know the call.
+        for fd in first..1024 {
+            let flags = libc::fcntl(fd, libc::F_GETFD);
+            if flags != -1 {
+                libc::fcntl(fd, libc::F_SETFD, flags | libc::FD_CLOEXEC);
+            }
+        }
+    }
+}
+
+/// Writes a small file, if that is possible.
+unsafe fn write_file(path: &CStr, bytes: &[u8]) {
+    // SAFETY: path ends with a zero byte, bytes are as long as they say.
+    unsafe {
+        let fd = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        if fd != -1 {
+            libc::write(fd, bytes.as_ptr().cast(), bytes.len());
+            libc::close(fd);
+        }
+    }
+}
+
+fn c_string(text: &OsStr) -> Result<CString, SpawnError> {
+    CString::new(text.as_bytes()).map_err(|_| SpawnError::ZeroByte {
+        text: text.to_owned(),
+    })
+}
+
+/// The file that a program's name stands for, as execvp(3) would find it.
+fn find_program(name: &OsStr) -> Result<PathBuf, SpawnError> {
+    if name.as_bytes().contains(&b'/') {
+        return Ok(PathBuf::from(name));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin"));
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| {
+            file.is_file() && nix::unistd::access(file, nix::unistd::AccessFlags::X_OK).is_ok()
+        })
+        .ok_or_else(|| SpawnError::NotFound {
+            program: name.to_owned(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsFd;
+
+    use nix::sys::wait::{WaitStatus, waitpid};
+
+    use super::*;
+
+    struct Outcome {
+        pid: Pid,
+        output: String,
+        status: WaitStatus,
+    }
+
+    fn run(script: &str, descriptors: &[BorrowedFd<'_>]) -> Outcome {
+        let null = File::open("/dev/null").expect("/dev/null opens");
+        let (read, write) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+        let arguments = ["sh", "-c", script].map(OsString::from);
+        let spawn = Spawn {
+            arguments: &arguments,
+            environment: vec![("A".into(), "b c".into())],
+            pid_variables: &["LISTEN_PID"],
+            descriptors: descriptors.to_vec(),
+            stdin: null.as_fd(),
+            output: write.as_fd(),
+            oom_score_adj: 500,
+        };
+        let pid = spawn.start().expect("sh starts");
+        drop(write);
+        let mut output = String::new();
+        File::from(read)
+            .read_to_string(&mut output)
+            .expect("the output is text");
+        Outcome {
+            pid,
+            output,
+            status: waitpid(pid, None).expect("it is our child"),
+        }
+    }
+
+    #[test]
+    fn the_child_gets_its_pid_its_environment_and_its_own_group() {
+        let out = run(
+            "echo $$ $LISTEN_PID \"$A\" $(cut -d' ' -f5 /proc/self/stat)",
+            &[],
+        );
+        let pid = out.pid;
+        assert_eq!(out.output, format!("{pid} {pid} b c {pid}\n"));
+        assert_eq!(out.status, WaitStatus::Exited(pid, 0));
+    }
+
+    #[test]
+    fn descriptors_are_laid_out_from_three_on_and_no_other_is_left() {
+        let a = File::open("/dev/zero").expect("opens");
+        let b = File::open("/dev/full").expect("opens");
+        let out = run(
+            "ls -l /proc/$$/fd | sed -n 's/.* \\([0-9]*\\) -> /\\1 /p'",
+            &[a.as_fd(), b.as_fd()],
+        );
+        let lines: Vec<&str> = out.output.lines().collect();
+        assert_eq!(lines[0], "0 /dev/null");
+        assert!(
+            lines[1].starts_with("1 pipe:") && lines[2].starts_with("2 pipe:"),
+            "{lines:?}"
+        );
+        assert_eq!(&lines[3..5], ["3 /dev/zero", "4 /dev/full"]);
+        // A shell keeps descriptors of its own, such as 10 for a script, but not ours.
+        assert!(
+            lines[5..].iter().all(|line| line.starts_with("10 ")),
+            "{lines:?}"
+        );
+    }
+
+    #[test]
+    fn out_of_memory_takes_the_child_first() {
+        assert_eq!(run("cat /proc/self/oom_score_adj", &[]).output, "500\n");
+    }
+
+    #[test]
+    fn what_cannot_be_executed_is_said() {
+        let null = File::open("/dev/null").expect("/dev/null opens");
+        let check = |program: &str, expect: &str| {
+            let spawn = Spawn {
+                arguments: &[program.into()],
+                environment: Vec::new(),
+                pid_variables: &[],
+                descriptors: Vec::new(),
+                stdin: null.as_fd(),
+                output: null.as_fd(),
+                oom_score_adj: 0,
+            };
+            assert_eq!(spawn.start().expect_err("cannot start").to_string(), expect);
+        };
+        check(
+            "no-such-program",
+            "\"no-such-program\" is not a program in PATH",
+        );
+        check("/dev/null", "exec failed for \"/dev/null\"");
+        check("/no/such", "exec failed for \"/no/such\"");
+        check("a\0b", "\"a\\0b\" is not a program in PATH");
+    }
+}
