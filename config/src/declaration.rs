@@ -13,7 +13,7 @@ pub enum Section {
     Ports,
     /// How nodes find each other.
     Discovery,
-    /// Who a node is.
+    /// Who a node is, and with whom it shares.
     Identity,
     /// What becomes of the data.
     Data,
@@ -34,7 +34,7 @@ impl Section {
             Self::Fleet => "Fleet",
             Self::Ports => "Ports",
             Self::Discovery => "Discovery",
-            Self::Identity => "Identity of a node",
+            Self::Identity => "Identity",
             Self::Data => "Data",
             Self::Security => "Security",
             Self::Health => "Health, restarts, stopping",
@@ -172,4 +172,71 @@ pub fn declaration(key: &str) -> Option<&'static Declaration> {
     DECLARATIONS
         .iter()
         .find(|declaration| declaration.key == key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_follow_the_pattern() {
+        let mut keys = BTreeSet::new();
+        let mut variables = BTreeSet::new();
+        for declaration in declarations() {
+            let name = declaration.variable();
+            let plain = name.strip_prefix("REPRAM_").unwrap_or(name);
+            assert_eq!(declaration.key(), plain.to_ascii_lowercase());
+            assert!(keys.insert(declaration.key()), "{name}");
+            for variable in declaration.variables() {
+                assert!(variables.insert(*variable), "{variable}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_setting_is_explained() {
+        for declaration in declarations() {
+            let doc = declaration.doc();
+            assert!(
+                doc.ends_with('.') && !doc.contains("  "),
+                "{}: {doc}",
+                declaration.key()
+            );
+            assert!(!declaration.allowed().is_empty(), "{}", declaration.key());
+            assert!(
+                !declaration.toml_types().is_empty(),
+                "{}",
+                declaration.key()
+            );
+        }
+    }
+
+    #[test]
+    fn defaults_are_allowed() {
+        for declaration in declarations() {
+            if let DefaultValue::Text(text) = declaration.default {
+                assert!(declaration.canonical(text).is_ok(), "{}", declaration.key());
+            }
+        }
+    }
+
+    #[test]
+    fn sections_are_contiguous() {
+        let sections: Vec<Section> = declarations().iter().map(Declaration::section).collect();
+        assert!(sections.is_sorted());
+    }
+
+    #[test]
+    fn a_secret_has_no_flag() {
+        let flag = |key| declaration(key).and_then(Declaration::flag);
+        assert_eq!(flag("cluster_secret"), None);
+        assert_eq!(flag("cluster_secret_previous"), None);
+        assert_eq!(
+            flag("cluster_secret_file").as_deref(),
+            Some("cluster-secret-file")
+        );
+        assert_eq!(flag("node_count").as_deref(), Some("node-count"));
+    }
 }

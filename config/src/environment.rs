@@ -44,4 +44,13 @@ impl Environment {
             .map(|(_, value)| value.as_os_str())
             .filter(|value| !value.is_empty())
     }
+
+    /// Whether this is a node whose supervisor tells it over a descriptor what
+    /// must not stand in an environment.
+    pub(crate) fn is_supervised_node(&self) -> bool {
+        self.role == Role::Node && self.variable(SUPERVISOR_FD).is_some()
+    }
 }
+
+/// The variable that tells a node which descriptor leads to its supervisor.
+pub(crate) const SUPERVISOR_FD: &str = "REPRAM_SUPERVISOR_FD";

@@ -17,9 +17,13 @@
 mod declaration;
 mod environment;
 mod flag;
+mod layers;
 mod load;
+mod loaded;
+mod nearest;
 mod origin;
 mod problem;
+mod reference;
 mod settings;
 mod value;
 mod warning;
@@ -27,9 +31,11 @@ mod warning;
 pub use self::declaration::{Declaration, Section, declaration, declarations};
 pub use self::environment::{Environment, Role};
 pub use self::flag::Flag;
-pub use self::load::{Loaded, load};
+pub use self::load::load;
+pub use self::loaded::Loaded;
 pub use self::origin::{Origin, Origins};
-pub use self::problem::{Problem, Problems};
+pub use self::problem::{Place, Problem, Problems};
+pub use self::reference::reference;
 pub use self::settings::Settings;
 pub use self::value::{
     AdvertisedPort, ClaimScope, LogDir, LogFormat, LogLevel, LogStdout, OnFailed, PeerAddress,

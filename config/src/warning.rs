@@ -1,19 +1,171 @@
 //! What looks wrong but does not stop the start.
 
-/// Something that the user should know; `Display` is one line.
+use std::fmt;
+
+use crate::declaration::{Declaration, DefaultValue, Effect, declarations};
+use crate::environment::{Environment, Role, SUPERVISOR_FD};
+use crate::nearest::nearest_variable;
+use crate::origin::Origins;
+use crate::problem::{Place, quoted};
+use crate::settings::Settings;
+
+/// Variables with our prefix that are no settings.
+const RESERVED: [&str; 2] = ["REPRAM_CONFIG", SUPERVISOR_FD];
+
+/// A shorter secret can be found by trying.
+const SECRET_BYTES_MIN: usize = 16;
+
+/// Something that the user should know. `Display` is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
-    /// A variable that looks like one of ours and is none.
+    /// A variable that looks like one of ours and is none. Its value is not
+    /// told, because it may be a secret under a misspelt name.
     UnknownVariable {
         /// Its name.
         name: String,
         /// The most similar name of ours, where one is similar.
         nearest: Option<&'static str>,
     },
+    /// A setting, or a value of it, that this version accepts and ignores.
+    WithoutEffect {
+        /// The setting.
+        place: Place,
+        /// The value.
+        value: String,
+    },
+    /// A setting that the supervisor sets for each of its nodes.
+    SetPerNode {
+        /// The setting.
+        place: Place,
+    },
+    /// A secret that can be found by trying.
+    ShortSecret {
+        /// The setting.
+        place: Place,
+        /// Its length in bytes.
+        length: usize,
+    },
 }
 
-impl std::fmt::Display for Warning {
-    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        todo!()
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownVariable {
+                name,
+                nearest: Some(nearest),
+            } => {
+                write!(f, "{name}: no such setting; did you mean {nearest}?")
+            }
+            Self::UnknownVariable {
+                name,
+                nearest: None,
+            } => {
+                write!(f, "{name}: no such setting, and none has a similar name")
+            }
+            Self::WithoutEffect { place, value } => {
+                write!(f, "{place}: {value} has no effect in this version")
+            }
+            Self::SetPerNode { place } => {
+                write!(
+                    f,
+                    "{place}: has no effect, because the supervisor sets it for each node"
+                )
+            }
+            Self::ShortSecret { place, length } => {
+                write!(
+                    f,
+                    "{place}: a secret of {length} bytes can be found by trying; "
+                )?;
+                write!(f, "use at least {SECRET_BYTES_MIN} random bytes")
+            }
+        }
     }
+}
+
+/// All warnings, in a stable order. A node under a supervisor has none of its
+/// own: it has the supervisor's environment, and the supervisor has warned.
+pub(crate) fn warnings(
+    environment: &Environment,
+    settings: &Settings,
+    origins: &Origins,
+) -> Vec<Warning> {
+    if environment.is_supervised_node() {
+        return Vec::new();
+    }
+    let mut warnings = unknown_variables(environment);
+    warnings.extend(without_effect(environment.role, settings, origins));
+    warnings.extend(short_secrets(settings, origins));
+    warnings
+}
+
+fn unknown_variables(environment: &Environment) -> Vec<Warning> {
+    let known = |name: &str| {
+        let mut declared = declarations()
+            .iter()
+            .flat_map(|declaration| declaration.variables());
+        RESERVED.contains(&name) || declared.any(|variable| *variable == name)
+    };
+    let mut names: Vec<String> = environment
+        .variables
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, _)| name.to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("REPRAM_") && !known(name))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    let warning = |name: String| {
+        let nearest = nearest_variable(&name);
+        Warning::UnknownVariable { name, nearest }
+    };
+    names.into_iter().map(warning).collect()
+}
+
+/// Settings that somebody changed in vain.
+fn without_effect(role: Role, settings: &Settings, origins: &Origins) -> Vec<Warning> {
+    let changed = settings
+        .texts()
+        .into_iter()
+        .filter_map(|(declaration, text)| {
+            let text = text.filter(|_| origins.is_set(declaration.key()))?;
+            let place = Place::new(declaration, origins.get(declaration.key()).clone());
+            let is_default = is_default(declaration, &text);
+            let value = quoted(&text);
+            match declaration.effect {
+                Effect::Ineffective if !is_default => Some(Warning::WithoutEffect { place, value }),
+                Effect::EffectiveExcept(word) if word == text => {
+                    Some(Warning::WithoutEffect { place, value })
+                }
+                Effect::PerNode if role == Role::Supervisor => Some(Warning::SetPerNode { place }),
+                Effect::Effective
+                | Effect::Ineffective
+                | Effect::EffectiveExcept(_)
+                | Effect::PerNode => None,
+            }
+        });
+    changed.collect()
+}
+
+/// Whether a value is the default under whatever spelling.
+fn is_default(declaration: &Declaration, text: &str) -> bool {
+    match declaration.default {
+        DefaultValue::Text(default) => declaration
+            .canonical(default)
+            .is_ok_and(|default| default.as_deref() == Some(text)),
+        DefaultValue::Computed(..) | DefaultValue::Derived(..) | DefaultValue::Unset(_) => false,
+    }
+}
+
+fn short_secrets(settings: &Settings, origins: &Origins) -> Vec<Warning> {
+    let secrets = [
+        ("cluster_secret", &settings.cluster_secret),
+        ("cluster_secret_previous", &settings.cluster_secret_previous),
+    ];
+    let short = secrets.into_iter().filter_map(|(key, secret)| {
+        let length = secret.as_ref()?.expose().len();
+        let declaration = crate::declaration(key)?;
+        let place = Place::new(declaration, origins.get(key).clone());
+        (length < SECRET_BYTES_MIN).then_some(Warning::ShortSecret { place, length })
+    });
+    short.collect()
 }

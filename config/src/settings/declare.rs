@@ -63,6 +63,16 @@ macro_rules! settings {
                 draft
             }
 
+            /// The value of one setting as text, when it has one.
+            pub(crate) fn text(&self, key: &str) -> Option<String> {
+                $($(
+                    if key == stringify!($key) {
+                        return self.$key.as_ref().and_then(|value| Kind::write(&$kind, value));
+                    }
+                )+)+
+                None
+            }
+
             /// The settings, when none is missing.
             pub(crate) fn finish(self) -> Option<Settings> {
                 Some(Settings { $($( $key: self.$key?, )+)+ })

@@ -60,7 +60,9 @@ settings! {
 
         /// Ready nodes that the supervisor's own actions always leave standing.
         min_ready: u16 =
-            Derived("NODE_COUNT - 1", |draft| Some((draft.node_count?.saturating_sub(1)).to_string())),
+            Derived("NODE_COUNT - 1", |draft| {
+                Some(draft.node_count?.saturating_sub(1).to_string())
+            }),
             Whole::<u16>::new(0, 1000), ["MIN_READY"], Effective;
 
         /// Where identities, generations and the control socket live. It belongs to one
@@ -92,15 +94,15 @@ settings! {
 
         /// One port in front of all nodes: whichever is ready takes a connection.
         ingress_port: Option<u16> =
-            Unset("unset: no shared port"), Optional(Port), ["INGRESS_PORT"], Ineffective;
+            Unset("unset (no shared port)"), Optional(Port), ["INGRESS_PORT"], Ineffective;
 
         /// The HTTP port of a node that runs on its own.
         http_port: Option<u16> =
-            Unset("unset: a free port of the range"), Optional(Port), ["REPRAM_HTTP_PORT"], PerNode;
+            Unset("unset (a free port of the range)"), Optional(Port), ["REPRAM_HTTP_PORT"], PerNode;
 
         /// The gossip port of a node that runs on its own.
         gossip_port: Option<u16> =
-            Unset("unset: the HTTP port + GOSSIP_PORT_OFFSET"), Optional(Port),
+            Unset("unset (the HTTP port + GOSSIP_PORT_OFFSET)"), Optional(Port),
             ["REPRAM_GOSSIP_PORT"], PerNode;
 
         /// Whether a node that was given no ports claims a free pair of the range itself.
@@ -136,13 +138,13 @@ settings! {
 
         /// The address that a node tells its peers.
         node_address: Option<String> =
-            Unset("`localhost` where the domain is this machine, else the address of the way to \
-                   the first peer"),
+            Unset("`localhost` where the domain is this machine, else the local address \
+                   of the route to the first peer"),
             Optional(Host), ["NODE_ADDRESS", "REPRAM_ADDRESS"], Effective;
 
         /// Ports that the outside reaches under another number, as pairs `container:public`.
         advertise_ports: Vec<AdvertisedPort> =
-            Unset("unset: ports are the same outside"), List(Advertised), ["ADVERTISE_PORTS"],
+            Unset("unset (ports are the same outside)"), List(Advertised), ["ADVERTISE_PORTS"],
             Ineffective;
 
         /// Static seeds: where other nodes answer HTTP. Joined with REPRAM_PEERS.
@@ -189,7 +191,11 @@ settings! {
 
         /// The time to live of a value that is written without one.
         default_ttl: Duration =
-            Fixed("3600"), Span::seconds(1, TTL_MAX_S), ["REPRAM_DEFAULT_TTL"], Effective;
+            Derived("3600, or the nearest between REPRAM_MIN_TTL and REPRAM_MAX_TTL", |draft| {
+                let (min, max) = (draft.min_ttl?.as_secs(), draft.max_ttl?.as_secs());
+                Some(3600.max(min).min(max).to_string())
+            }),
+            Span::seconds(1, TTL_MAX_S), ["REPRAM_DEFAULT_TTL"], Effective;
 
         /// How long a write waits for its quorum before it is answered with 202.
         write_timeout: Duration =
@@ -199,7 +205,9 @@ settings! {
         down_forget: Duration =
             Fixed("60s"), Span::new(secs(1), DAY), ["DOWN_FORGET"], Effective;
 
-        /// How many MiB a node keeps, overhead included, before it answers 507. 0 is the default.
+        /// How many MiB a node keeps, overhead included, before it answers 507. 0 is half of what
+        /// the container's memory limit leaves (without a limit, a quarter of the machine's
+        /// memory), divided by NODE_COUNT.
         max_storage_mb: u64 =
             Fixed("0"), Whole::<u64>::new(0, 16 * 1024 * 1024), ["REPRAM_MAX_STORAGE_MB"],
             Effective;
@@ -321,7 +329,7 @@ settings! {
     section Control {
         /// A network address for the control API, beside its socket in STATE_DIR.
         admin_addr: Option<SocketAddr> =
-            Unset("unset: only the socket in STATE_DIR"), Optional(Socket), ["ADMIN_ADDR"],
+            Unset("unset (only the socket in STATE_DIR)"), Optional(Socket), ["ADMIN_ADDR"],
             Ineffective;
     }
 }

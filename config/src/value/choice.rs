@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Kind, Rejected, TomlType};
+use super::{Kind, Rejected, TomlType, enumerate};
 
 /// One of several words, each standing for a value. The first spelling of a
 /// value is the one that is written; case does not matter when reading.
@@ -36,12 +36,7 @@ impl<T: Copy + PartialEq> Kind for Choice<T> {
     }
 
     fn allowed(&self) -> String {
-        let words = self.words();
-        match words.split_last() {
-            Some((last, [])) => (*last).to_owned(),
-            Some((last, others)) => format!("{} or {last}", others.join(", ")),
-            None => String::new(),
-        }
+        enumerate(&self.words())
     }
 
     fn toml_types(&self) -> &'static [TomlType] {

@@ -90,7 +90,11 @@ impl Kind for Span {
     }
 
     fn toml_types(&self) -> &'static [TomlType] {
-        &[TomlType::Integer, TomlType::Float, TomlType::String]
+        if self.whole_seconds {
+            &[TomlType::Integer, TomlType::String]
+        } else {
+            &[TomlType::Integer, TomlType::Float, TomlType::String]
+        }
     }
 }
 

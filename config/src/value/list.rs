@@ -42,7 +42,7 @@ impl<K: Kind> Kind for List<K> {
 
     fn allowed(&self) -> String {
         format!(
-            "at most {ITEMS_MAX}, separated by commas, of {}",
+            "{}; several (at most {ITEMS_MAX}) separated by commas",
             self.0.allowed()
         )
     }

@@ -31,7 +31,7 @@ pub(crate) use self::list::List;
 pub(crate) use self::optional::Optional;
 pub(crate) use self::path::{FilePath, LogDirectory};
 pub(crate) use self::replication::Copies;
-pub(crate) use self::secret::Hidden;
+pub(crate) use self::secret::{Hidden, MASK, SECRET_BYTES_MAX};
 pub(crate) use self::size::Size;
 pub(crate) use self::switch::Switch;
 pub(crate) use self::text::{Host, Identity, Name, Text};
@@ -106,6 +106,21 @@ impl TomlType {
             Self::StringArray => "an array of strings",
             Self::Other(name) => name,
         }
+    }
+}
+
+/// The types as the end of a sentence.
+pub(crate) fn any_of(types: &[TomlType]) -> String {
+    let names: Vec<&str> = types.iter().map(|allowed| allowed.name()).collect();
+    enumerate(&names)
+}
+
+/// Words with commas and a final "or".
+fn enumerate(words: &[&str]) -> String {
+    match words.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
     }
 }
 

@@ -9,7 +9,7 @@ pub(crate) const MASK: &str = "********";
 
 /// Longer ones add nothing to an HMAC-SHA256, and every message that carries
 /// one has a bound.
-const SECRET_BYTES_MAX: usize = 1024;
+pub(crate) const SECRET_BYTES_MAX: usize = 1024;
 
 /// A secret. It is never shown: not by `Debug`, not by `Display`, and it does
 /// not implement `Serialize`.

@@ -187,7 +187,7 @@ mod tests {
         check("10", false);
         check("bücher.example", false);
         check(&"a".repeat(64), false);
-        check(&"a.".repeat(127), false);
+        check(&"a.".repeat(128), false);
     }
 
     #[test]

@@ -1,0 +1,5 @@
+//! Prints the reference page of the settings.
+
+fn main() {
+    print!("{}", repram_config::reference());
+}
