@@ -169,3 +169,107 @@ fn short_secrets(settings: &Settings, origins: &Origins) -> Vec<Warning> {
     });
     short.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::load;
+
+    /// The warnings of one variable, beside what makes any value possible.
+    fn warned(variable: &str, value: &str) -> Option<Vec<Warning>> {
+        let variables = [("BIND_ADDRESS", "::"), (variable, value)]
+            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let environment = Environment {
+            variables: variables.into(),
+            pid1: false,
+            uid: 0,
+            role: Role::Supervisor,
+        };
+        load(&environment, None, &[])
+            .ok()
+            .map(|loaded| loaded.warnings)
+    }
+
+    /// A value of any setting that has no secret: one of these is none of
+    /// its default and contradicts nothing.
+    const VALUES: [&str; 10] = [
+        "7s",
+        "7",
+        "70",
+        "domain",
+        "7:7",
+        "127.0.0.1:70",
+        "off",
+        "a",
+        "events",
+        "error",
+    ];
+
+    #[test]
+    fn a_setting_without_effect_is_told_when_it_is_changed() {
+        for declaration in declarations()
+            .iter()
+            .filter(|one| one.effect == Effect::Ineffective)
+        {
+            let variable = declaration.variable();
+            let changed = VALUES.into_iter().find_map(|value| warned(variable, value));
+            let changed = changed.unwrap_or_else(|| panic!("{variable}: no value fits"));
+            assert!(
+                matches!(changed[..], [Warning::WithoutEffect { .. }]),
+                "{changed:?}"
+            );
+            if let DefaultValue::Text(default) = declaration.default {
+                assert_eq!(warned(variable, default), Some(vec![]));
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_without_effect_is_told() {
+        for declaration in declarations() {
+            if let Effect::EffectiveExcept(word) = declaration.effect {
+                let told = warned(declaration.variable(), word);
+                assert!(
+                    matches!(told.as_deref(), Some([Warning::WithoutEffect { .. }])),
+                    "{told:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_setting_with_effect_is_not_mentioned() {
+        for declaration in declarations()
+            .iter()
+            .filter(|one| one.effect == Effect::Effective)
+        {
+            let values = VALUES
+                .into_iter()
+                .filter_map(|value| warned(declaration.variable(), value));
+            for told in values {
+                let short = |one: &Warning| matches!(one, Warning::ShortSecret { .. });
+                assert!(told.iter().all(short), "{told:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn warnings_are_sentences() {
+        let place = || {
+            Place::new(
+                &declarations()[0],
+                crate::Origin::Flag("--node-count".to_owned()),
+            )
+        };
+        let without = Warning::WithoutEffect {
+            place: place(),
+            value: quoted("7"),
+        };
+        assert_eq!(
+            without.to_string(),
+            "--node-count: \"7\" has no effect in this version"
+        );
+    }
+}

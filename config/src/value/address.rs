@@ -3,8 +3,6 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use serde::Serialize;
-
 use super::text::is_host;
 use super::{Kind, Port, Rejected, TomlType};
 
@@ -58,7 +56,7 @@ impl Kind for Socket {
 }
 
 /// Where a peer answers HTTP.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerAddress {
     /// A name or an IP address, IPv6 without brackets.
     pub host: String,
@@ -114,7 +112,7 @@ impl Kind for Peer {
 }
 
 /// A port that outsiders reach under another number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AdvertisedPort {
     /// The port on which a node listens; never 0.
     pub container: u16,

@@ -1,7 +1,5 @@
 //! One word out of a few.
 
-use serde::Serialize;
-
 use super::{Kind, Rejected, TomlType, enumerate};
 
 /// One of several words, each standing for a value. The first spelling of a
@@ -49,8 +47,7 @@ impl<T: Copy + PartialEq> Kind for Choice<T> {
 }
 
 /// How far the uniqueness of ports reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimScope {
     /// One network namespace; the kernel decides.
     Host,
@@ -64,8 +61,7 @@ impl ClaimScope {
 }
 
 /// What a supervisor does when nodes have failed for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailed {
     /// Never exit; try again every RESTART_DELAY_MAX.
     SlowRetry,
@@ -84,8 +80,7 @@ impl OnFailed {
 }
 
 /// What the container's standard output shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogStdout {
     /// The nodes' lines and the supervisor's events.
     All,
@@ -104,8 +99,7 @@ impl LogStdout {
 }
 
 /// How the supervisor's output is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
     Text,
@@ -119,8 +113,7 @@ impl LogFormat {
 }
 
 /// The least severe events that are logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     /// Something failed that should not have.
     Error,

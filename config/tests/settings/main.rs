@@ -1,0 +1,8 @@
+//! Settings as users write them, and what they are told.
+
+mod case;
+mod contradictions;
+mod layers;
+mod problems;
+mod secrets;
+mod shown;
