@@ -28,7 +28,8 @@ fn value() -> impl Strategy<Value = String> {
         4 => (0..2000_u32).prop_map(|number| number.to_string()),
         2 => (0..70_000_u32).prop_map(|number| number.to_string()),
         2 => (0..5000_u32, prop_oneof!["ms", "s", "m"]).prop_map(|(n, unit)| format!("{n}{unit}")),
-        2 => (0..5000_u32, prop_oneof!["B", "kB", " KiB", "MiB"]).prop_map(|(n, u)| format!("{n}{u}")),
+        2 => (0..5000_u32, prop_oneof!["B", "kB", " KiB", "MiB"])
+            .prop_map(|(n, unit)| format!("{n}{unit}")),
         2 => prop_oneof![
             "on", "off", "yes", "false", "all", "events", "json", "slow-retry", "exit", "domain",
             "trace", "Host",
@@ -37,8 +38,10 @@ fn value() -> impl Strategy<Value = String> {
         1 => any::<std::net::IpAddr>().prop_map(|address| address.to_string()),
         1 => any::<std::net::SocketAddr>().prop_map(|address| address.to_string()),
         1 => any::<u128>().prop_map(|bits| uuid::Uuid::from_u128(bits).to_string()),
-        1 => prop::collection::vec("[a-z]{1,5}:[1-9][0-9]{0,3}", 0..4).prop_map(|list| list.join(", ")),
-        1 => prop::collection::vec("[1-9][0-9]{0,3}:[1-9][0-9]{0,3}", 0..4).prop_map(|l| l.join(",")),
+        1 => prop::collection::vec("[a-z]{1,5}:[1-9][0-9]{0,3}", 0..4)
+            .prop_map(|peers| peers.join(", ")),
+        1 => prop::collection::vec("[1-9][0-9]{0,3}:[1-9][0-9]{0,3}", 0..4)
+            .prop_map(|pairs| pairs.join(",")),
         2 => "/[ -~äé]{0,20}",
         1 => "\\PC{1,20}",
     ]

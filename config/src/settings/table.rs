@@ -98,7 +98,8 @@ settings! {
 
         /// The HTTP port of a node that runs on its own.
         http_port: Option<u16> =
-            Unset("unset (a free port of the range)"), Optional(Port), ["REPRAM_HTTP_PORT"], PerNode;
+            Unset("unset (a free port of the range)"), Optional(Port),
+            ["REPRAM_HTTP_PORT"], PerNode;
 
         /// The gossip port of a node that runs on its own.
         gossip_port: Option<u16> =
