@@ -82,7 +82,11 @@ impl HybridClock {
     /// The clock of one life of a node.
     #[must_use]
     pub const fn new(uuid: Uuid, generation: u64) -> Self {
-        Self { uuid, generation, last: HybridTime(0) }
+        Self {
+            uuid,
+            generation,
+            last: HybridTime(0),
+        }
     }
 
     /// The version of a new write, higher than every version made or observed
@@ -107,7 +111,11 @@ impl HybridClock {
     }
 
     const fn version(&self, time: HybridTime) -> Version {
-        Version { time, uuid: self.uuid, generation: self.generation }
+        Version {
+            time,
+            uuid: self.uuid,
+            generation: self.generation,
+        }
     }
 }
 
@@ -123,11 +131,19 @@ mod tests {
     #[test]
     fn follows_the_wall_clock_and_counts_within_a_millisecond() {
         let mut clock = HybridClock::new(A, 1);
-        for (wall_ms, millis, counter) in
-            [(1000, 1000, 0), (1000, 1000, 1), (999, 1000, 2), (1001, 1001, 0), (5, 1001, 1)]
-        {
+        for (wall_ms, millis, counter) in [
+            (1000, 1000, 0),
+            (1000, 1000, 1),
+            (999, 1000, 2),
+            (1001, 1001, 0),
+            (5, 1001, 1),
+        ] {
             let time = clock.tick(wall_ms).time;
-            assert_eq!((time.millis(), time.counter()), (millis, counter), "at {wall_ms}");
+            assert_eq!(
+                (time.millis(), time.counter()),
+                (millis, counter),
+                "at {wall_ms}"
+            );
         }
     }
 
@@ -146,13 +162,20 @@ mod tests {
     #[test]
     fn a_full_counter_carries() {
         let mut clock = HybridClock::new(A, 1);
-        clock.observe(Version { time: HybridTime((7 << 16) | 0xffff), ..Version::default() });
+        clock.observe(Version {
+            time: HybridTime((7 << 16) | 0xffff),
+            ..Version::default()
+        });
         assert_eq!(clock.tick(7).time, HybridTime(8 << 16));
     }
 
     #[test]
     fn equal_times_are_ordered_by_node_then_generation() {
-        let at = |uuid, generation| Version { time: HybridTime(5), uuid, generation };
+        let at = |uuid, generation| Version {
+            time: HybridTime(5),
+            uuid,
+            generation,
+        };
         assert!(at(A, 9) < at(B, 1));
         assert!(at(A, 1) < at(A, 2));
     }

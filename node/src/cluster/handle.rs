@@ -7,8 +7,8 @@ use bytes::Bytes;
 use repram_discovery::supervised::SupervisorMessage;
 use tokio::sync::mpsc;
 
-use super::{ClusterConfig, ClusterCounters, GetOutcome, KeysOutcome, PeerView, PutOutcome};
 use super::RefillView;
+use super::{ClusterConfig, ClusterCounters, GetOutcome, KeysOutcome, PeerView, PutOutcome};
 use crate::store::Store;
 
 /// Why a cluster could not start.

@@ -1,0 +1,347 @@
+//! The membership of one node: foca behind a guard, and the table of who counts.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use foca::{Foca, NoCustomBroadcast, OwnedNotification, Runtime, Timer};
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use uuid::Uuid;
+
+use super::codec::{self, Codec};
+use super::members::{Change, Members};
+use super::{Fate, Identity, Profile, Update};
+use crate::clock::BootMillis;
+
+/// What happens to a node's membership.
+#[derive(Debug)]
+pub enum Input {
+    /// An authentic datagram's payload came from `source`.
+    Datagram {
+        /// Address of the sender.
+        source: IpAddr,
+        /// What was in the frame.
+        payload: Bytes,
+    },
+    /// A peer told over a stream what it knows: the push or the pull of a push-pull.
+    Learned {
+        /// Address of the peer.
+        source: IpAddr,
+        /// What it knows, itself included.
+        updates: Vec<Update>,
+    },
+    /// A life is over: the supervisor says that it died, or it said itself that it leaves.
+    Ended {
+        /// The node.
+        uuid: Uuid,
+        /// This life, and every one before it.
+        generation: u64,
+        /// How it ended.
+        fate: Fate,
+    },
+    /// The deadline has come.
+    Tick,
+    /// This node leaves.
+    Leave,
+}
+
+/// What a node's membership asks for and tells.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// Payloads to send as datagrams.
+    pub datagrams: Vec<(SocketAddr, Bytes)>,
+    /// What changed among the members.
+    pub changes: Vec<Change>,
+}
+
+/// What went wrong or was put right, counted since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MembershipCounters {
+    /// Payloads that were not one of foca's, or that foca refused.
+    pub refused: u64,
+    /// Messages to live members that they are down, held back by the guard.
+    pub undead_held_back: u64,
+    /// Times that this node was declared down and came back with a renewal.
+    pub renewals: u64,
+}
+
+/// One node's view of the members.
+pub struct Membership {
+    foca: Foca<Identity, Codec, SmallRng, NoCustomBroadcast>,
+    table: Members,
+    timers: BTreeMap<(BootMillis, u64), Timer<Identity>>,
+    timers_made: u64,
+    effects: Effects,
+    counters: MembershipCounters,
+}
+
+/// What foca asks for during one call.
+#[derive(Default)]
+struct Effects {
+    sends: Vec<(Identity, Bytes)>,
+    timers: Vec<(Duration, Timer<Identity>)>,
+    notes: Vec<OwnedNotification<Identity>>,
+}
+
+impl Runtime<Identity> for Effects {
+    fn notify(&mut self, notification: foca::Notification<'_, Identity>) {
+        self.notes.push(notification.to_owned());
+    }
+
+    fn send_to(&mut self, to: Identity, data: &[u8]) {
+        self.sends.push((to, Bytes::copy_from_slice(data)));
+    }
+
+    fn submit_after(&mut self, event: Timer<Identity>, after: Duration) {
+        self.timers.push((after, event));
+    }
+}
+
+impl Membership {
+    /// The membership of `identity`, alone at first. `seed` chooses whom it probes when.
+    #[must_use]
+    pub fn new(identity: Identity, profile: Profile, seed: u64) -> Self {
+        let rng = SmallRng::seed_from_u64(seed);
+        Self {
+            table: Members::new(identity.uuid),
+            foca: Foca::new(identity, profile.config(), rng, Codec),
+            timers: BTreeMap::new(),
+            timers_made: 0,
+            effects: Effects::default(),
+            counters: MembershipCounters::default(),
+        }
+    }
+
+    /// This node's own identity now: a renewal changes it.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        self.foca.identity()
+    }
+
+    /// Everyone else.
+    #[must_use]
+    pub const fn members(&self) -> &Members {
+        &self.table
+    }
+
+    /// Counters since the start.
+    #[must_use]
+    pub const fn counters(&self) -> MembershipCounters {
+        self.counters
+    }
+
+    /// Everything this node knows, itself first: what it pushes to a peer.
+    #[must_use]
+    pub fn knowledge(&self) -> Vec<Update> {
+        let own = Update::alive(self.foca.identity().clone());
+        let others = self.foca.iter_membership_state().map(|update| {
+            let mut identity = self.best_known(update.id()).clone();
+            if let Some(member) = self.table.get(identity.uuid)
+                && let super::members::Liveness::Ended(fate, _) = member.liveness
+            {
+                identity.fate = Some(fate);
+            }
+            Update::new(identity, update.incarnation(), update.state())
+        });
+        std::iter::once(own).chain(others).collect()
+    }
+
+    /// When [`Input::Tick`] is due next.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<BootMillis> {
+        let timer = self.timers.keys().next().map(|(at, _)| *at);
+        [timer, self.table.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// One step.
+    pub fn handle(&mut self, input: Input, now: BootMillis) -> Output {
+        let mut output = Output::default();
+        match input {
+            Input::Datagram { source, payload } => {
+                self.datagram(source, payload, now, &mut output);
+            }
+            Input::Learned { source, updates } => {
+                let updates = updates.into_iter().map(|update| localized(update, source));
+                self.learned(updates.collect(), now, &mut output);
+            }
+            Input::Ended {
+                uuid,
+                generation,
+                fate,
+            } => {
+                self.ended(uuid, generation, fate, now, &mut output);
+            }
+            Input::Tick => self.tick(now, &mut output),
+            Input::Leave => {
+                let result = self.foca.leave_cluster(&mut self.effects);
+                self.settle(result, now, &mut output);
+            }
+        }
+        output
+    }
+
+    fn datagram(&mut self, source: IpAddr, payload: Bytes, now: BootMillis, output: &mut Output) {
+        let Ok((mut header, updates)) = codec::decode_payload(payload.clone()) else {
+            self.counters.refused += 1;
+            return;
+        };
+        header.src = header.src.heard_from(source);
+        self.table.heard(&header.src, now);
+        // Rewritten only where somebody speaks of a loopback address of another host.
+        let payload = if source.is_loopback() {
+            payload
+        } else {
+            let updates: Vec<Update> = updates
+                .iter()
+                .map(|update| localized(update.clone(), source))
+                .collect();
+            codec::encode_payload(&header, &updates)
+        };
+        self.fates(&updates, now, output);
+        let result = self.foca.handle_data(&payload, &mut self.effects);
+        self.settle(result, now, output);
+    }
+
+    fn learned(&mut self, updates: Vec<Update>, now: BootMillis, output: &mut Output) {
+        if let Some(speaker) = updates.first() {
+            self.table.heard(speaker.id(), now);
+        }
+        self.fates(&updates, now, output);
+        let result = self
+            .foca
+            .apply_many(updates.into_iter(), true, &mut self.effects);
+        self.settle(result, now, output);
+    }
+
+    /// News of how lives ended. foca passes them on only where it did not know already that
+    /// the member was down.
+    fn fates(&mut self, updates: &[Update], now: BootMillis, output: &mut Output) {
+        for identity in updates.iter().map(Update::id) {
+            if let Some(fate) = identity.fate {
+                let change = self
+                    .table
+                    .ended(identity.uuid, identity.generation, fate, now);
+                output.changes.extend(change);
+            }
+        }
+    }
+
+    fn ended(
+        &mut self,
+        uuid: Uuid,
+        generation: u64,
+        fate: Fate,
+        now: BootMillis,
+        output: &mut Output,
+    ) {
+        let Some(change) = self.table.ended(uuid, generation, fate, now) else {
+            return;
+        };
+        output.changes.push(change);
+        if let Some(member) = self.table.get(uuid) {
+            let identity = Identity {
+                fate: Some(fate),
+                ..member.identity.clone()
+            };
+            let down = std::iter::once(Update::down(identity));
+            let result = self.foca.apply_many(down, true, &mut self.effects);
+            self.settle(result, now, output);
+            // The others learn of it now, not with the next period.
+            let result = self.foca.gossip(&mut self.effects);
+            self.settle(result, now, output);
+        }
+    }
+
+    fn tick(&mut self, now: BootMillis, output: &mut Output) {
+        while let Some(timer) = self.timers.first_entry()
+            && timer.key().0 <= now
+        {
+            let timer = timer.remove();
+            let result = self.foca.handle_timer(timer, &mut self.effects);
+            self.settle(result, now, output);
+        }
+        output.changes.extend(self.table.tick(now));
+    }
+
+    /// Turns what foca asked for into outputs.
+    fn settle(&mut self, result: Result<(), foca::Error>, now: BootMillis, output: &mut Output) {
+        // A step of foca fails on input that it does not take, or on a timer that no longer
+        // fits; neither leaves anything undone.
+        self.counters.refused += u64::from(result.is_err());
+        let effects = std::mem::take(&mut self.effects);
+        for (after, timer) in effects.timers {
+            self.timers_made += 1;
+            self.timers.insert((now + after, self.timers_made), timer);
+        }
+        for note in effects.notes {
+            let change = self.noted(note, now);
+            output.changes.extend(change);
+        }
+        for (to, payload) in effects.sends {
+            // foca 2.0 tells a member that it is down after it has refuted the suspicion,
+            // and the member would renew its identity for nothing.
+            if codec::is_turn_undead(&payload) && self.is_active(&to) {
+                self.counters.undead_held_back += 1;
+                continue;
+            }
+            output
+                .datagrams
+                .push((self.best_known(&to).gossip, payload));
+        }
+    }
+
+    fn noted(&mut self, note: OwnedNotification<Identity>, now: BootMillis) -> Option<Change> {
+        match note {
+            OwnedNotification::MemberUp(identity) => self.table.alive(&identity, now),
+            OwnedNotification::MemberDown(identity) => match identity.fate {
+                Some(fate) => self
+                    .table
+                    .ended(identity.uuid, identity.generation, fate, now),
+                None => self.table.unreachable(&identity, now),
+            },
+            // Without a change of liveness there is no other notice.
+            OwnedNotification::Rename(_, identity) => {
+                if self.is_active(&identity) {
+                    self.table.alive(&identity, now)
+                } else {
+                    None
+                }
+            }
+            OwnedNotification::Rejoin(_) => {
+                self.counters.renewals += 1;
+                None
+            }
+            OwnedNotification::Active | OwnedNotification::Idle | OwnedNotification::Defunct => {
+                None
+            }
+        }
+    }
+
+    fn is_active(&self, identity: &Identity) -> bool {
+        self.foca
+            .iter_members()
+            .any(|member| member.id() == identity)
+    }
+
+    /// The table hears from members directly and knows better where they are.
+    fn best_known<'a>(&'a self, identity: &'a Identity) -> &'a Identity {
+        match self.table.get(identity.uuid) {
+            Some(member) if member.identity == *identity => &member.identity,
+            _ => identity,
+        }
+    }
+}
+
+fn localized(update: Update, source: IpAddr) -> Update {
+    Update::new(
+        update.id().clone().heard_from(source),
+        update.incarnation(),
+        update.state(),
+    )
+}

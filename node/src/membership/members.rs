@@ -1,0 +1,415 @@
+//! The table of members: who counts, and since when somebody is silent.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Fate, Identity};
+use crate::clock::BootMillis;
+
+/// How long a member that does not answer still counts. Its copies are presumed to be there
+/// and its vote is needed, so that the smaller side of a short partition cannot acknowledge
+/// writes of its own; after that its copies count as lost.
+pub const DOWN_FORGET: Duration = Duration::from_secs(60);
+
+/// How long a life that ended is remembered, so that late gossip about it changes nothing.
+/// An hour is far beyond any message's travel.
+pub const ENDED_REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// Members in the table, those that ended included. Ten times the largest fleet that is
+/// tested; a stranger's flood of identities ends here.
+pub const MAX_MEMBERS: usize = 1024;
+
+/// What is known of a member's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// It answers.
+    Alive,
+    /// It does not answer since the given moment, and counts for [`DOWN_FORGET`].
+    Unreachable(BootMillis),
+    /// It was unreachable for too long, forgotten at the given moment. The same life may
+    /// still come back.
+    Forgotten(BootMillis),
+    /// This life is over since the given moment: only a higher generation comes back.
+    Ended(Fate, BootMillis),
+}
+
+/// A member and what is known of it.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Its latest known life.
+    pub identity: Identity,
+    /// Whether it lives.
+    pub liveness: Liveness,
+    /// When something authentic was last received from it, or said of it being alive.
+    pub heard: BootMillis,
+}
+
+impl Member {
+    /// Whether it takes part in quorums.
+    #[must_use]
+    pub const fn counts(&self) -> bool {
+        match self.liveness {
+            Liveness::Alive | Liveness::Unreachable(_) => true,
+            Liveness::Forgotten(_) | Liveness::Ended(..) => false,
+        }
+    }
+}
+
+/// Something that happened to a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A life that was not known before.
+    Joined(Uuid),
+    /// A known life answers again, after the given time of silence.
+    Returned(Uuid, Duration),
+    /// It stopped answering.
+    Unreachable(Uuid),
+    /// It was unreachable for [`DOWN_FORGET`]: its copies count as lost.
+    Forgotten(Uuid),
+    /// Its life is over.
+    Ended(Uuid, Fate),
+}
+
+/// All members but this node itself.
+#[derive(Debug)]
+pub struct Members {
+    own: Uuid,
+    members: BTreeMap<Uuid, Member>,
+}
+
+impl Members {
+    /// The empty table of node `own`.
+    #[must_use]
+    pub const fn new(own: Uuid) -> Self {
+        Self {
+            own,
+            members: BTreeMap::new(),
+        }
+    }
+
+    /// All members, in order of UUID.
+    pub fn iter(&self) -> impl Iterator<Item = &Member> {
+        self.members.values()
+    }
+
+    /// One member.
+    #[must_use]
+    pub fn get(&self, uuid: Uuid) -> Option<&Member> {
+        self.members.get(&uuid)
+    }
+
+    /// A life is there.
+    pub fn alive(&mut self, identity: &Identity, now: BootMillis) -> Option<Change> {
+        if identity.uuid == self.own {
+            return None;
+        }
+        let Some(member) = self.members.get_mut(&identity.uuid) else {
+            return self.insert(identity, now);
+        };
+        let newer = identity.generation > member.identity.generation;
+        if identity.generation < member.identity.generation
+            || !newer && matches!(member.liveness, Liveness::Ended(..))
+        {
+            return None;
+        }
+        let before = member.liveness;
+        if newer || identity.renewal >= member.identity.renewal {
+            member.identity = Identity {
+                fate: None,
+                ..identity.clone()
+            };
+        }
+        member.liveness = Liveness::Alive;
+        member.heard = now;
+        match before {
+            _ if newer => Some(Change::Joined(identity.uuid)),
+            Liveness::Alive => None,
+            Liveness::Unreachable(since) => Some(Change::Returned(
+                identity.uuid,
+                Duration::from_millis(now.since(since)),
+            )),
+            // Its copies were given up, so it comes like a new one.
+            Liveness::Forgotten(_) => Some(Change::Joined(identity.uuid)),
+            Liveness::Ended(..) => None,
+        }
+    }
+
+    /// Something authentic came from a member: it is where it came from.
+    pub fn heard(&mut self, identity: &Identity, now: BootMillis) {
+        if let Some(member) = self.members.get_mut(&identity.uuid)
+            && member.identity == *identity
+        {
+            member.identity = Identity {
+                fate: None,
+                ..identity.clone()
+            };
+            member.heard = now;
+        }
+    }
+
+    /// A life does not answer any more.
+    pub fn unreachable(&mut self, identity: &Identity, now: BootMillis) -> Option<Change> {
+        let member = self.members.get_mut(&identity.uuid)?;
+        if member.identity != *identity || member.liveness != Liveness::Alive {
+            return None;
+        }
+        member.liveness = Liveness::Unreachable(now);
+        Some(Change::Unreachable(identity.uuid))
+    }
+
+    /// A life is over, and every one before it.
+    pub fn ended(
+        &mut self,
+        uuid: Uuid,
+        generation: u64,
+        fate: Fate,
+        now: BootMillis,
+    ) -> Option<Change> {
+        let member = self.members.get_mut(&uuid)?;
+        if member.identity.generation > generation || matches!(member.liveness, Liveness::Ended(..))
+        {
+            return None;
+        }
+        member.liveness = Liveness::Ended(fate, now);
+        Some(Change::Ended(uuid, fate))
+    }
+
+    /// What happens by the mere passing of time.
+    pub fn tick(&mut self, now: BootMillis) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for member in self.members.values_mut() {
+            if let Liveness::Unreachable(since) = member.liveness
+                && since + DOWN_FORGET <= now
+            {
+                member.liveness = Liveness::Forgotten(now);
+                changes.push(Change::Forgotten(member.identity.uuid));
+            }
+        }
+        self.members
+            .retain(|_, member| Self::kept_until(member).is_none_or(|end| now < end));
+        changes
+    }
+
+    /// When [`Members::tick`] has something to do next.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<BootMillis> {
+        self.members
+            .values()
+            .filter_map(|member| match member.liveness {
+                Liveness::Alive => None,
+                Liveness::Unreachable(since) => Some(since + DOWN_FORGET),
+                Liveness::Forgotten(_) | Liveness::Ended(..) => Self::kept_until(member),
+            })
+            .min()
+    }
+
+    fn kept_until(member: &Member) -> Option<BootMillis> {
+        match member.liveness {
+            Liveness::Alive | Liveness::Unreachable(_) => None,
+            Liveness::Forgotten(at) | Liveness::Ended(_, at) => Some(at + ENDED_REMEMBERED),
+        }
+    }
+
+    fn insert(&mut self, identity: &Identity, now: BootMillis) -> Option<Change> {
+        if self.members.len() >= MAX_MEMBERS {
+            let oldest = self
+                .members
+                .values()
+                .filter_map(|member| Some((Self::kept_until(member)?, member.identity.uuid)))
+                .min()?;
+            self.members.remove(&oldest.1);
+        }
+        let identity = Identity {
+            fate: None,
+            ..identity.clone()
+        };
+        let uuid = identity.uuid;
+        self.members.insert(
+            uuid,
+            Member {
+                identity,
+                liveness: Liveness::Alive,
+                heard: now,
+            },
+        );
+        Some(Change::Joined(uuid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::identity::tests::identity;
+    use super::*;
+
+    /// One event and the change it makes.
+    enum Event {
+        Alive(u64, u16),
+        Silent(u64),
+        Ended(u64, Fate),
+        Tick,
+    }
+    use Event::{Alive, Ended, Silent, Tick};
+
+    /// Plays events at their seconds for one member; the changes as text.
+    fn check(events: &[(u64, Event)], expect: &[&str], counts: bool) {
+        let mut table = Members::new(identity(0, 1).uuid);
+        let uuid = identity(1, 0).uuid;
+        let mut changes = Vec::new();
+        for (second, event) in events {
+            let now = BootMillis(second * 1000);
+            let made = match event {
+                Alive(generation, renewal) => table
+                    .alive(
+                        &Identity {
+                            renewal: *renewal,
+                            ..identity(1, *generation)
+                        },
+                        now,
+                    )
+                    .into_iter()
+                    .collect(),
+                Silent(generation) => table
+                    .unreachable(&identity(1, *generation), now)
+                    .into_iter()
+                    .collect(),
+                Ended(generation, fate) => table
+                    .ended(uuid, *generation, *fate, now)
+                    .into_iter()
+                    .collect(),
+                Tick => table.tick(now),
+            };
+            changes.extend(made.into_iter().map(|change| match change {
+                Change::Joined(_) => "joined".to_owned(),
+                Change::Returned(_, after) => format!("returned after {} s", after.as_secs()),
+                Change::Unreachable(_) => "unreachable".to_owned(),
+                Change::Forgotten(_) => "forgotten".to_owned(),
+                Change::Ended(_, Fate::Died) => "died".to_owned(),
+                Change::Ended(_, Fate::Left) => "left".to_owned(),
+            }));
+        }
+        assert_eq!(changes, expect);
+        assert_eq!(table.get(uuid).is_some_and(Member::counts), counts);
+    }
+
+    #[test]
+    fn a_life_is_followed_from_its_join_to_its_end() {
+        check(&[], &[], false);
+        check(&[(0, Alive(1, 0)), (1, Alive(1, 0))], &["joined"], true);
+        check(
+            &[(0, Silent(1)), (0, Ended(1, Fate::Died)), (0, Tick)],
+            &[],
+            false,
+        );
+    }
+
+    #[test]
+    fn a_silent_member_counts_for_a_minute() {
+        let silent = || [(0, Alive(1, 0)), (10, Silent(1)), (11, Silent(1))];
+        let play = |more: Vec<(u64, Event)>, expect: &[&str], counts| {
+            let events: Vec<_> = silent().into_iter().chain(more).collect();
+            check(
+                &events,
+                &[&["joined", "unreachable"], expect].concat(),
+                counts,
+            );
+        };
+        play(vec![(69, Tick)], &[], true);
+        play(vec![(70, Tick)], &["forgotten"], false);
+        play(vec![(40, Alive(1, 1))], &["returned after 30 s"], true);
+        play(
+            vec![(70, Tick), (80, Alive(1, 1))],
+            &["forgotten", "joined"],
+            true,
+        );
+        play(vec![(12, Ended(1, Fate::Died))], &["died"], false);
+        play(
+            vec![(70, Tick), (71, Ended(1, Fate::Died))],
+            &["forgotten", "died"],
+            false,
+        );
+        play(vec![(70, Tick), (3_669, Tick)], &["forgotten"], false);
+    }
+
+    #[test]
+    fn an_ended_life_stays_ended() {
+        let died = || [(0, Alive(4, 0)), (1, Ended(4, Fate::Died))];
+        let play = |more: Vec<(u64, Event)>, expect: &[&str], counts| {
+            let events: Vec<_> = died().into_iter().chain(more).collect();
+            check(&events, &[&["joined", "died"], expect].concat(), counts);
+        };
+        play(
+            vec![(2, Alive(4, 0)), (2, Alive(4, 9)), (2, Alive(3, 0))],
+            &[],
+            false,
+        );
+        play(vec![(2, Alive(5, 0))], &["joined"], true);
+        play(
+            vec![(2, Alive(5, 0)), (3, Ended(4, Fate::Died))],
+            &["joined"],
+            true,
+        );
+        play(vec![(2, Ended(4, Fate::Left)), (2, Silent(4))], &[], false);
+        // Forgotten after an hour, and so is what is known about it.
+        play(vec![(3_601, Tick), (3_602, Alive(4, 0))], &["joined"], true);
+    }
+
+    #[test]
+    fn a_new_life_replaces_the_old_one_at_once() {
+        check(
+            &[(0, Alive(1, 0)), (1, Alive(2, 0))],
+            &["joined", "joined"],
+            true,
+        );
+        check(&[(0, Alive(2, 0)), (1, Alive(1, 0))], &["joined"], true);
+        check(
+            &[
+                (0, Alive(1, 0)),
+                (1, Alive(2, 0)),
+                (2, Silent(1)),
+                (3, Silent(2)),
+            ],
+            &["joined", "joined", "unreachable"],
+            true,
+        );
+    }
+
+    #[test]
+    fn a_flood_of_identities_ends_at_the_bound() {
+        let mut table = Members::new(identity(0, 1).uuid);
+        let numbered = |n: usize| {
+            let uuid = Uuid::from_u128(0xffff_0000 + n as u128);
+            Identity {
+                uuid,
+                ..identity(1, 1)
+            }
+        };
+        for n in 0..MAX_MEMBERS {
+            assert!(table.alive(&numbered(n), BootMillis(0)).is_some());
+        }
+        let late = numbered(MAX_MEMBERS);
+        assert_eq!(table.alive(&late, BootMillis(0)), None);
+        table.ended(numbered(5).uuid, 1, Fate::Left, BootMillis(1));
+        assert_eq!(
+            table.alive(&late, BootMillis(2)),
+            Some(Change::Joined(late.uuid))
+        );
+        assert_eq!(table.iter().count(), MAX_MEMBERS);
+    }
+
+    #[test]
+    fn the_next_deadline_is_the_next_change() {
+        let mut table = Members::new(identity(0, 1).uuid);
+        table.alive(&identity(1, 1), BootMillis(0));
+        assert_eq!(table.next_deadline(), None);
+        table.unreachable(&identity(1, 1), BootMillis(5));
+        assert_eq!(table.next_deadline(), Some(BootMillis(5) + DOWN_FORGET));
+        table.tick(BootMillis(5) + DOWN_FORGET);
+        assert_eq!(
+            table.next_deadline(),
+            Some(BootMillis(5) + DOWN_FORGET + ENDED_REMEMBERED)
+        );
+    }
+}

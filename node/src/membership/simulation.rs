@@ -1,0 +1,513 @@
+//! Many members in virtual time on a lossy network, replayable by seed.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+
+use super::identity::tests::identity;
+use super::{Change, Fate, Identity, Input, Liveness, Member, Membership, Profile, Update};
+use crate::clock::BootMillis;
+
+/// What is on its way to a node.
+enum Parcel {
+    /// A datagram; lost when nobody runs there.
+    Datagram(Bytes),
+    /// One half of a push-pull over TCP; `answer` when the other half is wanted.
+    Knowledge {
+        from: u16,
+        updates: Vec<Update>,
+        answer: bool,
+    },
+}
+
+struct Node {
+    membership: Membership,
+    frozen: bool,
+    changes: Vec<(BootMillis, Change)>,
+}
+
+struct Network {
+    now: BootMillis,
+    rng: SmallRng,
+    /// Share of datagrams that are lost, in percent.
+    loss: u32,
+    nodes: BTreeMap<u16, Node>,
+    parcels: BTreeMap<(BootMillis, u64), (u16, Parcel)>,
+    sent: u64,
+}
+
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+impl Network {
+    fn new(seed: u64, loss: u32) -> Self {
+        Self {
+            now: BootMillis(1_000),
+            rng: SmallRng::seed_from_u64(seed),
+            loss,
+            nodes: BTreeMap::new(),
+            parcels: BTreeMap::new(),
+            sent: 0,
+        }
+    }
+
+    /// A network on which nodes 0..count run and have joined through node 0.
+    fn joined(seed: u64, loss: u32, count: u16) -> Self {
+        let mut network = Self::new(seed, loss);
+        for number in 0..count {
+            network.start(number, 1);
+            if number > 0 {
+                network.push_pull(number, 0);
+            }
+        }
+        network
+    }
+
+    fn start(&mut self, number: u16, generation: u64) {
+        let seed = self.rng.random();
+        let membership = Membership::new(identity(number, generation), Profile::Machine, seed);
+        let node = Node {
+            membership,
+            frozen: false,
+            changes: Vec::new(),
+        };
+        self.nodes.insert(number, node);
+    }
+
+    /// The process is gone without a word.
+    fn kill(&mut self, number: u16) {
+        self.nodes.remove(&number);
+    }
+
+    fn push_pull(&mut self, from: u16, to: u16) {
+        let updates = self.nodes[&from].membership.knowledge();
+        self.send(
+            to,
+            Parcel::Knowledge {
+                from,
+                updates,
+                answer: true,
+            },
+        );
+    }
+
+    fn send(&mut self, to: u16, parcel: Parcel) {
+        let lossy = matches!(parcel, Parcel::Datagram(_));
+        if lossy && self.rng.random_range(0..100) < self.loss {
+            return;
+        }
+        self.sent += 1;
+        let arrives = self.now + Duration::from_millis(self.rng.random_range(1..=3));
+        self.parcels.insert((arrives, self.sent), (to, parcel));
+    }
+
+    fn input(&mut self, number: u16, input: Input) {
+        let Some(node) = self.nodes.get_mut(&number) else {
+            return;
+        };
+        let output = node.membership.handle(input, self.now);
+        node.changes
+            .extend(output.changes.iter().map(|change| (self.now, *change)));
+        // Whoever learns of a member opens a stream to it, which starts with a push-pull.
+        let joined = output.changes.iter().filter_map(|change| match change {
+            Change::Joined(uuid) => Some(node.membership.members().get(*uuid)?.identity.gossip),
+            _ => None,
+        });
+        for address in joined.collect::<Vec<_>>() {
+            self.push_pull(number, number_at(address));
+        }
+        for (to, payload) in output.datagrams {
+            self.send(number_at(to), Parcel::Datagram(payload));
+        }
+    }
+
+    fn deliver(&mut self, to: u16, parcel: Parcel) {
+        match parcel {
+            Parcel::Datagram(payload) => {
+                self.input(
+                    to,
+                    Input::Datagram {
+                        source: LOCAL,
+                        payload,
+                    },
+                );
+            }
+            Parcel::Knowledge {
+                from,
+                updates,
+                answer,
+            } => {
+                self.input(
+                    to,
+                    Input::Learned {
+                        source: LOCAL,
+                        updates,
+                    },
+                );
+                if answer && let Some(node) = self.nodes.get(&to) {
+                    let updates = node.membership.knowledge();
+                    self.send(
+                        from,
+                        Parcel::Knowledge {
+                            from: to,
+                            updates,
+                            answer: false,
+                        },
+                    );
+                }
+            }
+        }
+    }
+
+    /// The next moment at which something happens.
+    fn next_event(&self) -> Option<BootMillis> {
+        let parcel = self
+            .parcels
+            .iter()
+            .find(|(_, (to, _))| self.nodes.get(to).is_none_or(|node| !node.frozen))
+            .map(|((at, _), _)| *at);
+        let running = self.nodes.values().filter(|node| !node.frozen);
+        let deadline = running
+            .filter_map(|node| node.membership.next_deadline())
+            .min();
+        [parcel, deadline].into_iter().flatten().min()
+    }
+
+    /// Runs until `done` or for `limit`; whether it was done.
+    fn run_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> bool {
+        let end = self.now + limit;
+        while !done(self) {
+            let Some(at) = self.next_event().filter(|at| *at <= end) else {
+                self.now = end;
+                return done(self);
+            };
+            self.now = self.now.max(at);
+            self.step();
+        }
+        true
+    }
+
+    fn run(&mut self, for_: Duration) {
+        self.run_until(for_, |_| false);
+    }
+
+    /// Everything that is due: what arrived before what was waited for.
+    fn step(&mut self) {
+        let due: Vec<_> = self
+            .parcels
+            .iter()
+            .filter(|((at, _), (to, _))| {
+                *at <= self.now && self.nodes.get(to).is_none_or(|node| !node.frozen)
+            })
+            .map(|(key, _)| *key)
+            .collect();
+        for key in due {
+            if let Some((to, parcel)) = self.parcels.remove(&key) {
+                self.deliver(to, parcel);
+            }
+        }
+        let numbers: Vec<u16> = self
+            .nodes
+            .iter()
+            .filter(|(_, node)| {
+                !node.frozen
+                    && node
+                        .membership
+                        .next_deadline()
+                        .is_some_and(|at| at <= self.now)
+            })
+            .map(|(number, _)| *number)
+            .collect();
+        for number in numbers {
+            self.input(number, Input::Tick);
+        }
+    }
+
+    fn seen(&self, by: u16, other: u16) -> Option<&Member> {
+        self.nodes[&by]
+            .membership
+            .members()
+            .get(identity(other, 0).uuid)
+    }
+
+    /// Whether every running node sees `other` as `wanted` does.
+    fn all_see(&self, other: u16, wanted: impl Fn(&Member) -> bool) -> bool {
+        let mut others = self.nodes.keys().filter(|by| **by != other);
+        others.all(|by| self.seen(*by, other).is_some_and(&wanted))
+    }
+
+    fn all_know_all(&self) -> bool {
+        let numbers: Vec<u16> = self.nodes.keys().copied().collect();
+        numbers
+            .into_iter()
+            .all(|n| self.all_see(n, |it| it.liveness == Liveness::Alive))
+    }
+
+    fn changed(&self, wanted: impl Fn(&Change) -> bool) -> usize {
+        let changes = self.nodes.values().flat_map(|node| &node.changes);
+        changes.filter(|(_, change)| wanted(change)).count()
+    }
+}
+
+fn number_at(address: SocketAddr) -> u16 {
+    address.port() - 9000
+}
+
+fn alive(generation: u64) -> impl Fn(&Member) -> bool {
+    move |member| member.liveness == Liveness::Alive && member.identity.generation == generation
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Plays `scenario` with several seeds; a failure names the seed.
+fn seeds(scenario: impl Fn(u64) -> Result<(), &'static str>) {
+    for seed in 0..12 {
+        if let Err(problem) = scenario(seed) {
+            panic!("seed {seed}: {problem}");
+        }
+    }
+}
+
+fn require(holds: bool, problem: &'static str) -> Result<(), &'static str> {
+    if holds { Ok(()) } else { Err(problem) }
+}
+
+#[test]
+fn a_fleet_knows_itself_within_half_a_second() {
+    seeds(|seed| {
+        for (count, loss) in [(3, 0), (10, 0), (30, 0), (10, 10)] {
+            let mut network = Network::joined(seed, loss, count);
+            let within = if loss == 0 { SECOND / 2 } else { 5 * SECOND };
+            require(
+                network.run_until(within, Network::all_know_all),
+                "not all know all",
+            )?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_silent_death_is_noticed_and_counts_for_a_minute() {
+    seeds(|seed| {
+        let mut network = Network::joined(seed, 2, 10);
+        require(
+            network.run_until(5 * SECOND, Network::all_know_all),
+            "not joined",
+        )?;
+        network.kill(4);
+        let unreachable =
+            |it: &Member| matches!(it.liveness, Liveness::Unreachable(_)) && it.counts();
+        let noticed = network.run_until(10 * SECOND, |it| it.all_see(4, unreachable));
+        require(noticed, "death not noticed")?;
+        let forgotten = |it: &Member| matches!(it.liveness, Liveness::Forgotten(_));
+        require(
+            !network.run_until(50 * SECOND, |it| it.all_see(4, forgotten)),
+            "too early",
+        )?;
+        require(
+            network.run_until(20 * SECOND, |it| it.all_see(4, forgotten)),
+            "still counts",
+        )
+    });
+}
+
+#[test]
+fn a_restart_replaces_the_old_life_at_once() {
+    seeds(|seed| {
+        let mut network = Network::joined(seed, 0, 10);
+        require(
+            network.run_until(SECOND, Network::all_know_all),
+            "not joined",
+        )?;
+        network.kill(4);
+        network.run(SECOND / 10);
+        network.start(4, 2);
+        network.push_pull(4, 7);
+        require(
+            network.run_until(SECOND, |it| it.all_see(4, alive(2))),
+            "not known again",
+        )?;
+        require(
+            network.run_until(SECOND, Network::all_know_all),
+            "it does not know all",
+        )?;
+        let others = network.changed(|change| {
+            matches!(
+                change,
+                Change::Unreachable(_) | Change::Forgotten(_) | Change::Ended(..)
+            )
+        });
+        require(others == 0, "somebody else was thought dead")
+    });
+}
+
+#[test]
+fn a_frozen_node_returns_with_its_life() {
+    seeds(|seed| {
+        let mut network = Network::joined(seed, 0, 5);
+        require(
+            network.run_until(SECOND, Network::all_know_all),
+            "not joined",
+        )?;
+        network.nodes.get_mut(&2).expect("it runs").frozen = true;
+        network.run(20 * SECOND);
+        let silent = |it: &Member| matches!(it.liveness, Liveness::Unreachable(_));
+        require(network.all_see(2, silent), "not noticed")?;
+        network.nodes.get_mut(&2).expect("it runs").frozen = false;
+        require(
+            network.run_until(10 * SECOND, |it| it.all_see(2, alive(1))),
+            "not back",
+        )?;
+        require(
+            network.run_until(SECOND * 10, Network::all_know_all),
+            "it lost others",
+        )?;
+        let renewals = network.nodes[&2].membership.counters().renewals;
+        require(renewals > 0, "no renewal")?;
+        network.run(10 * SECOND);
+        require(
+            network.nodes[&2].membership.counters().renewals == renewals,
+            "no rest",
+        )
+    });
+}
+
+#[test]
+fn the_supervisors_word_ends_a_life_for_all() {
+    seeds(|seed| {
+        let mut network = Network::joined(seed, 0, 10);
+        require(
+            network.run_until(SECOND, Network::all_know_all),
+            "not joined",
+        )?;
+        network.kill(4);
+        let died = Input::Ended {
+            uuid: identity(4, 1).uuid,
+            generation: 1,
+            fate: Fate::Died,
+        };
+        network.input(3, died);
+        let dead = |it: &Member| matches!(it.liveness, Liveness::Ended(Fate::Died, _));
+        require(network.seen(3, 4).is_some_and(dead), "not at once")?;
+        require(
+            network.run_until(SECOND, |it| it.all_see(4, dead)),
+            "not spread",
+        )
+    });
+}
+
+#[test]
+fn who_leaves_is_silent_to_those_it_did_not_tell() {
+    seeds(|seed| {
+        let mut network = Network::joined(seed, 0, 6);
+        require(
+            network.run_until(SECOND, Network::all_know_all),
+            "not joined",
+        )?;
+        network.input(1, Input::Leave);
+        let left = Input::Ended {
+            uuid: identity(1, 1).uuid,
+            generation: 1,
+            fate: Fate::Left,
+        };
+        network.input(0, left);
+        network.kill(1);
+        let over = |it: &Member| it.liveness != Liveness::Alive;
+        require(
+            network.run_until(SECOND, |it| it.all_see(1, over)),
+            "not known",
+        )?;
+        let left = |it: &Member| matches!(it.liveness, Liveness::Ended(Fate::Left, _));
+        require(network.seen(0, 1).is_some_and(left), "0 was told")
+    });
+}
+
+#[test]
+fn loss_alone_kills_nobody_for_good() {
+    seeds(|seed| {
+        let mut network = Network::joined(seed, 10, 8);
+        require(
+            network.run_until(5 * SECOND, Network::all_know_all),
+            "not joined",
+        )?;
+        network.run(300 * SECOND);
+        let lost = network.changed(|change| matches!(change, Change::Forgotten(_)));
+        require(lost == 0, "somebody was forgotten")?;
+        network.loss = 0;
+        require(
+            network.run_until(30 * SECOND, Network::all_know_all),
+            "not whole again",
+        )
+    });
+}
+
+#[test]
+fn a_port_that_changed_hands_is_another_member() {
+    let mut network = Network::joined(1, 0, 3);
+    assert!(network.run_until(SECOND, Network::all_know_all));
+    network.kill(1);
+    // Another node, on the port that node 1 had.
+    let newcomer = Identity {
+        gossip: identity(1, 0).gossip,
+        ..identity(9, 1)
+    };
+    let membership = Membership::new(newcomer.clone(), Profile::Machine, 5);
+    network.nodes.insert(
+        1,
+        Node {
+            membership,
+            frozen: false,
+            changes: Vec::new(),
+        },
+    );
+    network.push_pull(1, 0);
+    let knows = |network: &Network, by: u16| {
+        let members = network.nodes[&by].membership.members();
+        let gone = members.get(identity(1, 0).uuid);
+        let there = members.get(newcomer.uuid);
+        gone.is_some_and(|it| it.liveness != Liveness::Alive)
+            && there.is_some_and(|it| it.liveness == Liveness::Alive)
+    };
+    assert!(network.run_until(10 * SECOND, |it| knows(it, 0) && knows(it, 2)));
+}
+
+#[test]
+fn any_payload_is_survived() {
+    let mut membership = Membership::new(identity(0, 1), Profile::Machine, 1);
+    let mut rng = SmallRng::seed_from_u64(1);
+    let mut peer = Membership::new(identity(1, 1), Profile::Machine, 2);
+    let updates = membership.knowledge();
+    peer.handle(
+        Input::Learned {
+            source: LOCAL,
+            updates,
+        },
+        BootMillis(0),
+    );
+    for now in 0..20_000 {
+        let now = BootMillis(now);
+        let mut payloads: Vec<Bytes> = vec![];
+        if peer.next_deadline().is_some_and(|at| at <= now) {
+            let sent = peer.handle(Input::Tick, now).datagrams;
+            payloads.extend(sent.into_iter().map(|(_, payload)| payload));
+        }
+        for payload in payloads {
+            let mut broken = payload.to_vec();
+            let at = rng.random_range(0..broken.len());
+            broken[at] ^= rng.random_range(1..=255);
+            for payload in [payload, broken.into()] {
+                let source = IpAddr::from([10, 0, 0, rng.random_range(1..5)]);
+                membership.handle(Input::Datagram { source, payload }, now);
+            }
+        }
+        if membership.next_deadline().is_some_and(|at| at <= now) {
+            membership.handle(Input::Tick, now);
+        }
+    }
+    assert!(membership.members().iter().count() > 0);
+}

@@ -1,0 +1,111 @@
+//! Fields that several frames share.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{MAX_KEY, MAX_VALUE};
+use crate::clock::BootMillis;
+use crate::membership::{MAX_MEMBERS, Update, decode_update, encode_update};
+use crate::store::Entry;
+use crate::version::Version;
+use crate::wire::{Malformed, Reader, Rope};
+
+/// First byte of a question and of its answer.
+pub(super) mod kind {
+    pub(in crate::wire::frame) const PUT: u8 = 1;
+    pub(in crate::wire::frame) const GET: u8 = 2;
+    pub(in crate::wire::frame) const KEYS: u8 = 3;
+    pub(in crate::wire::frame) const DIGEST: u8 = 4;
+    pub(in crate::wire::frame) const PUSH_PULL: u8 = 5;
+    pub(in crate::wire::frame) const PING: u8 = 6;
+    pub(in crate::wire::frame) const LEAVING: u8 = 7;
+}
+
+pub(super) fn head(out: &mut BytesMut, kind: u8, id: u64) {
+    out.put_u8(kind);
+    out.put_u64(id);
+}
+
+pub(super) fn flag(from: &mut Reader) -> Result<bool, Malformed> {
+    match from.u8()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        tag => Err(Malformed::UnknownTag { what: "flag", tag }),
+    }
+}
+
+pub(super) fn put_short(out: &mut BytesMut, bytes: &Bytes) {
+    out.put_u16(u16::try_from(bytes.len()).unwrap_or(u16::MAX));
+    out.put_slice(bytes);
+}
+
+pub(super) fn put_optional(out: &mut BytesMut, bytes: Option<&Bytes>) {
+    out.put_u8(u8::from(bytes.is_some()));
+    if let Some(bytes) = bytes {
+        put_short(out, bytes);
+    }
+}
+
+pub(super) fn take_optional(from: &mut Reader) -> Result<Option<Bytes>, Malformed> {
+    if flag(from)? {
+        Ok(Some(from.short("key", MAX_KEY)?))
+    } else {
+        Ok(None)
+    }
+}
+
+pub(super) fn put_version(out: &mut BytesMut, version: Version) {
+    out.put_u64(version.time.0);
+    out.put_slice(version.uuid.as_bytes());
+    out.put_u64(version.generation);
+}
+
+pub(super) fn put_entry(out: &mut Rope, entry: &Entry) {
+    out.fields(|out| {
+        put_version(out, entry.version);
+        out.put_u64(entry.created_unix_ms);
+        out.put_u32(entry.ttl_s);
+        out.put_u64(entry.deadline.0);
+        out.put_u32(u32::try_from(entry.value.len()).unwrap_or(u32::MAX));
+    });
+    out.body(&entry.value);
+}
+
+pub(super) fn take_entry(from: &mut Reader) -> Result<Entry, Malformed> {
+    Ok(Entry {
+        version: from.version()?,
+        created_unix_ms: from.u64()?,
+        ttl_s: from.u32()?,
+        deadline: BootMillis(from.u64()?),
+        value: from.long("value", MAX_VALUE)?,
+    })
+}
+
+pub(super) fn put_updates(out: &mut BytesMut, updates: &[Update]) {
+    out.put_u32(u32::try_from(updates.len()).unwrap_or(u32::MAX));
+    for update in updates {
+        encode_update(update, out);
+    }
+}
+
+pub(super) fn take_updates(from: &mut Reader) -> Result<Vec<Update>, Malformed> {
+    // The speaker itself comes on top of its table.
+    let count = take_count(from, "members", MAX_MEMBERS + 1)?;
+    let mut updates = Vec::new();
+    for _ in 0..count {
+        updates.push(decode_update(from)?);
+    }
+    Ok(updates)
+}
+
+pub(super) fn take_count(
+    from: &mut Reader,
+    what: &'static str,
+    limit: usize,
+) -> Result<usize, Malformed> {
+    let found = usize::try_from(from.u32()?).unwrap_or(usize::MAX);
+    if found > limit {
+        Err(Malformed::TooLong { what, found, limit })
+    } else {
+        Ok(found)
+    }
+}

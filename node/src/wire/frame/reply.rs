@@ -1,0 +1,268 @@
+//! Answers.
+
+use bytes::{BufMut, BytesMut};
+
+use super::fields::{
+    flag, head, kind, put_entry, put_optional, put_short, put_updates, put_version, take_count,
+    take_entry, take_optional, take_updates,
+};
+use super::{Ack, Answer, DigestItem, DigestPage, KeysPage, MAX_KEY, PAGE_ITEMS};
+use crate::membership::Update;
+use crate::wire::{Malformed, Reader, Rope};
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// To [`Request::Put`].
+    Put {
+        /// Number of the question.
+        id: u64,
+        /// What became of it.
+        ack: Ack,
+    },
+    /// To [`Request::Get`].
+    Get {
+        /// Number of the question.
+        id: u64,
+        /// What is there.
+        answer: Answer,
+    },
+    /// To [`Request::Keys`].
+    Keys {
+        /// Number of the question.
+        id: u64,
+        /// A page.
+        page: KeysPage,
+    },
+    /// To [`Request::Digest`].
+    Digest {
+        /// Number of the question.
+        id: u64,
+        /// A page.
+        page: DigestPage,
+    },
+    /// To [`Request::PushPull`].
+    PushPull {
+        /// Number of the question.
+        id: u64,
+        /// The answerer first.
+        updates: Vec<Update>,
+    },
+    /// To [`Request::Ping`].
+    Pong {
+        /// Number of the question.
+        id: u64,
+        /// The answerer's boot clock, in microseconds.
+        boot_us: u64,
+    },
+    /// To [`Request::Leaving`].
+    Farewell {
+        /// Number of the question.
+        id: u64,
+    },
+}
+
+impl Reply {
+    /// Number of the question that it answers.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        match self {
+            Self::Put { id, .. }
+            | Self::Get { id, .. }
+            | Self::Keys { id, .. }
+            | Self::Digest { id, .. }
+            | Self::PushPull { id, .. }
+            | Self::Pong { id, .. }
+            | Self::Farewell { id } => *id,
+        }
+    }
+
+    /// Writes the frame.
+    pub fn encode(&self, out: &mut Rope) {
+        match self {
+            Self::Put { id, ack } => out.fields(|out| {
+                head(out, kind::PUT, *id);
+                put_ack(out, *ack);
+            }),
+            Self::Get { id, answer } => {
+                let tag = match answer {
+                    Answer::Have(_) => 0,
+                    Answer::DoNotHave => 1,
+                    Answer::DoNotKnow => 2,
+                };
+                out.fields(|out| {
+                    head(out, kind::GET, *id);
+                    out.put_u8(tag);
+                });
+                if let Answer::Have(entry) = answer {
+                    put_entry(out, entry);
+                }
+            }
+            Self::Keys { id, page } => out.fields(|out| {
+                head(out, kind::KEYS, *id);
+                put_keys(out, page);
+            }),
+            Self::Digest { id, page } => {
+                out.fields(|out| head(out, kind::DIGEST, *id));
+                put_digest(out, page);
+            }
+            Self::PushPull { id, updates } => out.fields(|out| {
+                head(out, kind::PUSH_PULL, *id);
+                put_updates(out, updates);
+            }),
+            Self::Pong { id, boot_us } => out.fields(|out| {
+                head(out, kind::PING, *id);
+                out.put_u64(*boot_us);
+            }),
+            Self::Farewell { id } => out.fields(|out| head(out, kind::LEAVING, *id)),
+        }
+    }
+
+    /// Reads one frame off the front.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub fn decode(from: &mut Reader) -> Result<Self, Malformed> {
+        let (kind, id) = (from.u8()?, from.u64()?);
+        match kind {
+            kind::PUT => Ok(Self::Put {
+                id,
+                ack: take_ack(from)?,
+            }),
+            kind::GET => Ok(Self::Get {
+                id,
+                answer: take_answer(from)?,
+            }),
+            kind::KEYS => Ok(Self::Keys {
+                id,
+                page: take_keys(from)?,
+            }),
+            kind::DIGEST => Ok(Self::Digest {
+                id,
+                page: take_digest(from)?,
+            }),
+            kind::PUSH_PULL => Ok(Self::PushPull {
+                id,
+                updates: take_updates(from)?,
+            }),
+            kind::PING => Ok(Self::Pong {
+                id,
+                boot_us: from.u64()?,
+            }),
+            kind::LEAVING => Ok(Self::Farewell { id }),
+            tag => Err(Malformed::UnknownTag {
+                what: "answer",
+                tag,
+            }),
+        }
+    }
+}
+
+fn put_ack(out: &mut BytesMut, ack: Ack) {
+    match ack {
+        Ack::Stored => out.put_u8(0),
+        Ack::Older(version) => {
+            out.put_u8(1);
+            put_version(out, version);
+        }
+        Ack::Full => out.put_u8(2),
+        Ack::Ahead => out.put_u8(3),
+    }
+}
+
+fn take_ack(from: &mut Reader) -> Result<Ack, Malformed> {
+    match from.u8()? {
+        0 => Ok(Ack::Stored),
+        1 => Ok(Ack::Older(from.version()?)),
+        2 => Ok(Ack::Full),
+        3 => Ok(Ack::Ahead),
+        tag => Err(Malformed::UnknownTag {
+            what: "acknowledgement",
+            tag,
+        }),
+    }
+}
+
+fn take_answer(from: &mut Reader) -> Result<Answer, Malformed> {
+    match from.u8()? {
+        0 => Ok(Answer::Have(take_entry(from)?)),
+        1 => Ok(Answer::DoNotHave),
+        2 => Ok(Answer::DoNotKnow),
+        tag => Err(Malformed::UnknownTag {
+            what: "answer",
+            tag,
+        }),
+    }
+}
+
+fn put_keys(out: &mut BytesMut, page: &KeysPage) {
+    out.put_u8(u8::from(page.more));
+    out.put_u8(u8::from(page.complete));
+    out.put_u32(u32::try_from(page.keys.len()).unwrap_or(u32::MAX));
+    for key in &page.keys {
+        put_short(out, key);
+    }
+}
+
+fn take_keys(from: &mut Reader) -> Result<KeysPage, Malformed> {
+    let (more, complete) = (flag(from)?, flag(from)?);
+    let count = take_count(from, "keys", PAGE_ITEMS)?;
+    // Nothing is reserved for a count: what is announced need not come.
+    let mut keys = Vec::new();
+    for _ in 0..count {
+        keys.push(from.short("key", MAX_KEY)?);
+    }
+    Ok(KeysPage {
+        keys,
+        more,
+        complete,
+    })
+}
+
+fn put_digest(out: &mut Rope, page: &DigestPage) {
+    let DigestPage::Items { items, next } = page else {
+        out.fields(|out| out.put_u8(1));
+        return;
+    };
+    out.fields(|out| {
+        out.put_u8(0);
+        put_optional(out, next.as_ref());
+        out.put_u32(u32::try_from(items.len()).unwrap_or(u32::MAX));
+    });
+    for item in items {
+        out.fields(|out| {
+            put_short(out, &item.key);
+            out.put_u8(u8::from(item.entry.is_some()));
+            if item.entry.is_none() {
+                put_version(out, item.version);
+            }
+        });
+        if let Some(entry) = &item.entry {
+            put_entry(out, entry);
+        }
+    }
+}
+
+fn take_digest(from: &mut Reader) -> Result<DigestPage, Malformed> {
+    if flag(from)? {
+        return Ok(DigestPage::OtherView);
+    }
+    let next = take_optional(from)?;
+    let count = take_count(from, "digest items", PAGE_ITEMS)?;
+    let mut items = Vec::new();
+    for _ in 0..count {
+        let key = from.short("key", MAX_KEY)?;
+        let (version, entry) = if flag(from)? {
+            let entry = take_entry(from)?;
+            (entry.version, Some(entry))
+        } else {
+            (from.version()?, None)
+        };
+        items.push(DigestItem {
+            key,
+            version,
+            entry,
+        });
+    }
+    Ok(DigestPage::Items { items, next })
+}

@@ -1,0 +1,206 @@
+//! Questions.
+
+use bytes::{BufMut, Bytes};
+
+use super::fields::{
+    flag, head, kind, put_entry, put_optional, put_short, put_updates, take_entry, take_optional,
+    take_updates,
+};
+use super::{MAX_KEY, Origin};
+use crate::membership::{MAX_UPDATE, Update};
+use crate::store::Entry;
+use crate::wire::{Malformed, Reader, Rope};
+
+/// A question.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// Keep this value.
+    Put {
+        /// Number of the question.
+        id: u64,
+        /// Why it is sent.
+        origin: Origin,
+        /// Its key.
+        key: Bytes,
+        /// The value and what belongs to it.
+        entry: Entry,
+    },
+    /// What do you have under this key?
+    Get {
+        /// Number of the question.
+        id: u64,
+        /// The key.
+        key: Bytes,
+    },
+    /// Which keys do you have?
+    Keys {
+        /// Number of the question.
+        id: u64,
+        /// They start with this.
+        prefix: Bytes,
+        /// They come after this.
+        after: Option<Bytes>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// What do you have that I should hold?
+    Digest {
+        /// Number of the question.
+        id: u64,
+        /// Fingerprint of the members that the asker sees.
+        view: u64,
+        /// Fingerprint of the members for whom it knows all already, 0 for none.
+        previous: u64,
+        /// Keys after this one.
+        after: Option<Bytes>,
+        /// Whether short values are wanted with the keys.
+        with_values: bool,
+    },
+    /// This is what I know of the members; what do you know?
+    PushPull {
+        /// Number of the question.
+        id: u64,
+        /// The asker first.
+        updates: Vec<Update>,
+    },
+    /// What does your clock say?
+    Ping {
+        /// Number of the question.
+        id: u64,
+    },
+    /// I leave.
+    Leaving {
+        /// Number of the question.
+        id: u64,
+    },
+}
+
+impl Request {
+    /// Number of the question.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        match self {
+            Self::Put { id, .. }
+            | Self::Get { id, .. }
+            | Self::Keys { id, .. }
+            | Self::Digest { id, .. }
+            | Self::PushPull { id, .. }
+            | Self::Ping { id }
+            | Self::Leaving { id } => *id,
+        }
+    }
+
+    /// About how many bytes it takes on the wire and in a queue.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let variable = match self {
+            Self::Put { key, entry, .. } => key.len() + entry.value.len(),
+            Self::Get { key, .. } => key.len(),
+            Self::Keys { prefix, after, .. } => prefix.len() + after.as_ref().map_or(0, Bytes::len),
+            Self::Digest { after, .. } => after.as_ref().map_or(0, Bytes::len),
+            Self::PushPull { updates, .. } => updates.len() * MAX_UPDATE,
+            Self::Ping { .. } | Self::Leaving { .. } => 0,
+        };
+        variable + 96
+    }
+
+    /// Writes the frame.
+    pub fn encode(&self, out: &mut Rope) {
+        match self {
+            Self::Put {
+                id,
+                origin,
+                key,
+                entry,
+            } => {
+                out.fields(|out| {
+                    head(out, kind::PUT, *id);
+                    out.put_u8(u8::from(*origin == Origin::Repair));
+                    put_short(out, key);
+                });
+                put_entry(out, entry);
+            }
+            Self::Get { id, key } => out.fields(|out| {
+                head(out, kind::GET, *id);
+                put_short(out, key);
+            }),
+            Self::Keys {
+                id,
+                prefix,
+                after,
+                limit,
+            } => out.fields(|out| {
+                head(out, kind::KEYS, *id);
+                put_short(out, prefix);
+                put_optional(out, after.as_ref());
+                out.put_u32(*limit);
+            }),
+            Self::Digest {
+                id,
+                view,
+                previous,
+                after,
+                with_values,
+            } => out.fields(|out| {
+                head(out, kind::DIGEST, *id);
+                out.put_u64(*view);
+                out.put_u64(*previous);
+                put_optional(out, after.as_ref());
+                out.put_u8(u8::from(*with_values));
+            }),
+            Self::PushPull { id, updates } => out.fields(|out| {
+                head(out, kind::PUSH_PULL, *id);
+                put_updates(out, updates);
+            }),
+            Self::Ping { id } => out.fields(|out| head(out, kind::PING, *id)),
+            Self::Leaving { id } => out.fields(|out| head(out, kind::LEAVING, *id)),
+        }
+    }
+
+    /// Reads one frame off the front.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub fn decode(from: &mut Reader) -> Result<Self, Malformed> {
+        let (kind, id) = (from.u8()?, from.u64()?);
+        match kind {
+            kind::PUT => Ok(Self::Put {
+                id,
+                origin: if flag(from)? {
+                    Origin::Repair
+                } else {
+                    Origin::Client
+                },
+                key: from.short("key", MAX_KEY)?,
+                entry: take_entry(from)?,
+            }),
+            kind::GET => Ok(Self::Get {
+                id,
+                key: from.short("key", MAX_KEY)?,
+            }),
+            kind::KEYS => Ok(Self::Keys {
+                id,
+                prefix: from.short("prefix", MAX_KEY)?,
+                after: take_optional(from)?,
+                limit: from.u32()?,
+            }),
+            kind::DIGEST => Ok(Self::Digest {
+                id,
+                view: from.u64()?,
+                previous: from.u64()?,
+                after: take_optional(from)?,
+                with_values: flag(from)?,
+            }),
+            kind::PUSH_PULL => Ok(Self::PushPull {
+                id,
+                updates: take_updates(from)?,
+            }),
+            kind::PING => Ok(Self::Ping { id }),
+            kind::LEAVING => Ok(Self::Leaving { id }),
+            tag => Err(Malformed::UnknownTag {
+                what: "question",
+                tag,
+            }),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What questions and answers speak of, and how long they may be.
+
+use bytes::Bytes;
+
+use crate::store::Entry;
+use crate::version::Version;
+
+/// Bytes of a key, as the HTTP API bounds it.
+pub const MAX_KEY: usize = 1024;
+
+/// Bytes of a value, as the HTTP API bounds it.
+pub const MAX_VALUE: usize = 10 * 1024 * 1024;
+
+/// Bytes of the longest frame: a value with its key and fixed fields. Pages and lists are
+/// far shorter.
+pub const MAX_FRAME: usize = MAX_VALUE + MAX_KEY + 256;
+
+/// Bytes of keys or entries after which a page is closed: one page is read and answered
+/// without a pause, and this takes about a millisecond.
+pub const PAGE_BYTES: usize = 1024 * 1024;
+
+/// Items of a page. As [`PAGE_BYTES`], for small keys.
+pub const PAGE_ITEMS: usize = 10_000;
+
+/// A value up to this long stands in a digest page when values are wanted; longer ones are
+/// asked for one by one.
+pub const INLINE_VALUE: usize = 64 * 1024;
+
+/// Why a value is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A client wrote it just now.
+    Client,
+    /// It had been acknowledged before: refill, repair or hand-over.
+    Repair,
+}
+
+/// What a holder made of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ack {
+    /// It holds this version now.
+    Stored,
+    /// It holds this higher version.
+    Older(Version),
+    /// It has no room.
+    Full,
+    /// The version is further ahead of its clock than it accepts from a client's write.
+    Ahead,
+}
+
+/// What a holder says of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// This is the value.
+    Have(Entry),
+    /// It would have to have it, and does not.
+    DoNotHave,
+    /// It does not have it, but has not yet heard of all that it should hold.
+    DoNotKnow,
+}
+
+/// One node's part of a listing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeysPage {
+    /// Live keys in byte order.
+    pub keys: Vec<Bytes>,
+    /// Whether keys may follow after the last.
+    pub more: bool,
+    /// Whether the node knows of all keys that it should hold.
+    pub complete: bool,
+}
+
+/// What a holder has for another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DigestItem {
+    /// The key.
+    pub key: Bytes,
+    /// Its version there.
+    pub version: Version,
+    /// All of it, when values were wanted and it is short.
+    pub entry: Option<Entry>,
+}
+
+/// A part of what a node has for the one that asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DigestPage {
+    /// The two see different members, so they disagree about who holds what.
+    OtherView,
+    /// Some of it, in byte order of the keys.
+    Items {
+        /// Keys and versions.
+        items: Vec<DigestItem>,
+        /// Where to go on, unless this was the last page.
+        next: Option<Bytes>,
+    },
+}

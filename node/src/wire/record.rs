@@ -1,0 +1,237 @@
+//! Records: batches of frames with one MAC.
+//!
+//! ```text
+//! 4 bytes  length of the body
+//! ...      body: frames, one after the other
+//! 32       HMAC-SHA256 over sequence number (8 bytes), length and body, when signed
+//! ```
+//!
+//! The sequence number is not sent: both sides count the records of each direction from 0,
+//! so a record that is lost, repeated, reordered or sent back does not verify. One MAC
+//! covers everything that is written in one go, and a body is never copied for it.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::frame::MAX_FRAME;
+use super::rope::Rope;
+use super::seal::Signer;
+
+/// A record is closed when it has this many bytes. It amortises the MAC and the system call
+/// over hundreds of small frames, and keeps what must be buffered before it can be verified
+/// small next to a large value.
+pub const BATCH: usize = 256 * 1024;
+
+/// Bytes of the longest body: a batch that was almost full when the longest frame came.
+pub const MAX_BODY: usize = BATCH + MAX_FRAME;
+
+const LENGTH: usize = 4;
+
+/// Why the bytes of a stream are no records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    /// A record is longer than any that is sent.
+    #[error("record of {0} bytes is too long")]
+    TooLong(usize),
+    /// Its MAC is wrong: forged, repeated or reordered.
+    #[error("record is not authentic")]
+    Forged,
+}
+
+/// Makes the records of one direction.
+#[derive(Debug)]
+pub struct RecordWriter {
+    signer: Signer,
+    sequence: u64,
+}
+
+impl RecordWriter {
+    /// For one direction of a new session.
+    #[must_use]
+    pub const fn new(signer: Signer) -> Self {
+        Self {
+            signer,
+            sequence: 0,
+        }
+    }
+
+    /// The record around `body` as pieces to write in order.
+    ///
+    /// # Panics
+    /// When the body is longer than [`MAX_BODY`].
+    pub fn seal(&mut self, body: Rope) -> Vec<Bytes> {
+        assert!(body.len() <= MAX_BODY, "a record of {} bytes", body.len());
+        let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes();
+        let mut pieces = vec![Bytes::copy_from_slice(&length)];
+        pieces.extend(body.into_pieces());
+        let sequence = self.sequence.to_be_bytes();
+        let covered: Vec<&[u8]> = [&sequence[..]]
+            .into_iter()
+            .chain(pieces.iter().map(|piece| &piece[..]))
+            .collect();
+        let mac = self.signer.sign(&covered);
+        self.sequence += 1;
+        if !mac.is_empty() {
+            pieces.push(mac.into());
+        }
+        pieces
+    }
+}
+
+/// Takes the records of one direction off a buffer.
+#[derive(Debug)]
+pub struct RecordReader {
+    signer: Signer,
+    sequence: u64,
+}
+
+impl RecordReader {
+    /// For one direction of a new session.
+    #[must_use]
+    pub const fn new(signer: Signer) -> Self {
+        Self {
+            signer,
+            sequence: 0,
+        }
+    }
+
+    /// The body of the next record, when all of it is in `buffer`; it shares the buffer's
+    /// memory.
+    ///
+    /// # Errors
+    /// When the stream is broken; nothing that follows can be trusted.
+    pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, Broken> {
+        let Some(length) = self.body_length(buffer)? else {
+            return Ok(None);
+        };
+        let whole = LENGTH + length + self.signer.mac_length();
+        if buffer.len() < whole {
+            return Ok(None);
+        }
+        let mut record = buffer.split_to(whole).freeze();
+        let mac = record.split_off(LENGTH + length);
+        if !self
+            .signer
+            .verify(&[&self.sequence.to_be_bytes(), &record], &mac)
+        {
+            return Err(Broken::Forged);
+        }
+        self.sequence += 1;
+        record.advance(LENGTH);
+        Ok(Some(record))
+    }
+
+    /// Bytes that are still missing of the record at the front of `buffer`, 0 when its
+    /// length is not known yet.
+    ///
+    /// # Errors
+    /// When it is too long.
+    pub fn missing(&self, buffer: &BytesMut) -> Result<usize, Broken> {
+        let Some(length) = self.body_length(buffer)? else {
+            return Ok(0);
+        };
+        Ok((LENGTH + length + self.signer.mac_length()).saturating_sub(buffer.len()))
+    }
+
+    fn body_length(&self, buffer: &BytesMut) -> Result<Option<usize>, Broken> {
+        let Some(length) = buffer.first_chunk::<LENGTH>() else {
+            return Ok(None);
+        };
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        if length > MAX_BODY {
+            Err(Broken::TooLong(length))
+        } else {
+            Ok(Some(length))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BufMut;
+    use proptest::prelude::*;
+
+    use super::super::hello::SessionKeys;
+    use super::super::seal::tests::seal;
+    use super::*;
+
+    fn pair(secret: Option<&str>) -> (RecordWriter, RecordReader) {
+        let keys = SessionKeys::new(&seal(secret), &[1; 16], &[2; 16]);
+        (
+            RecordWriter::new(keys.client.clone()),
+            RecordReader::new(keys.client),
+        )
+    }
+
+    fn rope(body: &[u8]) -> Rope {
+        let mut rope = Rope::new();
+        rope.body(&Bytes::copy_from_slice(body));
+        rope
+    }
+
+    fn written(writer: &mut RecordWriter, body: &[u8]) -> Vec<u8> {
+        writer.seal(rope(body)).concat()
+    }
+
+    #[test]
+    fn records_come_out_as_they_went_in_however_they_arrive() {
+        for secret in [None, Some("a")] {
+            let (mut writer, mut reader) = pair(secret);
+            let bodies = [b"one".to_vec(), Vec::new(), vec![7; 5000]];
+            let stream: Vec<u8> = bodies
+                .iter()
+                .flat_map(|body| written(&mut writer, body))
+                .collect();
+            let (mut buffer, mut found) = (BytesMut::new(), Vec::new());
+            for byte in stream {
+                buffer.put_u8(byte);
+                while let Some(body) = reader.next(&mut buffer).expect("authentic") {
+                    found.push(body.to_vec());
+                }
+            }
+            assert_eq!(found, bodies);
+        }
+    }
+
+    #[test]
+    fn order_counts() {
+        let (mut writer, mut reader) = pair(Some("a"));
+        let first = written(&mut writer, b"first");
+        let second = written(&mut writer, b"second");
+        let mut read = |bytes: &[u8]| reader.next(&mut BytesMut::from(bytes));
+        assert_eq!(read(&second), Err(Broken::Forged), "too early");
+        assert!(read(&first).is_ok());
+        assert_eq!(read(&first), Err(Broken::Forged), "repeated");
+        assert!(read(&second).is_ok());
+    }
+
+    #[test]
+    fn lengths_are_bounded() {
+        let (_, mut reader) = pair(None);
+        let mut buffer = BytesMut::from(&u32::MAX.to_be_bytes()[..]);
+        assert_eq!(
+            reader.next(&mut buffer),
+            Err(Broken::TooLong(u32::MAX as usize))
+        );
+        let mut buffer = BytesMut::from(&[0, 0, 1, 0, 9][..]);
+        assert_eq!(reader.missing(&buffer), Ok(255));
+        assert_eq!(reader.next(&mut buffer), Ok(None));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let (_, mut reader) = pair(Some("a"));
+            prop_assert!(!matches!(reader.next(&mut BytesMut::from(&bytes[..])), Ok(Some(_))));
+        }
+
+        #[test]
+        fn a_changed_bit_is_noticed(at in any::<prop::sample::Index>(), bit in 0u8..8) {
+            let (mut writer, mut reader) = pair(Some("a"));
+            let mut bytes = written(&mut writer, b"some body");
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            let read = reader.next(&mut BytesMut::from(&bytes[..]));
+            prop_assert!(!matches!(read, Ok(Some(_))));
+        }
+    }
+}
