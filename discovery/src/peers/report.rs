@@ -1,9 +1,9 @@
-use std::error::Error;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::Found;
+use crate::chain::chain;
 
 /// How one source of peers does, as `/cluster/discovery/health` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -85,18 +85,6 @@ impl History {
             age_ms: last.map(|round| millis(now.saturating_duration_since(round.ended))),
         }
     }
-}
-
-/// The text of an error and all its causes.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::report::History;
 use super::{Candidate, PeerSource, Report};
+use crate::chain::chain;
 
 /// All sources of a node, asked together.
 #[derive(Debug, Default)]
@@ -71,7 +72,8 @@ impl Watched {
             let started = Instant::now();
             let found = self.source.candidates().await;
             if let Some(error) = &found.error {
-                tracing::debug!(method = self.source.name(), %error, "discovery round");
+                let method = self.source.name();
+                tracing::debug!(method, error = chain(error), "discovery round");
             }
             let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
             history.record(&found, started, Instant::now());

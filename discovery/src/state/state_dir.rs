@@ -1,0 +1,494 @@
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tracing::warn;
+use uuid::Uuid;
+
+use super::directory::{Directory, DirectoryError, Durability, read_bounded};
+use super::identity::Identity;
+use super::lock::{DirLock, LockError, lock_file};
+use super::record::Record;
+use crate::chain::chain;
+
+/// Bytes of a record, at most; ours have about 160.
+const RECORD_MAX: usize = 4096;
+
+/// Bytes of a file's name, at most, without what is added to it: a file system takes 255.
+const NAME_MAX: usize = 200;
+
+/// The identities of nodes, kept in a directory or, without one, in memory.
+///
+/// What goes wrong with a single identity is a warning and not an error: the node then has
+/// an identity that lasts as long as this value.
+#[derive(Debug)]
+pub struct StateDir {
+    place: Option<Place>,
+    identities: BTreeMap<String, Kept>,
+}
+
+#[derive(Debug)]
+struct Place {
+    directory: Directory,
+    /// Held by a supervisor only.
+    lock: Option<DirLock>,
+    boot: Option<Uuid>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    record: Record,
+    file: Option<RecordFile>,
+}
+
+/// The file of an identity, which nobody else may use.
+#[derive(Debug)]
+struct RecordFile {
+    name: String,
+    _lock: File,
+}
+
+/// Why a directory cannot keep state.
+#[derive(Debug, thiserror::Error)]
+pub enum StateDirError {
+    /// It cannot be used: missing, not ours, or not writable. State can be kept in memory.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// It could not be locked. With [`LockError::InUse`] another supervisor has it, and
+    /// going on in memory would be a second supervisor where one was meant.
+    #[error(transparent)]
+    Lock(LockError),
+}
+
+impl From<LockError> for StateDirError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Directory(error) => Self::Directory(error),
+            LockError::InUse { .. } | LockError::File { .. } => Self::Lock(error),
+        }
+    }
+}
+
+impl StateDirError {
+    /// Whether another supervisor has the directory; everything else may be worked around
+    /// with [`StateDir::in_memory`].
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::Lock(LockError::InUse { .. }))
+    }
+}
+
+impl StateDir {
+    /// Opens `path` for a supervisor, and locks it against other supervisors. Missing
+    /// directories are made, with mode 0700.
+    ///
+    /// # Errors
+    /// [`StateDirError`]; see [`StateDirError::is_in_use`].
+    pub fn open(path: &Path) -> Result<Self, StateDirError> {
+        let directory = Directory::open_private(path)?.writable()?;
+        let lock = DirLock::of(&directory, None)?;
+        Ok(Self::with(directory, Some(lock)))
+    }
+
+    /// Opens `path` for a stand-alone node, which shares it with other nodes and with a
+    /// supervisor. Only the identity that it asks for is locked.
+    ///
+    /// # Errors
+    /// [`StateDirError::Directory`]
+    pub fn open_shared(path: &Path) -> Result<Self, StateDirError> {
+        Ok(Self::with(Directory::open_private(path)?.writable()?, None))
+    }
+
+    /// Keeps everything in memory: identities last as long as this value.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self {
+            place: None,
+            identities: BTreeMap::new(),
+        }
+    }
+
+    fn with(directory: Directory, lock: Option<DirLock>) -> Self {
+        let place = Place {
+            directory,
+            lock,
+            boot: boot(),
+        };
+        Self {
+            place: Some(place),
+            identities: BTreeMap::new(),
+        }
+    }
+
+    /// The directory, unless everything is in memory.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.directory().map(Directory::path)
+    }
+
+    /// The lock on the directory, for [`DirLock::acquire`] on another that may be the same.
+    #[must_use]
+    pub fn lock(&self) -> Option<&DirLock> {
+        self.place.as_ref().and_then(|place| place.lock.as_ref())
+    }
+
+    pub(crate) fn directory(&self) -> Option<&Directory> {
+        self.place.as_ref().map(|place| &place.directory)
+    }
+
+    /// The identity of the node `node_id`: `given` by the operator, or as it was kept, or a
+    /// new one.
+    ///
+    /// A given UUID of whose starts nothing is known begins to count at the wall clock's
+    /// seconds, so that it goes on above what it had in another place.
+    pub fn identity(&mut self, node_id: &str, given: Option<Uuid>) -> Identity {
+        let kept = self.kept(node_id);
+        if let Some(uuid) = given.filter(|uuid| *uuid != kept.record.identity().uuid) {
+            kept.record = Record::new(uuid, seconds(), boot());
+        }
+        kept.record.identity()
+    }
+
+    /// Counts a start of the node `node_id` and returns its generation, at least 1, which is
+    /// written down before this returns.
+    pub fn next_generation(&mut self, node_id: &str) -> u64 {
+        let kept = self.kept(node_id);
+        let durability = kept.record.count_start();
+        let generation = kept.record.identity().generation;
+        self.write(node_id, durability);
+        generation
+    }
+
+    /// Remembers the index of the slot that the node `node_id` has.
+    pub fn remember_slot(&mut self, node_id: &str, slot: u16) {
+        let kept = self.kept(node_id);
+        if kept.record.identity().last_slot != Some(slot) {
+            kept.record.set_last_slot(slot);
+            self.write(node_id, Durability::Cached);
+        }
+    }
+
+    fn kept(&mut self, node_id: &str) -> &mut Kept {
+        match self.identities.entry(node_id.to_owned()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let kept = match &self.place {
+                    Some(place) => place.load(node_id),
+                    None => Kept::in_memory(),
+                };
+                entry.insert(kept)
+            }
+        }
+    }
+
+    fn write(&mut self, node_id: &str, durability: Durability) {
+        let (Some(place), Some(kept)) = (&self.place, self.identities.get_mut(node_id)) else {
+            return;
+        };
+        let Some(file) = &kept.file else { return };
+        let written = place
+            .directory
+            .replace(&file.name, &kept.record.bytes(), durability);
+        let Err(error) = written else { return };
+        warn!(
+            node = node_id, %error,
+            "identity could not be written and lasts only as long as this process"
+        );
+        // An older record must not be taken up again: its generations have been used.
+        if let Err(error) = place.directory.remove(&file.name)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            warn!(node = node_id, %error, "outdated identity could not be removed");
+        }
+        kept.file = None;
+    }
+}
+
+impl Place {
+    /// The identity in the file of `node_id`, or a new one for it.
+    fn load(&self, node_id: &str) -> Kept {
+        let base = file_name(node_id);
+        let lock = match lock_file(&self.directory, &format!("{base}.lock")) {
+            Ok(lock) => lock,
+            Err(error) => {
+                warn!(
+                    node = node_id,
+                    error = chain(&error),
+                    "identity is in use or cannot be kept; this node gets a new one"
+                );
+                return Kept::in_memory();
+            }
+        };
+        let name = format!("{base}.identity");
+        let record = self.read(node_id, &name);
+        Kept {
+            record: record.unwrap_or_else(|| Record::new(Uuid::new_v4(), 0, self.boot)),
+            file: Some(RecordFile { name, _lock: lock }),
+        }
+    }
+
+    fn read(&self, node_id: &str, name: &str) -> Option<Record> {
+        let problem = match self.try_read(name) {
+            Ok(None) => return None,
+            Ok(Some(Ok(record))) => return Some(record),
+            Ok(Some(Err(error))) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let aside = format!("{name}.corrupt");
+        warn!(
+            node = node_id,
+            problem, "identity is unreadable; moved to {aside}, made a new one"
+        );
+        if let Err(error) = self.directory.rename(name, &aside) {
+            warn!(node = node_id, %error, "unreadable identity could not be moved");
+        }
+        None
+    }
+
+    fn try_read(&self, name: &str) -> io::Result<Option<Result<Record, serde_json::Error>>> {
+        let Some(file) = self.directory.open_existing(name)? else {
+            return Ok(None);
+        };
+        let bytes = read_bounded(&file, RECORD_MAX)?;
+        Ok(Some(Record::read(&bytes, self.boot)))
+    }
+}
+
+impl Kept {
+    fn in_memory() -> Self {
+        Self {
+            record: Record::new(Uuid::new_v4(), 0, None),
+            file: None,
+        }
+    }
+}
+
+/// A file's name for any node's name: letters, digits, `-`, `_` and inner dots stand for
+/// themselves, other bytes are written as `%` and two hexadecimal digits. What gets too long
+/// is replaced by a UUID made from the name (RFC 9562, version 8, from its SHA-256).
+fn file_name(node_id: &str) -> String {
+    use sha2::{Digest, Sha256};
+    use std::fmt::Write;
+
+    let mut name = String::new();
+    for (position, byte) in node_id.bytes().enumerate() {
+        let plain = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'_')
+            || (byte == b'.' && position > 0);
+        if plain {
+            name.push(char::from(byte));
+        } else {
+            write!(name, "%{byte:02x}").expect("a string takes everything");
+        }
+    }
+    if name.len() <= NAME_MAX {
+        return name;
+    }
+    let digest: [u8; 32] = Sha256::digest(node_id).into();
+    let (first, _) = digest
+        .split_first_chunk()
+        .expect("32 bytes are more than 16");
+    format!(
+        "%{}",
+        uuid::Builder::from_custom_bytes(*first).as_uuid().simple()
+    )
+}
+
+/// The kernel's identifier of this run of the machine (random(4)).
+fn boot() -> Option<Uuid> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+}
+
+fn seconds() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const NODE: &str = "flux-node-1";
+
+    fn open(root: &tempfile::TempDir) -> StateDir {
+        StateDir::open(&root.path().join("state")).unwrap()
+    }
+
+    #[test]
+    fn an_identity_survives_its_process() {
+        let root = tempfile::tempdir().unwrap();
+        let mut state = open(&root);
+        let made = state.identity(NODE, None);
+        assert_eq!((made.generation, made.last_slot), (0, None));
+        assert_eq!(state.next_generation(NODE), 1);
+        assert_eq!(state.next_generation(NODE), 2);
+        state.remember_slot(NODE, 7);
+        let other = state.identity("flux-node-2", None);
+        assert_ne!(other.uuid, made.uuid);
+        drop(state);
+
+        let mut state = open(&root);
+        let kept = state.identity(NODE, None);
+        assert_eq!(
+            kept,
+            Identity {
+                uuid: made.uuid,
+                generation: 2,
+                last_slot: Some(7)
+            }
+        );
+        assert_eq!(state.next_generation(NODE), 3);
+    }
+
+    #[test]
+    fn a_directory_has_one_supervisor() {
+        let root = tempfile::tempdir().unwrap();
+        let _state = open(&root);
+        let error = StateDir::open(&root.path().join("state")).unwrap_err();
+        assert!(error.is_in_use());
+        let expect = format!("state is in use by process {}", std::process::id());
+        assert!(error.to_string().ends_with(&expect), "{error}");
+    }
+
+    #[test]
+    fn state_and_logs_may_share_a_directory() {
+        let root = tempfile::tempdir().unwrap();
+        let state = StateDir::open(root.path()).unwrap();
+        let logs = DirLock::acquire(root.path(), state.lock()).unwrap();
+        drop(state);
+        assert!(StateDir::open(root.path()).unwrap_err().is_in_use());
+        drop(logs);
+        StateDir::open(root.path()).unwrap();
+    }
+
+    #[test]
+    fn stand_alone_nodes_share_a_directory_but_no_identity() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("state");
+        let mut supervisor = StateDir::open(&path).unwrap();
+        let mut first = StateDir::open_shared(&path).unwrap();
+        let mut second = StateDir::open_shared(&path).unwrap();
+
+        let taken = supervisor.identity(NODE, None);
+        let own = first.identity("alone", None);
+        assert_eq!(first.next_generation("alone"), 1);
+        let fresh = second.identity("alone", None);
+        assert_ne!(fresh.uuid, own.uuid);
+        assert_ne!(first.identity(NODE, None).uuid, taken.uuid);
+        assert_eq!(second.next_generation("alone"), 1);
+        drop((first, second));
+        let mut third = StateDir::open_shared(&path).unwrap();
+        assert_eq!(third.identity("alone", None).uuid, own.uuid);
+    }
+
+    #[test]
+    fn a_corrupt_identity_is_moved_aside() {
+        for content in ["", "{", "{\"uuid\":1}", &"x".repeat(RECORD_MAX + 1)] {
+            let root = tempfile::tempdir().unwrap();
+            let mut state = open(&root);
+            let file = state.path().unwrap().join("flux-node-1.identity");
+            fs::write(&file, content).unwrap();
+            assert_eq!(state.identity(NODE, None).generation, 0);
+            assert_eq!(state.next_generation(NODE), 1);
+            let aside = state.path().unwrap().join("flux-node-1.identity.corrupt");
+            assert_eq!(fs::read_to_string(aside).unwrap(), content);
+            drop(state);
+            assert_eq!(open(&root).identity(NODE, None).generation, 1);
+        }
+    }
+
+    #[test]
+    fn a_given_uuid_wins_and_never_counts_back() {
+        let root = tempfile::tempdir().unwrap();
+        let given = Uuid::from_u128(7);
+        let mut state = open(&root);
+        state.identity(NODE, None);
+        let identity = state.identity(NODE, Some(given));
+        assert_eq!(identity.uuid, given);
+        assert!(
+            identity.generation > 1_600_000_000,
+            "it may have run elsewhere"
+        );
+        let next = state.next_generation(NODE);
+        drop(state);
+
+        let mut state = open(&root);
+        assert_eq!(state.identity(NODE, Some(given)).generation, next);
+        assert_eq!(state.identity(NODE, None).uuid, given);
+    }
+
+    #[test]
+    fn in_memory_everything_works_and_nothing_lasts() {
+        let mut state = StateDir::in_memory();
+        let identity = state.identity(NODE, None);
+        assert_eq!(
+            (state.next_generation(NODE), state.next_generation(NODE)),
+            (1, 2)
+        );
+        state.remember_slot(NODE, 3);
+        let expect = Identity {
+            uuid: identity.uuid,
+            generation: 2,
+            last_slot: Some(3),
+        };
+        assert_eq!(state.identity(NODE, None), expect);
+        assert_eq!(state.path(), None);
+        assert!(state.lock().is_none());
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_written_is_not_taken_up_again() {
+        let root = tempfile::tempdir().unwrap();
+        let mut state = open(&root);
+        let uuid = state.identity(NODE, None).uuid;
+        assert_eq!(state.next_generation(NODE), 1);
+        // A directory in the place of the temporary file makes the write fail.
+        let obstacle = state.path().unwrap().join(".flux-node-1.identity.new");
+        fs::create_dir(&obstacle).unwrap();
+        assert_eq!(state.next_generation(NODE), 2);
+        assert_eq!(state.next_generation(NODE), 3);
+        fs::remove_dir(&obstacle).unwrap();
+        drop(state);
+
+        let after = open(&root).identity(NODE, None);
+        assert_ne!(after.uuid, uuid);
+    }
+
+    #[test]
+    fn a_directory_that_is_not_ours_alone_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let error = StateDir::open(root.path()).unwrap_err();
+        assert!(!error.is_in_use());
+        assert!(matches!(
+            error,
+            StateDirError::Directory(DirectoryError::WritableByOthers { .. })
+        ));
+    }
+
+    #[test]
+    fn names_of_files() {
+        fn check(node_id: &str, expect: &str) {
+            assert_eq!(file_name(node_id), expect);
+        }
+        check("flux-node-1", "flux-node-1");
+        check("a.b_C", "a.b_C");
+        check(".supervisor", "%2esupervisor");
+        check("../x", "%2e.%2fx");
+        check("é%\0", "%c3%a9%25%00");
+        check(&"a".repeat(200), &"a".repeat(200));
+        let long = file_name(&"a".repeat(201));
+        assert_eq!((long.len(), &long[..1]), (33, "%"));
+        assert_ne!(long, file_name(&"a".repeat(202)));
+    }
+}
