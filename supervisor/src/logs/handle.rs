@@ -1,59 +1,198 @@
 //! The handle that the rest of the supervisor holds.
 
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
+use repram_config::LogFormat;
+use tokio::sync::{mpsc, oneshot};
+
+use super::batch::Node;
+use super::feed::{self, EVENTS_KEPT, EventFollowing, LineFollowing, LiveReceiver};
+use super::files::{Catalogue, Compressor, FileOrder, RotateReport, is_node_name};
+use super::history::{History, LogQuery};
+use super::latch::Latch;
+use super::mailbox::{Command, Mailbox};
+use super::reader::Destinations;
 use crate::event::Event;
 
 /// The running logs. Clones are handles of the same threads; no call blocks on a disk or on
 /// a reader, except [`Logs::finish`].
-#[derive(Clone)]
-pub struct Logs {}
+#[derive(Clone, Debug)]
+pub struct Logs(Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    mailbox: Arc<Mailbox>,
+    destinations: Destinations,
+    format: LogFormat,
+    files: Option<(Arc<Catalogue>, Arc<Compressor>)>,
+    nodes: Mutex<Vec<Arc<Node>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) reader_done: Arc<Latch>,
+    pub(crate) files_done: Arc<Latch>,
+    pub(crate) shown_done: Arc<Latch>,
+}
+
+impl Inner {
+    pub(crate) fn new(mailbox: Arc<Mailbox>, destinations: Destinations, format: LogFormat) -> Self {
+        Self {
+            mailbox,
+            destinations,
+            format,
+            files: None,
+            nodes: Mutex::default(),
+            threads: Mutex::default(),
+            reader_done: Arc::default(),
+            files_done: Arc::default(),
+            shown_done: Arc::default(),
+        }
+    }
+
+    pub(crate) fn with_files(&mut self, catalogue: Arc<Catalogue>, compressor: Arc<Compressor>) {
+        self.files = Some((catalogue, compressor));
+    }
+
+    fn nodes(&self) -> MutexGuard<'_, Vec<Arc<Node>>> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Logs {
+    pub(crate) fn new(inner: Inner, threads: Vec<JoinHandle<()>>) -> Self {
+        *inner.threads.lock().unwrap_or_else(PoisonError::into_inner) = threads;
+        Self(Arc::new(inner))
+    }
+
     /// Reads what `node` writes from the read end of its pipe (stdout and stderr share one,
     /// so that their order is kept) until every writer has closed it.
+    ///
+    /// # Panics
+    /// When `node` is not of the form `flux-node-N`, after which its file is named.
     pub fn attach(&self, node: &str, pipe: OwnedFd) {
-        let _ = (node, pipe);
-        todo!()
+        assert!(is_node_name(node), "{node:?} is no name of a node");
+        let node = {
+            let mut nodes = self.0.nodes();
+            let known = nodes.iter().find(|known| known.name == node).cloned();
+            known.unwrap_or_else(|| {
+                let node = Arc::new(Node { name: node.to_owned(), index: nodes.len() });
+                nodes.push(Arc::clone(&node));
+                node
+            })
+        };
+        self.0.mailbox.post(Command::Attach { node, pipe });
     }
 
     /// Shows an event on the container's stdout and to everyone who follows events, after
     /// everything that the nodes had written before this call.
     pub fn event(&self, event: &Event) {
-        let _ = event;
-        todo!()
+        self.0.mailbox.post(Command::Event(event.clone()));
     }
 
     /// Shows text on the container's stdout as it is, such as the table at the start;
     /// nothing in JSON format, where every line is an object.
     pub fn print(&self, text: &str) {
-        let _ = text;
-        todo!()
+        if self.0.format == LogFormat::Text {
+            self.0.mailbox.post(Command::Print(text.to_owned()));
+        }
     }
 
     /// Opens every file anew, after somebody else renamed it.
     pub fn reopen(&self) {
-        todo!()
+        if let Some(files) = &self.0.destinations.files {
+            // Lost only when a thousand orders wait: then the disk hangs anyway.
+            let _ = files.order(FileOrder::Reopen);
+        }
     }
 
-    /// Rotates every file that is not empty.
-    pub fn rotate(&self) {
-        todo!()
+    /// Rotates every file that is not empty; none when there are no files, or the disk hangs
+    /// so that the order cannot even be queued.
+    pub async fn rotate(&self) -> Option<RotateReport> {
+        let (reply, report) = oneshot::channel();
+        self.0.destinations.files.as_ref()?.order(FileOrder::Rotate(reply)).ok()?;
+        report.await.ok()
+    }
+
+    /// The lines that are in the files, with everything that was read before this call; none
+    /// when the disk hangs.
+    pub async fn history(&self, query: &LogQuery) -> Option<History> {
+        // Whoever follows gets a snapshot that is complete; the live part is let go at once.
+        self.follow(query).await.map(|(history, _)| history)
+    }
+
+    /// The lines that are in the files, and after them, without gap or repetition, those that
+    /// come; none when there are too many followers or the disk hangs.
+    pub(crate) async fn follow(&self, query: &LogQuery) -> Option<(History, LiveReceiver)> {
+        let (live, receiver) = feed::live_channel();
+        let (history, snapshot) = oneshot::channel();
+        let wanted = query.nodes.clone();
+        let following = LineFollowing { wanted, since: query.since, history, live };
+        self.0.mailbox.post(Command::FollowLines(following));
+        let catalogue = self.0.files.as_ref().map(|(catalogue, _)| Arc::clone(catalogue));
+        Some((History::new(catalogue, snapshot.await.ok()?), receiver))
+    }
+
+    /// The last events, the oldest first.
+    pub(crate) async fn recent_events(&self) -> Vec<Arc<Event>> {
+        let (recent, events) = oneshot::channel();
+        self.0.mailbox.post(Command::FollowEvents(EventFollowing { recent, live: None }));
+        events.await.unwrap_or_default()
+    }
+
+    /// The last events and those that come; none when there are too many followers.
+    pub(crate) async fn follow_events(
+        &self,
+    ) -> Option<(Vec<Arc<Event>>, mpsc::Receiver<Arc<Event>>)> {
+        let (recent, events) = oneshot::channel();
+        let (live, receiver) = mpsc::channel(EVENTS_KEPT);
+        self.0.mailbox.post(Command::FollowEvents(EventFollowing { recent, live: Some(live) }));
+        Some((events.await.ok()?, receiver))
     }
 
     /// What was dropped so far, per node and destination.
     #[must_use]
     pub fn dropped(&self) -> Dropped {
-        todo!()
+        let Destinations { files, shown, .. } = &self.0.destinations;
+        let node = |node: &Arc<Node>| {
+            let file = files.as_ref().map(|files| files.lost(node)).unwrap_or_default();
+            let stdout = shown.as_ref().map(|shown| shown.lost(node)).unwrap_or_default();
+            NodeDropped {
+                node: node.name.clone(),
+                file_lines: file.lines,
+                file_bytes: file.bytes,
+                stdout_lines: stdout.lines,
+                stdout_bytes: stdout.bytes,
+            }
+        };
+        Dropped {
+            nodes: self.0.nodes().iter().map(node).collect(),
+            events: self.0.mailbox.events_lost()
+                + shown.as_ref().map_or(0, |shown| shown.orders_lost()),
+        }
     }
 
-    /// Takes what the nodes wrote before they ended, writes everything out and ends the
-    /// threads. Blocks, at most for `limit`, even when stdout or the disk hangs.
-    /// Call it when no node is left.
+    /// Takes what the nodes wrote before they ended, writes everything out, ends all
+    /// followings and the threads. Blocks, at most for `limit`, even when stdout or the disk
+    /// hangs. Call it when no node is left; what is reported later is lost.
     pub fn finish(&self, limit: Duration) {
-        let _ = limit;
-        todo!()
+        let deadline = Instant::now() + limit;
+        self.0.mailbox.post(Command::Finish { deadline });
+        if let Some((_, compressor)) = &self.0.files {
+            compressor.stop(deadline);
+        }
+        let mut done = true;
+        for latch in [&self.0.reader_done, &self.0.files_done, &self.0.shown_done] {
+            done &= latch.wait(deadline);
+        }
+        // A thread that hangs in a system call ends with the process.
+        let threads = std::mem::take(
+            &mut *self.0.threads.lock().unwrap_or_else(PoisonError::into_inner),
+        );
+        for thread in threads.into_iter().filter(|_| done) {
+            // The latches are open: the threads are at their very end.
+            let _ = thread.join();
+        }
     }
 }
 
@@ -62,7 +201,7 @@ impl Logs {
 pub struct Dropped {
     /// Per node, in the order in which the nodes were first attached.
     pub nodes: Vec<NodeDropped>,
-    /// Events that could not be shown on stdout.
+    /// Events and texts that could not be shown on stdout.
     pub events: u64,
 }
 
@@ -77,6 +216,6 @@ pub struct NodeDropped {
     pub file_bytes: u64,
     /// Lines that stdout did not show.
     pub stdout_lines: u64,
-    /// Their bytes.
+    /// Their bytes; an estimate where stdout failed in the middle of a write.
     pub stdout_bytes: u64,
 }

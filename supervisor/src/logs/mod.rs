@@ -1,15 +1,43 @@
 //! What the nodes write: from their pipes to files and to the container's stdout, and back.
 //!
-//! One thread reads all pipes and cuts them into lines, one writes the files, one writes the
-//! container's stdout. Bounded queues lie between them. A destination that cannot keep up
-//! holds a node back for an instant at most; after that lines are dropped for this
-//! destination only, counted, and a line says how many as soon as it works again.
+//! One thread reads all pipes and cuts them into lines ([`reader`], [`framer`]), one writes
+//! the files ([`files`]), one writes the container's stdout ([`show`]). Bounded queues
+//! ([`outbox`]) lie between them. A destination that cannot keep up holds a node back for an
+//! instant at most ([`lane`]); after that lines are dropped for this destination only,
+//! counted, and a line says how many as soon as it works again.
 //!
 //! Order: the lines of one node keep their order everywhere. An event is shown after
-//! everything that any node had written before the event was reported.
+//! everything that any node had written before the event was reported. Who follows lines
+//! gets the files up to a moment and every line after it ([`feed`], [`history`]).
+//!
+//! At rest nothing wakes up: threads wait without a time-out unless a pipe is held back or a
+//! file waits to be compressed.
 
+mod batch;
 mod config;
+mod console;
+mod feed;
+mod files;
+mod framer;
 mod handle;
+mod history;
+mod lane;
+mod latch;
+mod mailbox;
+mod outbox;
+mod reader;
+mod show;
+mod stamp;
+mod stdout;
+mod waker;
 
-pub use config::{LogConfig, LogError, LogFormat, LogStdout};
+pub use config::{LINE_MAX, LogConfig, LogError};
+pub use repram_config::{LogFormat, LogStdout};
+pub use console::{Clock, LineObject, event_json, event_text};
+pub use feed::NodeFilter;
+pub(crate) use feed::{Live, LiveReceiver};
+pub use files::RotateReport;
 pub use handle::{Dropped, Logs, NodeDropped};
+pub use history::{History, LineForm, LogQuery};
+pub(crate) use lane::Loss;
+pub(crate) use stamp::Stamp;

@@ -1,0 +1,411 @@
+//! Which log files there are.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use flate2::read::MultiGzDecoder;
+use jiff::Timestamp;
+use nix::fcntl::OFlag;
+
+use super::name::{self, Kind};
+use crate::logs::feed::NodeFilter;
+
+/// How much may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Bytes at which a file is rotated.
+    pub(crate) max_size: u64,
+    /// Rotated files per node.
+    pub(crate) keep: u32,
+    /// Bytes of all files.
+    pub(crate) total: u64,
+    /// Nodes that write: `flux-node-1` up to this number.
+    pub(crate) nodes: u16,
+}
+
+impl Limits {
+    /// Limits under which all files together stay within `total` bytes. Every node's current
+    /// file and one compression under way need room for `max_size` bytes, which is lowered
+    /// when that would leave less than half for rotated files.
+    pub(crate) fn new(max_size: u64, keep: u32, total: u64, nodes: u16) -> Self {
+        let max_size = max_size.min(total / 2 / (u64::from(nodes) + 1)).max(1);
+        Self { max_size, keep, total, nodes }
+    }
+
+    /// Bytes for files that no longer grow, when `writing` nodes write.
+    fn at_rest(self, writing: u64) -> u64 {
+        self.total.saturating_sub(self.max_size.saturating_mul(writing + 1))
+    }
+}
+
+/// A file over its whole life, whatever its name is at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FileId(u64);
+
+/// All log files of one directory. Every change of names goes through it, so that a reader
+/// finds a file again after it was rotated or compressed.
+#[derive(Debug)]
+pub(crate) struct Catalogue {
+    dir: PathBuf,
+    limits: Limits,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    nodes: BTreeMap<String, NodeFiles>,
+    next_id: u64,
+}
+
+#[derive(Debug)]
+struct NodeFiles {
+    /// The file that is written; it may not exist yet.
+    current: FileId,
+    /// By number, the oldest last.
+    rotated: Vec<Rotated>,
+    /// The current file of a node that does not write, left by a larger fleet.
+    left: Option<Left>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    size: u64,
+    modified: SystemTime,
+}
+
+#[derive(Debug)]
+struct Rotated {
+    id: FileId,
+    number: u32,
+    size: u64,
+    modified: SystemTime,
+    packing: Packing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Packing {
+    /// Not compressed; since when it could be.
+    Plain(Instant),
+    /// Compressed.
+    Gz,
+    /// Not compressed, and it will not be tried again.
+    Refused,
+}
+
+impl Rotated {
+    fn kind(&self) -> Kind {
+        Kind::Rotated { number: self.number, gz: self.packing == Packing::Gz }
+    }
+}
+
+/// The files of some nodes at one moment, the oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    /// Per node its files; the last is the current one.
+    pub(crate) nodes: Vec<(String, Vec<FileId>)>,
+    /// What the current files held at that moment, in bytes, by node.
+    pub(crate) current: BTreeMap<FileId, u64>,
+}
+
+/// A file that waits for compression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Uncompressed {
+    pub(crate) node: String,
+    pub(crate) id: FileId,
+    pub(crate) since: Instant,
+}
+
+impl Catalogue {
+    /// The log files of `dir`. Changes nothing.
+    pub(crate) fn scan(dir: &Path, limits: Limits, now: Instant) -> io::Result<Self> {
+        let mut state = State::default();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let file_name = entry.file_name();
+            let Some((node, kind)) = file_name.to_str().and_then(name::parse) else { continue };
+            // A file that vanishes meanwhile is no longer one of ours.
+            let Ok(metadata) = entry.metadata() else { continue };
+            if !metadata.is_file() {
+                continue;
+            }
+            let (size, modified) = (metadata.len(), metadata.modified()?);
+            let id = state.fresh_id();
+            let files = state.node(node);
+            match kind {
+                Kind::Current if name::number(node) <= Some(limits.nodes.into()) => {}
+                Kind::Current => files.left = Some(Left { size, modified }),
+                Kind::Rotated { number, gz } => {
+                    let packing = if gz { Packing::Gz } else { Packing::Plain(now) };
+                    files.rotated.push(Rotated { id, number, size, modified, packing });
+                }
+                Kind::Unfinished => {}
+            }
+        }
+        for files in state.nodes.values_mut() {
+            // A compressed file beside its original is complete: it got its name last.
+            files.rotated.sort_by_key(|one| (one.number, one.packing != Packing::Gz));
+            files.rotated.dedup_by_key(|one| one.number);
+        }
+        Ok(Self { dir: dir.to_owned(), limits, state: Mutex::new(state) })
+    }
+
+    /// Removes what is left of interrupted compressions and what is beyond the limits.
+    /// Files that cannot be removed stay; the next rotation tries again.
+    pub(crate) fn tidy(&self) {
+        let mut state = self.lock();
+        for (node, files) in &state.nodes {
+            let _ = fs::remove_file(self.path(node, Kind::Unfinished));
+            for rotated in files.rotated.iter().filter(|one| one.packing == Packing::Gz) {
+                let original = Kind::Rotated { number: rotated.number, gz: false };
+                let _ = fs::remove_file(self.path(node, original));
+            }
+        }
+        self.enforce(&mut state);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn path(&self, node: &str, kind: Kind) -> PathBuf {
+        self.dir.join(kind.file_name(node))
+    }
+
+    /// How much may be kept.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The file that is written for a node.
+    pub(crate) fn current_path(&self, node: &str) -> PathBuf {
+        self.path(node, Kind::Current)
+    }
+
+    /// Where a compressed file grows until it is complete.
+    pub(crate) fn unfinished_path(&self, node: &str) -> PathBuf {
+        self.path(node, Kind::Unfinished)
+    }
+
+    /// The node begins to write.
+    pub(crate) fn begin(&self, node: &str) {
+        let mut state = self.lock();
+        state.node(node).left = None;
+        self.enforce(&mut state);
+    }
+
+    /// Makes the current file of a node, `size` bytes long, its youngest rotated one. The
+    /// caller opens a new one.
+    ///
+    /// # Errors
+    /// When a file cannot be renamed. Then the current file keeps its name.
+    pub(crate) fn rotate(
+        &self,
+        node: &str,
+        size: u64,
+        now: Instant,
+        modified: SystemTime,
+    ) -> io::Result<()> {
+        let mut state = self.lock();
+        let fresh = state.fresh_id();
+        let files = state.node(node);
+        // From the oldest, so that no name is taken twice; one that would be too many goes.
+        while let Some(last) = files.rotated.last().filter(|last| last.number >= self.limits.keep) {
+            remove(&self.path(node, last.kind()))?;
+            files.rotated.pop();
+        }
+        for rotated in files.rotated.iter_mut().rev() {
+            let from = self.path(node, rotated.kind());
+            rotated.number += 1;
+            let to = self.path(node, rotated.kind());
+            if let Err(error) = rename(&from, &to) {
+                rotated.number -= 1;
+                return Err(error);
+            }
+        }
+        let first = Kind::Rotated { number: 1, gz: false };
+        rename(&self.path(node, Kind::Current), &self.path(node, first))?;
+        let id = std::mem::replace(&mut files.current, fresh);
+        let packing = Packing::Plain(now);
+        files.rotated.insert(0, Rotated { id, number: 1, size, modified, packing });
+        self.enforce(&mut state);
+        Ok(())
+    }
+
+    /// Removes what is beyond the number or, the oldest first, beyond the bytes.
+    fn enforce(&self, state: &mut State) {
+        let keep = self.limits.keep;
+        for (node, files) in &mut state.nodes {
+            files.rotated.retain(|one| {
+                one.number <= keep || remove(&self.path(node, one.kind())).is_err()
+            });
+        }
+        let writing = state.nodes.values().filter(|files| files.left.is_none()).count() as u64;
+        let room = self.limits.at_rest(writing.max(self.limits.nodes.into()));
+        while state.bytes_at_rest() > room {
+            let Some((node, kind)) = state.oldest() else { return };
+            // What cannot be removed now is tried again at the next rotation.
+            if remove(&self.path(&node, kind)).is_err() {
+                return;
+            }
+            let files = state.node(&node);
+            match kind {
+                Kind::Current => files.left = None,
+                _ => files.rotated.truncate(files.rotated.len() - 1),
+            }
+        }
+    }
+
+    /// The file that has waited longest for compression.
+    pub(crate) fn next_uncompressed(&self) -> Option<Uncompressed> {
+        let state = self.lock();
+        let waiting = state.nodes.iter().flat_map(|(node, files)| {
+            files.rotated.iter().filter_map(move |one| match one.packing {
+                Packing::Plain(since) => Some(Uncompressed { node: node.clone(), id: one.id, since }),
+                Packing::Gz | Packing::Refused => None,
+            })
+        });
+        waiting.min_by_key(|one| one.since)
+    }
+
+    /// Puts the complete compressed file of `size` bytes at `unfinished` in the place of
+    /// the original; when the original is gone, so is this.
+    pub(crate) fn compressed(&self, node: &str, id: FileId, size: u64) -> io::Result<()> {
+        let unfinished = self.unfinished_path(node);
+        let mut state = self.lock();
+        let files = state.node(node);
+        let Some(rotated) = files.rotated.iter_mut().find(|one| one.id == id) else {
+            return remove(&unfinished);
+        };
+        let original = self.path(node, rotated.kind());
+        let packed = Kind::Rotated { number: rotated.number, gz: true };
+        fs::rename(&unfinished, self.path(node, packed))?;
+        rotated.packing = Packing::Gz;
+        rotated.size = size;
+        remove(&original)
+    }
+
+    /// Leaves a file uncompressed for good.
+    pub(crate) fn refuse(&self, node: &str, id: FileId) {
+        let mut state = self.lock();
+        if let Some(rotated) = state.node(node).rotated.iter_mut().find(|one| one.id == id) {
+            rotated.packing = Packing::Refused;
+        }
+    }
+
+    /// The files of the nodes that are wanted, as they are now, without those of which the
+    /// last line is older than `since`.
+    pub(crate) fn snapshot(&self, wanted: &NodeFilter, since: Option<Timestamp>) -> Snapshot {
+        let since = since.map(SystemTime::from);
+        let state = self.lock();
+        let mut snapshot = Snapshot::default();
+        for (node, files) in state.nodes.iter().filter(|(node, _)| wanted.matches(node)) {
+            let young = |one: &&Rotated| since.is_none_or(|since| one.modified >= since);
+            let rotated = files.rotated.iter().filter(young).rev();
+            let mut ids: Vec<FileId> = rotated.map(|one| one.id).collect();
+            ids.push(files.current);
+            let size = fs::metadata(self.path(node, Kind::Current)).map_or(0, |file| file.len());
+            snapshot.current.insert(files.current, size);
+            snapshot.nodes.push((node.clone(), ids));
+        }
+        // By number, as people count.
+        snapshot.nodes.sort_by_key(|(node, _)| name::number(node));
+        snapshot
+    }
+
+    /// Opens a file for reading, under whatever name it has now; none when it is gone.
+    pub(crate) fn read(&self, node: &str, id: FileId) -> io::Result<Option<Box<dyn Read + Send>>> {
+        Ok(self.open(node, id)?.map(|(file, kind)| match kind {
+            Kind::Rotated { gz: true, .. } => Box::new(MultiGzDecoder::new(file)) as _,
+            _ => Box::new(file) as _,
+        }))
+    }
+
+    /// Opens a file that waits for compression, with the time of its last line; none when it
+    /// is gone.
+    pub(crate) fn original(
+        &self,
+        node: &str,
+        id: FileId,
+    ) -> io::Result<Option<(File, SystemTime)>> {
+        let Some((file, _)) = self.open(node, id)? else { return Ok(None) };
+        let modified = file.metadata()?.modified()?;
+        Ok(Some((file, modified)))
+    }
+
+    fn open(&self, node: &str, id: FileId) -> io::Result<Option<(File, Kind)>> {
+        // Under the lock names do not change.
+        let state = self.lock();
+        let Some(files) = state.nodes.get(node) else { return Ok(None) };
+        let rotated = || files.rotated.iter().find(|one| one.id == id).map(Rotated::kind);
+        let kind = if files.current == id { Some(Kind::Current) } else { rotated() };
+        let Some(kind) = kind else { return Ok(None) };
+        match open_for_reading(&self.path(node, kind)) {
+            Ok(file) => Ok(Some((file, kind))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl State {
+    fn fresh_id(&mut self) -> FileId {
+        self.next_id += 1;
+        FileId(self.next_id)
+    }
+
+    fn node(&mut self, node: &str) -> &mut NodeFiles {
+        let next_id = &mut self.next_id;
+        self.nodes.entry(node.to_owned()).or_insert_with(|| {
+            *next_id += 1;
+            NodeFiles { current: FileId(*next_id), rotated: Vec::new(), left: None }
+        })
+    }
+
+    /// Bytes of all files that no longer grow.
+    fn bytes_at_rest(&self) -> u64 {
+        let rotated = self.nodes.values().flat_map(|files| &files.rotated).map(|one| one.size);
+        let left = self.nodes.values().filter_map(|files| files.left).map(|left| left.size);
+        rotated.chain(left).sum()
+    }
+
+    /// The file that has been at rest for longest.
+    fn oldest(&self) -> Option<(String, Kind)> {
+        let rotated = self.nodes.iter().filter_map(|(node, files)| {
+            files.rotated.last().map(|last| (last.modified, node, last.kind()))
+        });
+        let left = self
+            .nodes
+            .iter()
+            .filter_map(|(node, files)| files.left.map(|left| (left.modified, node, Kind::Current)));
+        let oldest = rotated.chain(left).min_by_key(|(modified, ..)| *modified);
+        oldest.map(|(_, node, kind)| (node.clone(), kind))
+    }
+}
+
+/// Renames; a file that somebody else removed is no error.
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    ignore_missing(fs::rename(from, to))
+}
+
+/// Removes; a file that is gone already is no error.
+fn remove(path: &Path) -> io::Result<()> {
+    ignore_missing(fs::remove_file(path))
+}
+
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// Opens a regular file; never follows a link and never waits for the other end of a FIFO.
+fn open_for_reading(path: &Path) -> io::Result<File> {
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}

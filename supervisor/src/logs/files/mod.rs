@@ -1,0 +1,16 @@
+//! The files under `LOG_DIR`: which there are, writing, rotating and compressing them.
+
+mod append;
+mod catalogue;
+mod compressor;
+mod name;
+mod node_file;
+mod sink;
+mod writer;
+
+pub(crate) use catalogue::{Catalogue, FileId, Limits, Snapshot};
+pub(crate) use compressor::Compressor;
+pub(crate) use name::is_node_name;
+pub(crate) use sink::FileSystem;
+pub use writer::RotateReport;
+pub(crate) use writer::{FileOrder, FileWriter};

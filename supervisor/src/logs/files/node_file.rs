@@ -1,0 +1,309 @@
+//! The file of one node: rotated between lines, and with exact books of what it could not take.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use jiff::Timestamp;
+
+use super::append::append;
+use super::catalogue::Catalogue;
+use super::compressor::Compressor;
+use super::sink::{Disk, Sink};
+use super::writer::FileOrder;
+use crate::event::{Event, EventKind};
+use crate::logs::batch::{Batch, Node};
+use crate::logs::framer::count_lines;
+use crate::logs::lane::Loss;
+use crate::logs::mailbox::{Command, Mailbox};
+use crate::logs::outbox::Outbox;
+use crate::logs::stamp::{STAMP_LEN, Stamp};
+
+/// Bytes that are gathered for one write: few system calls, and the cache still holds them.
+const WRITE_SIZE: usize = 64 << 10;
+
+/// What a file's line has in front of the node's bytes: stamp and blank.
+const HEAD: usize = STAMP_LEN + 1;
+
+/// After an error the file is left alone for so long: enough for a full disk not to cost a
+/// system call per line, short enough for a log that goes on soon after.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The file of one node.
+#[derive(Debug)]
+pub(crate) struct NodeFile<S> {
+    pub(crate) node: Arc<Node>,
+    sink: Option<S>,
+    size: u64,
+    /// The file ends with a piece of a line that could not be taken back.
+    torn: bool,
+    trouble: Option<Trouble>,
+    /// Batches and bytes in the scratch whose end the queue has not heard of.
+    pending: (usize, usize),
+}
+
+/// What all files share.
+#[derive(Debug)]
+pub(crate) struct Surroundings<D> {
+    pub(crate) disk: D,
+    pub(crate) outbox: Arc<Outbox<FileOrder>>,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) compressor: Arc<Compressor>,
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// Lines on their way to the file that is being written.
+    pub(crate) scratch: Vec<u8>,
+}
+
+/// A file that could not be written.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    /// What was lost since then.
+    pub(crate) lost: Loss,
+    /// What the system said.
+    pub(crate) reason: String,
+    /// Not before then it is tried again.
+    pub(crate) retry_at: Instant,
+}
+
+impl Trouble {
+    /// Begins now, with nothing lost yet.
+    pub(crate) fn new(error: &io::Error, now: Instant) -> Self {
+        Self { lost: Loss::default(), reason: error.to_string(), retry_at: now + RETRY_AFTER }
+    }
+
+    /// Another attempt failed.
+    pub(crate) fn again(&mut self, error: &io::Error, now: Instant) {
+        self.reason = error.to_string();
+        self.retry_at = now + RETRY_AFTER;
+    }
+}
+
+impl<S: Sink> NodeFile<S> {
+    pub(crate) fn new(node: Arc<Node>) -> Self {
+        Self { node, sink: None, size: 0, torn: false, trouble: None, pending: (0, 0) }
+    }
+
+    /// Lets go of the open file; the next line opens whatever has its name then.
+    pub(crate) fn reopen(&mut self) {
+        self.sink = None;
+    }
+
+    /// Whether there is nothing in it, as far as is known.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.size == 0
+    }
+
+    /// Writes a batch, into the scratch first.
+    pub(crate) fn write<D: Disk<Sink = S>>(&mut self, to: &mut Surroundings<D>, batch: &Batch, now: Instant) {
+        self.pending.0 += 1;
+        self.pending.1 += batch.lines.len();
+        if self.trouble.as_ref().is_some_and(|trouble| now >= trouble.retry_at) {
+            self.recover(to, batch.stamp, now);
+        }
+        let max_size = to.catalogue.limits().max_size;
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', &batch.lines) {
+            if self.trouble.is_some() || !self.ensure_open(to, now) {
+                break;
+            }
+            let line = &batch.lines[start..=end];
+            let length = HEAD + line.len();
+            let size = self.size + to.scratch.len() as u64;
+            if size > 0 && size + length as u64 > max_size {
+                self.flush(to, now);
+                self.make_room(to, now);
+            } else if to.scratch.len() + length > WRITE_SIZE {
+                self.flush(to, now);
+            }
+            if self.trouble.is_some() {
+                break;
+            }
+            to.scratch.extend_from_slice(batch.stamp.as_bytes());
+            to.scratch.push(b' ');
+            to.scratch.extend_from_slice(line);
+            start = end + 1;
+        }
+        let rest = &batch.lines[start..];
+        if !rest.is_empty() {
+            self.lose(to, Loss { lines: count_lines(rest), bytes: rest.len() as u64 });
+        }
+        if self.trouble.is_some() {
+            self.settle(to);
+        }
+    }
+
+    /// Makes sure that there is an open file, unless that is in vain for now.
+    fn ensure_open<D: Disk<Sink = S>>(&mut self, to: &mut Surroundings<D>, now: Instant) -> bool {
+        if self.sink.is_some() {
+            return true;
+        }
+        let path = to.catalogue.current_path(&self.node.name);
+        let opened = to.disk.open(&path).and_then(|sink| sink.len().map(|len| (sink, len)));
+        match opened {
+            Ok((sink, len)) => {
+                self.sink = Some(sink);
+                self.size = len;
+                true
+            }
+            Err(error) => {
+                self.in_trouble(to, &error, now);
+                false
+            }
+        }
+    }
+
+    /// Rotates before a line that would make the file too long.
+    fn make_room<D: Disk<Sink = S>>(&mut self, to: &mut Surroundings<D>, now: Instant) {
+        let Some(sink) = &self.sink else { return };
+        // Somebody else may have emptied it.
+        let real = sink.len().unwrap_or(self.size);
+        if real < self.size {
+            self.size = real;
+            return;
+        }
+        if let Err(error) = self.rotate(to, now) {
+            self.in_trouble(to, &error, now);
+        }
+    }
+
+    pub(crate) fn rotate<D: Disk<Sink = S>>(
+        &mut self,
+        to: &mut Surroundings<D>,
+        now: Instant,
+    ) -> io::Result<()> {
+        to.catalogue.rotate(&self.node.name, self.size, now, SystemTime::now())?;
+        self.sink = None;
+        self.torn = false;
+        to.compressor.nudge();
+        let sink = to.disk.open(&to.catalogue.current_path(&self.node.name))?;
+        self.size = sink.len()?;
+        self.sink = Some(sink);
+        Ok(())
+    }
+
+    /// Writes the scratch out and tells the queue.
+    pub(crate) fn flush<D: Disk<Sink = S>>(&mut self, to: &mut Surroundings<D>, now: Instant) {
+        if let Some(sink) = self.sink.as_mut().filter(|_| !to.scratch.is_empty()) {
+            let appended = append(sink, &to.scratch);
+            self.size += appended.whole as u64;
+            self.torn = appended.torn;
+            if let Some(error) = appended.error {
+                let rest = &to.scratch[appended.whole..];
+                let lines = count_lines(rest);
+                let bytes = rest.len() as u64 - lines * HEAD as u64;
+                self.in_trouble(to, &error, now);
+                self.lose(to, Loss { lines, bytes });
+            }
+            to.scratch.clear();
+        }
+        self.settle(to);
+    }
+
+    /// Tells the queue that what was taken from it is dealt with.
+    fn settle<D>(&mut self, to: &Surroundings<D>) {
+        let (batches, bytes) = std::mem::take(&mut self.pending);
+        if batches > 0 {
+            to.outbox.done(&self.node, batches, bytes);
+        }
+    }
+
+    /// Counts lines that are lost while the file cannot be written.
+    fn lose<D>(&mut self, to: &Surroundings<D>, loss: Loss) {
+        to.outbox.failed(&self.node, loss);
+        if let Some(trouble) = &mut self.trouble {
+            trouble.lost.add(loss);
+        }
+    }
+
+    /// Remembers that the file cannot be written, and says so the first time.
+    fn in_trouble<D>(&mut self, to: &Surroundings<D>, error: &io::Error, now: Instant) {
+        if let Some(trouble) = &mut self.trouble {
+            trouble.again(error, now);
+            return;
+        }
+        self.trouble = Some(Trouble::new(error, now));
+        let path = to.catalogue.current_path(&self.node.name);
+        let message = format!(
+            "{} cannot be written: {error}; its lines are dropped and counted until it can",
+            path.display()
+        );
+        self.report(to, EventKind::Warning { message });
+    }
+
+    /// Tries to write again, beginning with a line about what is missing.
+    pub(crate) fn recover<D: Disk<Sink = S>>(
+        &mut self,
+        to: &mut Surroundings<D>,
+        stamp: Stamp,
+        now: Instant,
+    ) {
+        let Some(trouble) = &self.trouble else { return };
+        let (lost, reason) = (trouble.lost, trouble.reason.clone());
+        self.sink = None;
+        if !self.ensure_open(to, now) {
+            return;
+        }
+        let full = self.size >= to.catalogue.limits().max_size;
+        let result = if full { self.rotate(to, now) } else { Ok(()) };
+        match result.and_then(|()| self.write_mark(to, stamp, lost, &reason)) {
+            Ok(()) => self.trouble = None,
+            Err(error) => self.in_trouble(to, &error, now),
+        }
+    }
+
+    /// Writes a line about lines that are missing because the queue was full.
+    pub(crate) fn tell_gap<D: Disk<Sink = S>>(
+        &mut self,
+        to: &mut Surroundings<D>,
+        stamp: Stamp,
+        loss: Loss,
+        now: Instant,
+    ) {
+        self.flush(to, now);
+        if self.trouble.is_none()
+            && self.ensure_open(to, now)
+            && let Err(error) = self.write_mark(to, stamp, loss, "the disk was too slow")
+        {
+            self.in_trouble(to, &error, now);
+        }
+        if let Some(trouble) = &mut self.trouble {
+            trouble.lost.add(loss);
+        }
+    }
+
+    /// Appends the line that tells of `loss`.
+    fn write_mark<D: Disk<Sink = S>>(
+        &mut self,
+        to: &Surroundings<D>,
+        stamp: Stamp,
+        loss: Loss,
+        reason: &str,
+    ) -> io::Result<()> {
+        let Some(sink) = self.sink.as_mut().filter(|_| !loss.is_none()) else { return Ok(()) };
+        // A piece of a line that is still there gets its end first.
+        let end = if self.torn { "\n" } else { "" };
+        let line = format!("{end}{} {}\n", stamp.as_str(), gap_mark(loss, reason));
+        let appended = append(sink, line.as_bytes());
+        self.size += appended.whole as u64;
+        self.torn = appended.torn || (self.torn && appended.whole == 0);
+        match appended.error {
+            Some(error) => Err(error),
+            None => {
+                let kind = EventKind::LogLinesDropped { to: "file".to_owned(), lines: loss.lines };
+                self.report(to, kind);
+                Ok(())
+            }
+        }
+    }
+
+    fn report<D>(&self, to: &Surroundings<D>, kind: EventKind) {
+        let event = Event { time: Timestamp::now(), node: Some(self.node.name.clone()), kind };
+        to.mailbox.post(Command::Event(event));
+    }
+}
+
+/// The text of a line that stands where lines are missing.
+pub(crate) fn gap_mark(loss: Loss, reason: &str) -> String {
+    let Loss { lines, bytes } = loss;
+    format!("[supervisor] {lines} lines ({bytes} bytes) dropped: {reason}")
+}

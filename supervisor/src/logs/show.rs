@@ -1,0 +1,301 @@
+//! The thread that writes the container's stdout.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use repram_config::LogFormat;
+
+use super::batch::{Batch, Node};
+use super::console::{self, Clock};
+use super::framer::count_lines;
+use super::lane::Loss;
+use super::mailbox::{Command, Mailbox};
+use super::outbox::{Item, Outbox};
+use super::stamp::Stamp;
+use crate::event::{Event, EventKind};
+use crate::style::Style;
+
+/// Bytes that are gathered for one write.
+const WRITE_SIZE: usize = 64 << 10;
+
+/// After an error stdout is left alone for so long.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What is shown beside lines.
+#[derive(Debug)]
+pub(crate) enum ShowOrder {
+    /// An event.
+    Event(Arc<Event>),
+    /// Text as it is.
+    Text(String),
+}
+
+/// How everything looks.
+#[derive(Clone, Debug)]
+pub(crate) struct Form {
+    pub(crate) format: LogFormat,
+    pub(crate) style: Style,
+    /// For events; lines show what the files have.
+    pub(crate) clock: Clock,
+}
+
+/// Writes stdout.
+pub(crate) struct ShowWriter {
+    outbox: Arc<Outbox<ShowOrder>>,
+    mailbox: Arc<Mailbox>,
+    form: Form,
+    /// None after the other end was closed.
+    sink: Option<Box<dyn Write + Send>>,
+    /// Text on its way, and whose it is.
+    scratch: Vec<u8>,
+    pieces: Vec<Piece>,
+    /// Names as they stand in front of lines, by the number of the node's lane.
+    prefixes: BTreeMap<usize, Vec<u8>>,
+    trouble: Option<Trouble>,
+}
+
+/// A stretch of the scratch.
+#[derive(Debug)]
+struct Piece {
+    /// Whose lines it holds; none for events.
+    node: Option<Arc<Node>>,
+    /// Where it ends in the scratch.
+    end: usize,
+    /// What the queue is to be told: batches that end here, and their bytes.
+    batches: usize,
+    bytes: usize,
+}
+
+/// Stdout does not take anything.
+#[derive(Debug)]
+struct Trouble {
+    lost: BTreeMap<usize, (Arc<Node>, Loss)>,
+    retry_at: Instant,
+    /// A piece of a line stands there.
+    torn: bool,
+}
+
+impl ShowWriter {
+    pub(crate) fn new(
+        outbox: Arc<Outbox<ShowOrder>>,
+        mailbox: Arc<Mailbox>,
+        form: Form,
+        sink: Box<dyn Write + Send>,
+    ) -> Self {
+        Self {
+            outbox,
+            mailbox,
+            form,
+            sink: Some(sink),
+            scratch: Vec::new(),
+            pieces: Vec::new(),
+            prefixes: BTreeMap::new(),
+            trouble: None,
+        }
+    }
+
+    /// Writes until the queue is closed and empty.
+    pub(crate) fn run(mut self) {
+        while let Some(items) = self.outbox.wait() {
+            self.handle(items, Instant::now());
+        }
+        self.recover(Instant::now());
+    }
+
+    /// Shows what was taken from the queue.
+    fn handle(&mut self, items: VecDeque<Item<ShowOrder>>, now: Instant) {
+        if self.trouble.as_ref().is_some_and(|trouble| now >= trouble.retry_at) {
+            self.recover(now);
+        }
+        for item in items {
+            match item {
+                Item::Lines(batch) => self.lines(&batch, now),
+                Item::Gap { node, stamp, loss } => self.gap(&node, stamp, loss),
+                Item::Order(ShowOrder::Event(event)) => self.event(&event),
+                Item::Order(ShowOrder::Text(text)) => {
+                    self.scratch.extend_from_slice(text.as_bytes());
+                    self.piece(None, 0, 0);
+                }
+            }
+            if self.scratch.len() >= WRITE_SIZE {
+                self.flush(now);
+            }
+        }
+        self.flush(now);
+    }
+
+    fn piece(&mut self, node: Option<&Arc<Node>>, batches: usize, bytes: usize) {
+        let end = self.scratch.len();
+        self.pieces.push(Piece { node: node.cloned(), end, batches, bytes });
+    }
+
+    fn lines(&mut self, batch: &Batch, now: Instant) {
+        let node = &batch.node;
+        let prefix = self.prefixes.entry(node.index).or_insert_with(|| {
+            let colour = console::node_colour(node.index);
+            format!("{} ", self.form.style.paint(colour, &node.name)).into_bytes()
+        });
+        let prefix = std::mem::take(prefix);
+        let (mut start, mut told) = (0, 0);
+        for end in memchr::memchr_iter(b'\n', &batch.lines) {
+            let line = &batch.lines[start..=end];
+            if self.scratch.len() + prefix.len() + line.len() > WRITE_SIZE {
+                self.piece(Some(node), 0, start - told);
+                told = start;
+                self.flush(now);
+            }
+            match self.form.format {
+                LogFormat::Text => {
+                    self.scratch.extend_from_slice(&prefix);
+                    self.scratch.extend_from_slice(batch.stamp.as_bytes());
+                    self.scratch.push(b' ');
+                    self.scratch.extend_from_slice(line);
+                }
+                LogFormat::Json => {
+                    let text = &line[..line.len() - 1];
+                    console::line_json(&node.name, batch.stamp, text, &mut self.scratch);
+                }
+            }
+            start = end + 1;
+        }
+        self.prefixes.insert(node.index, prefix);
+        self.piece(Some(node), 1, batch.lines.len() - told);
+    }
+
+    fn event(&mut self, event: &Event) {
+        let line = match self.form.format {
+            LogFormat::Text => console::event_text(event, &self.form.clock, self.form.style),
+            LogFormat::Json => console::event_json(event),
+        };
+        self.scratch.extend_from_slice(line.as_bytes());
+        self.scratch.push(b'\n');
+        self.piece(None, 0, 0);
+    }
+
+    /// Tells of lines that are missing here, on stdout and to those who follow events.
+    fn gap(&mut self, node: &Node, stamp: Stamp, loss: Loss) {
+        let event = gap_event(node, stamp, loss);
+        self.event(&event);
+        self.mailbox.post(Command::Record(event));
+    }
+
+    /// Writes the scratch out, or counts what it held as lost.
+    fn flush(&mut self, now: Instant) {
+        let mut whole = 0;
+        if self.trouble.is_none() {
+            whole = self.scratch.len();
+            if let Err(failed) = self.write_scratch() {
+                whole = failed.whole;
+                self.in_trouble(&failed, now);
+            }
+        }
+        let mut start = 0;
+        for piece in std::mem::take(&mut self.pieces) {
+            let lost = start.max(whole).min(piece.end)..piece.end;
+            let shown = piece.end - std::mem::replace(&mut start, piece.end);
+            let Some(node) = piece.node else { continue };
+            if !lost.is_empty() {
+                // The node's share of a piece of which a part was written is an estimate.
+                let bytes = (piece.bytes * lost.len() / shown) as u64;
+                let loss = Loss { lines: count_lines(&self.scratch[lost]), bytes };
+                self.outbox.failed(&node, loss);
+                if let Some(trouble) = &mut self.trouble {
+                    let entry = trouble.lost.entry(node.index);
+                    entry.or_insert_with(|| (Arc::clone(&node), Loss::default())).1.add(loss);
+                }
+            }
+            self.outbox.done(&node, piece.batches, piece.bytes);
+        }
+        self.scratch.clear();
+    }
+
+    fn write_scratch(&mut self) -> Result<(), Failed> {
+        match &mut self.sink {
+            Some(sink) => write_all(sink, &self.scratch),
+            None => Ok(()),
+        }
+    }
+
+    /// Remembers that stdout takes nothing, and says so where it still can be said.
+    fn in_trouble(&mut self, failed: &Failed, now: Instant) {
+        let closed = failed.error.kind() == io::ErrorKind::BrokenPipe;
+        if closed {
+            self.sink = None;
+        }
+        let retry_at = now + RETRY_AFTER;
+        self.trouble = Some(Trouble { lost: BTreeMap::new(), retry_at, torn: failed.torn });
+        let error = &failed.error;
+        let until = if closed { "" } else { " until it can" };
+        let message = format!(
+            "stdout cannot be written: {error}; what it should show is dropped and counted{until}"
+        );
+        let kind = EventKind::Warning { message };
+        self.mailbox.post(Command::Record(Event { time: Timestamp::now(), node: None, kind }));
+    }
+
+    /// Tries to write again, beginning with lines about what is missing.
+    fn recover(&mut self, now: Instant) {
+        let Some(mut trouble) = self.trouble.take() else { return };
+        if self.sink.is_none() {
+            self.trouble = Some(trouble);
+            return;
+        }
+        if trouble.torn {
+            self.scratch.push(b'\n');
+        }
+        let lost = trouble.lost.values().filter(|(_, loss)| !loss.is_none());
+        let gaps: Vec<Event> =
+            lost.map(|(node, loss)| gap_event(node, Stamp::now(), *loss)).collect();
+        for gap in &gaps {
+            self.event(gap);
+        }
+        self.pieces.clear();
+        let result = self.write_scratch();
+        self.scratch.clear();
+        match result {
+            Ok(()) => gaps.into_iter().for_each(|gap| self.mailbox.post(Command::Record(gap))),
+            Err(failed) => {
+                trouble.retry_at = now + RETRY_AFTER;
+                trouble.torn |= failed.torn;
+                self.trouble = Some(trouble);
+            }
+        }
+    }
+}
+
+fn gap_event(node: &Node, stamp: Stamp, loss: Loss) -> Event {
+    let time = stamp.timestamp().unwrap_or_else(Timestamp::now);
+    let kind = EventKind::LogLinesDropped { to: "stdout".to_owned(), lines: loss.lines };
+    Event { time, node: Some(node.name.clone()), kind }
+}
+
+/// A write that did not get through.
+#[derive(Debug)]
+struct Failed {
+    error: io::Error,
+    /// Bytes of whole lines that did.
+    whole: usize,
+    /// Whether a piece of a line did, too.
+    torn: bool,
+}
+
+fn write_all(sink: &mut dyn Write, bytes: &[u8]) -> Result<(), Failed> {
+    let mut written = 0;
+    while written < bytes.len() {
+        let error = match sink.write(&bytes[written..]) {
+            Ok(0) => io::ErrorKind::WriteZero.into(),
+            Ok(count) => {
+                written += count;
+                continue;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => error,
+        };
+        let whole = memchr::memrchr(b'\n', &bytes[..written]).map_or(0, |at| at + 1);
+        return Err(Failed { error, whole, torn: whole < written });
+    }
+    Ok(())
+}
