@@ -5,7 +5,7 @@
 //! whoever holds the value holds the ports: nothing is looked up first and bound later.
 //! [`claim`] decides which slot a node gets; [`holder`] names the stranger who has one.
 //!
-//! **Identity.** [`state::StateDir`] keeps, under an exclusive lock, the UUID of each
+//! **Identity.** [`state_dir::StateDir`] keeps, under an exclusive lock, the UUID of each
 //! node, the number of its starts and its last slot. A generation is on the disk before
 //! the node starts with it, so no two lives of a node ever show the same one.
 //!
@@ -29,9 +29,10 @@ pub mod claim;
 pub mod domain;
 pub mod held;
 mod hex;
+pub mod holder;
 pub mod peers;
 pub mod secret;
 pub mod slot;
 pub mod sockets;
-pub mod state;
+pub mod state_dir;
 pub mod supervised;

@@ -11,7 +11,7 @@ use tracing::warn;
 
 use crate::chain::chain;
 use crate::hex;
-use crate::state::{Directory, StateDir, read_bounded};
+use crate::state_dir::{Directory, StateDir, read_bounded};
 
 /// Where the user's secret is kept, under the home directory of the passwd entry.
 const HOME_DIRECTORY: &str = ".local/state/repram";

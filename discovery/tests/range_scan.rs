@@ -1,5 +1,7 @@
 //! The scan of the range against whoever may listen there.
 
+mod ports;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use repram_discovery::peers::{
@@ -9,6 +11,8 @@ use repram_discovery::slot::PortRange;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use uuid::Uuid;
+
+use crate::ports::pick;
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const OFFSET: u16 = 1000;
@@ -50,7 +54,7 @@ async fn serve(listener: TcpListener, bytes: Vec<u8>) {
 /// A range of ports that were free a moment ago, with a listener on each.
 async fn listeners(count: u16) -> (PortRange, Vec<TcpListener>) {
     for _ in 0..100 {
-        let base = portpicker::pick_unused_port().unwrap_or_else(|| fastrand::u16(15000..25000));
+        let base = pick().clamp(1024, 60_000);
         let range = PortRange::new(base, count, OFFSET).unwrap();
         let mut listeners = Vec::new();
         for slot in range.slots() {

@@ -1,5 +1,7 @@
 //! What the kernel does with the sockets of a slot: whole or not at all, and doors.
 
+mod ports;
+
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -8,6 +10,8 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use repram_discovery::slot::Slot;
 use repram_discovery::sockets::{SlotSockets, SlotTaken, SocketKind};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+
+use crate::ports::pick;
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
@@ -31,16 +35,6 @@ fn with_picked_slot<T>(mut attempt: impl FnMut(Slot) -> Option<T>) -> T {
         }
     }
     panic!("not one success in 100 attempts with different ports")
-}
-
-/// A first look; it finds nothing on a machine without IPv6, where the kernel is asked.
-fn pick() -> u16 {
-    portpicker::pick_unused_port().unwrap_or_else(|| {
-        TcpListener::bind((V4, 0))
-            .and_then(|l| l.local_addr())
-            .expect("a free port")
-            .port()
-    })
 }
 
 fn held(bind: IpAddr) -> SlotSockets {

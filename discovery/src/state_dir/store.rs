@@ -8,9 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::warn;
 use uuid::Uuid;
 
-use super::directory::{Directory, DirectoryError, Durability, read_bounded};
+use super::directory::{Directory, Durability, read_bounded};
 use super::identity::Identity;
-use super::lock::{DirLock, LockError, lock_file};
+use super::lock::{DirLock, StateDirError, lock_file};
 use super::record::Record;
 use crate::chain::chain;
 
@@ -51,42 +51,13 @@ struct RecordFile {
     _lock: File,
 }
 
-/// Why a directory cannot keep state.
-#[derive(Debug, thiserror::Error)]
-pub enum StateDirError {
-    /// It cannot be used: missing, not ours, or not writable. State can be kept in memory.
-    #[error(transparent)]
-    Directory(#[from] DirectoryError),
-    /// It could not be locked. With [`LockError::InUse`] another supervisor has it, and
-    /// going on in memory would be a second supervisor where one was meant.
-    #[error(transparent)]
-    Lock(LockError),
-}
-
-impl From<LockError> for StateDirError {
-    fn from(error: LockError) -> Self {
-        match error {
-            LockError::Directory(error) => Self::Directory(error),
-            LockError::InUse { .. } | LockError::File { .. } => Self::Lock(error),
-        }
-    }
-}
-
-impl StateDirError {
-    /// Whether another supervisor has the directory; everything else may be worked around
-    /// with [`StateDir::in_memory`].
-    #[must_use]
-    pub fn is_in_use(&self) -> bool {
-        matches!(self, Self::Lock(LockError::InUse { .. }))
-    }
-}
-
 impl StateDir {
     /// Opens `path` for a supervisor, and locks it against other supervisors. Missing
     /// directories are made, with mode 0700.
     ///
     /// # Errors
-    /// [`StateDirError`]; see [`StateDirError::is_in_use`].
+    /// With [`StateDirError::InUse`] another supervisor has it; after any other error
+    /// [`StateDir::in_memory`] is a way to go on.
     pub fn open(path: &Path) -> Result<Self, StateDirError> {
         let directory = Directory::open_private(path)?.writable()?;
         let lock = DirLock::of(&directory, None)?;
@@ -139,14 +110,18 @@ impl StateDir {
         self.place.as_ref().map(|place| &place.directory)
     }
 
-    /// The identity of the node `node_id`: `given` by the operator, or as it was kept, or a
-    /// new one.
+    /// The identity of the node `node_id`, as it was kept or new.
+    pub fn identity(&mut self, node_id: &str) -> Identity {
+        self.kept(node_id).record.identity()
+    }
+
+    /// The identity of the node `node_id` with the UUID that the operator gave it.
     ///
-    /// A given UUID of whose starts nothing is known begins to count at the wall clock's
-    /// seconds, so that it goes on above what it had in another place.
-    pub fn identity(&mut self, node_id: &str, given: Option<Uuid>) -> Identity {
+    /// A UUID of whose starts nothing is known begins to count at the wall clock's seconds,
+    /// so that it goes on above what it had in another place.
+    pub fn adopt(&mut self, node_id: &str, uuid: Uuid) -> Identity {
         let kept = self.kept(node_id);
-        if let Some(uuid) = given.filter(|uuid| *uuid != kept.record.identity().uuid) {
+        if kept.record.identity().uuid != uuid {
             kept.record = Record::new(uuid, seconds(), boot());
         }
         kept.record.identity()
@@ -317,6 +292,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::state_dir::DirectoryError;
 
     const NODE: &str = "flux-node-1";
 
@@ -324,21 +300,25 @@ mod tests {
         StateDir::open(&root.path().join("state")).unwrap()
     }
 
+    fn is_in_use(error: &StateDirError) -> bool {
+        matches!(error, StateDirError::InUse { .. })
+    }
+
     #[test]
     fn an_identity_survives_its_process() {
         let root = tempfile::tempdir().unwrap();
         let mut state = open(&root);
-        let made = state.identity(NODE, None);
+        let made = state.identity(NODE);
         assert_eq!((made.generation, made.last_slot), (0, None));
         assert_eq!(state.next_generation(NODE), 1);
         assert_eq!(state.next_generation(NODE), 2);
         state.remember_slot(NODE, 7);
-        let other = state.identity("flux-node-2", None);
+        let other = state.identity("flux-node-2");
         assert_ne!(other.uuid, made.uuid);
         drop(state);
 
         let mut state = open(&root);
-        let kept = state.identity(NODE, None);
+        let kept = state.identity(NODE);
         assert_eq!(
             kept,
             Identity {
@@ -355,7 +335,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let _state = open(&root);
         let error = StateDir::open(&root.path().join("state")).unwrap_err();
-        assert!(error.is_in_use());
+        assert!(is_in_use(&error));
         let expect = format!("state is in use by process {}", std::process::id());
         assert!(error.to_string().ends_with(&expect), "{error}");
     }
@@ -366,7 +346,7 @@ mod tests {
         let state = StateDir::open(root.path()).unwrap();
         let logs = DirLock::acquire(root.path(), state.lock()).unwrap();
         drop(state);
-        assert!(StateDir::open(root.path()).unwrap_err().is_in_use());
+        assert!(is_in_use(&StateDir::open(root.path()).unwrap_err()));
         drop(logs);
         StateDir::open(root.path()).unwrap();
     }
@@ -379,16 +359,16 @@ mod tests {
         let mut first = StateDir::open_shared(&path).unwrap();
         let mut second = StateDir::open_shared(&path).unwrap();
 
-        let taken = supervisor.identity(NODE, None);
-        let own = first.identity("alone", None);
+        let taken = supervisor.identity(NODE);
+        let own = first.identity("alone");
         assert_eq!(first.next_generation("alone"), 1);
-        let fresh = second.identity("alone", None);
+        let fresh = second.identity("alone");
         assert_ne!(fresh.uuid, own.uuid);
-        assert_ne!(first.identity(NODE, None).uuid, taken.uuid);
+        assert_ne!(first.identity(NODE).uuid, taken.uuid);
         assert_eq!(second.next_generation("alone"), 1);
         drop((first, second));
         let mut third = StateDir::open_shared(&path).unwrap();
-        assert_eq!(third.identity("alone", None).uuid, own.uuid);
+        assert_eq!(third.identity("alone").uuid, own.uuid);
     }
 
     #[test]
@@ -398,12 +378,12 @@ mod tests {
             let mut state = open(&root);
             let file = state.path().unwrap().join("flux-node-1.identity");
             fs::write(&file, content).unwrap();
-            assert_eq!(state.identity(NODE, None).generation, 0);
+            assert_eq!(state.identity(NODE).generation, 0);
             assert_eq!(state.next_generation(NODE), 1);
             let aside = state.path().unwrap().join("flux-node-1.identity.corrupt");
             assert_eq!(fs::read_to_string(aside).unwrap(), content);
             drop(state);
-            assert_eq!(open(&root).identity(NODE, None).generation, 1);
+            assert_eq!(open(&root).identity(NODE).generation, 1);
         }
     }
 
@@ -412,8 +392,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let given = Uuid::from_u128(7);
         let mut state = open(&root);
-        state.identity(NODE, None);
-        let identity = state.identity(NODE, Some(given));
+        state.identity(NODE);
+        let identity = state.adopt(NODE, given);
         assert_eq!(identity.uuid, given);
         assert!(
             identity.generation > 1_600_000_000,
@@ -423,14 +403,14 @@ mod tests {
         drop(state);
 
         let mut state = open(&root);
-        assert_eq!(state.identity(NODE, Some(given)).generation, next);
-        assert_eq!(state.identity(NODE, None).uuid, given);
+        assert_eq!(state.adopt(NODE, given).generation, next);
+        assert_eq!(state.identity(NODE).uuid, given);
     }
 
     #[test]
     fn in_memory_everything_works_and_nothing_lasts() {
         let mut state = StateDir::in_memory();
-        let identity = state.identity(NODE, None);
+        let identity = state.identity(NODE);
         assert_eq!(
             (state.next_generation(NODE), state.next_generation(NODE)),
             (1, 2)
@@ -441,7 +421,7 @@ mod tests {
             generation: 2,
             last_slot: Some(3),
         };
-        assert_eq!(state.identity(NODE, None), expect);
+        assert_eq!(state.identity(NODE), expect);
         assert_eq!(state.path(), None);
         assert!(state.lock().is_none());
     }
@@ -450,7 +430,7 @@ mod tests {
     fn a_record_that_cannot_be_written_is_not_taken_up_again() {
         let root = tempfile::tempdir().unwrap();
         let mut state = open(&root);
-        let uuid = state.identity(NODE, None).uuid;
+        let uuid = state.identity(NODE).uuid;
         assert_eq!(state.next_generation(NODE), 1);
         // A directory in the place of the temporary file makes the write fail.
         let obstacle = state.path().unwrap().join(".flux-node-1.identity.new");
@@ -460,7 +440,7 @@ mod tests {
         fs::remove_dir(&obstacle).unwrap();
         drop(state);
 
-        let after = open(&root).identity(NODE, None);
+        let after = open(&root).identity(NODE);
         assert_ne!(after.uuid, uuid);
     }
 
@@ -469,7 +449,6 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let error = StateDir::open(root.path()).unwrap_err();
-        assert!(!error.is_in_use());
         assert!(matches!(
             error,
             StateDirError::Directory(DirectoryError::WritableByOthers { .. })

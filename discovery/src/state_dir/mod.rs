@@ -13,11 +13,11 @@ mod directory;
 mod identity;
 mod lock;
 mod record;
-mod state_dir;
+mod store;
 
 pub use directory::DirectoryError;
 pub(crate) use directory::{Directory, read_bounded};
 pub use identity::Identity;
-pub use lock::{DirLock, LOCK_FILE, LockError};
+pub use lock::{DirLock, LOCK_FILE, StateDirError};
 pub use record::STARTS_RESERVED;
-pub use state_dir::{StateDir, StateDirError};
+pub use store::StateDir;

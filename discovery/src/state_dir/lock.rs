@@ -30,13 +30,11 @@ struct Held {
     _file: File,
 }
 
-/// Why a directory could not be locked.
+/// Why a directory is not ours to use.
 #[derive(Debug, thiserror::Error)]
-pub enum LockError {
-    /// There is no such directory, or it may not be used.
-    #[error(transparent)]
-    Directory(#[from] DirectoryError),
-    /// Another process has it.
+pub enum StateDirError {
+    /// Another process has it. To go on without it would be a second supervisor where one
+    /// was meant.
     #[error("{} is in use by {}", path.display(), holder(*pid))]
     InUse {
         /// The directory.
@@ -44,9 +42,13 @@ pub enum LockError {
         /// The process that has it, where it can be found out.
         pid: Option<u32>,
     },
-    /// The lock file could not be used.
+    /// There is no such directory, it is not ours alone, or it is not writable. State can be
+    /// kept in memory instead.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The lock file could not be used. State can be kept in memory instead.
     #[error("lock file {} could not be used", path.display())]
-    File {
+    LockFile {
         /// The lock file.
         path: PathBuf,
         /// What the kernel said.
@@ -63,16 +65,16 @@ impl DirLock {
     /// paths, the new lock is a clone of that.
     ///
     /// # Errors
-    /// [`LockError`]
-    pub fn acquire(path: &Path, beside: Option<&Self>) -> Result<Self, LockError> {
+    /// [`StateDirError`]
+    pub fn acquire(path: &Path, beside: Option<&Self>) -> Result<Self, StateDirError> {
         Self::of(&Directory::open(path)?, beside)
     }
 
-    pub(super) fn of(directory: &Directory, beside: Option<&Self>) -> Result<Self, LockError> {
+    pub(super) fn of(directory: &Directory, beside: Option<&Self>) -> Result<Self, StateDirError> {
         let path = directory.path().join(LOCK_FILE);
         let id = directory
             .id()
-            .map_err(|source| LockError::File { path, source })?;
+            .map_err(|source| StateDirError::LockFile { path, source })?;
         if let Some(same) = beside.filter(|other| other.held.directory == id) {
             return Ok(same.clone());
         }
@@ -87,8 +89,8 @@ impl DirLock {
 }
 
 /// Locks the file `name`, made if missing, and writes our process id to it.
-pub(super) fn lock_file(directory: &Directory, name: &str) -> Result<File, LockError> {
-    let failed = |source| LockError::File {
+pub(super) fn lock_file(directory: &Directory, name: &str) -> Result<File, StateDirError> {
+    let failed = |source| StateDirError::LockFile {
         path: directory.path().join(name),
         source,
     };
@@ -108,7 +110,7 @@ pub(super) fn lock_file(directory: &Directory, name: &str) -> Result<File, LockE
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return Err(LockError::InUse {
+            return Err(StateDirError::InUse {
                 path: directory.path().to_owned(),
                 pid: holder_of(&file),
             });
@@ -168,9 +170,9 @@ fn holder(pid: Option<u32>) -> String {
 mod tests {
     use super::*;
 
-    fn in_use_by(result: Result<DirLock, LockError>) -> Option<u32> {
+    fn in_use_by(result: Result<DirLock, StateDirError>) -> Option<u32> {
         match result {
-            Err(LockError::InUse { pid, .. }) => pid,
+            Err(StateDirError::InUse { pid, .. }) => pid,
             other => panic!("not in use: {other:?}"),
         }
     }
