@@ -6,7 +6,7 @@
 //! [`claim`] decides which slot a node gets; [`holder`] names the stranger who has one.
 //!
 //! **Identity.** [`state_dir::StateDir`] keeps, under an exclusive lock, the UUID of each
-//! node, the number of its starts and its last slot. A generation is on the disk before
+//! node, the number of its starts and its last slot. A generation is written down before
 //! the node starts with it, so no two lives of a node ever show the same one.
 //!
 //! **Trust.** [`secret::user_secret`] makes the secret that all processes of one user
@@ -30,6 +30,7 @@ pub mod domain;
 pub mod held;
 mod hex;
 pub mod holder;
+pub mod look;
 pub mod peers;
 pub mod secret;
 pub mod slot;

@@ -387,6 +387,24 @@ fn sockets_are_handed_over_blocking() {
 }
 
 #[test]
+fn of_two_sockets_that_are_bound_one_listens() {
+    with_picked_slot(|slot| {
+        // A stranger with SO_REUSEADDR that has not listened yet does not hinder, and
+        // has lost.
+        let slow = bound(V4, slot.http, true).ok()?;
+        let sockets = SlotSockets::bind(V4, slot).ok()?;
+        assert_in_use(slow.listen(1));
+        drop(sockets);
+
+        // One that was faster between our bind and our listen is a slot that is taken.
+        slow.listen(1).ok()?;
+        let taken = SlotSockets::bind(V4, slot).expect_err("a stranger listens");
+        assert!(taken.is_in_use());
+        Some(())
+    });
+}
+
+#[test]
 fn connections_wait_for_whoever_holds_the_socket_next() {
     let sockets = held(V4);
     let client = TcpStream::connect((V4, sockets.slot().http)).unwrap();
