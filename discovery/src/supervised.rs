@@ -17,7 +17,8 @@ use crate::secret::Secret;
 ///
 /// A packet is copied through the socket's send buffer as a whole, and the kernel's
 /// default buffer (`net.core.wmem_default`, 208 KiB) takes one of this size even while
-/// another is unread. It is room for about 300 siblings with names of usual length.
+/// another is unread. It is room for 256 siblings with names of 64 bytes, and more of those
+/// with usual names, beside two secrets of 1024 bytes.
 pub const MESSAGE_MAX: usize = 64 * 1024;
 
 /// A message from the supervisor to one of its nodes.
@@ -319,11 +320,22 @@ mod tests {
 
     #[test]
     fn the_bound_holds_on_both_sides() {
-        let many = vec![sibling("flux-node-1", SiblingState::Dead); 300];
-        SupervisorMessage::Siblings(many.clone())
+        let longest = Sibling {
+            generation: u64::MAX,
+            port: u16::MAX,
+            gossip_port: u16::MAX,
+            ..sibling(&"n".repeat(64), SiblingState::Starting)
+        };
+        let hello = |count| Hello {
+            secret: Some(Secret::new([0; 1024])),
+            secret_previous: Some(Secret::new([0; 1024])),
+            generation: u64::MAX,
+            siblings: vec![longest.clone(); count],
+        };
+        SupervisorMessage::Hello(hello(256))
             .encode()
-            .expect("300 siblings fit");
-        let too_many = SupervisorMessage::Siblings([many.clone(), many].concat()).encode();
+            .expect("256 siblings fit");
+        let too_many = SupervisorMessage::Hello(hello(512)).encode();
         assert!(matches!(too_many, Err(EncodeError::TooLong { .. })));
 
         let mut bytes = br#"{"siblings":[]}"#.to_vec();
