@@ -73,6 +73,7 @@ impl Fleet {
             Input::Begin => self.begin(now),
             Input::Claimed { node, ports } => self.claimed(node, ports, now),
             Input::NotClaimed { node, holders } => self.not_claimed(node, holders, now),
+            Input::Move { node, ports, until } => self.must_move(node, ports, until, now),
             Input::Spawned {
                 node,
                 pid,

@@ -327,6 +327,7 @@ impl Fleet {
             }
             State::Stopping { process, cause, .. } if process.pid == pid => match cause {
                 StopCause::Wanted => (process.clone(), "asked to stop".into(), Next::Stay),
+                StopCause::Moved => (process.clone(), "moved to another slot".into(), Next::Move),
                 StopCause::Fault(why) => (
                     process.clone(),
                     why.clone(),
@@ -399,10 +400,15 @@ impl Fleet {
             return;
         }
         match then {
-            Next::Restart { early } => self.failed(index, early, now),
             Next::Stay => {
                 node.enter(State::Stopped, now);
                 self.end_when_empty(now);
+            }
+            Next::Move => drop(self.end_move(index, now)),
+            Next::Restart { early } => {
+                if !self.end_move(index, now) {
+                    self.failed(index, early, now);
+                }
             }
         }
     }
@@ -596,7 +602,7 @@ impl Fleet {
     }
 
     /// The brake keeps a waiting node from starting, for nobody knows how long.
-    fn hold(&mut self, index: NodeIndex) {
+    pub(super) fn hold(&mut self, index: NodeIndex) {
         let State::Waiting { start_at } = &mut self.node_mut(index).state else {
             return;
         };

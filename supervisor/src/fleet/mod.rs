@@ -18,6 +18,7 @@ mod backoff;
 mod brake;
 mod core;
 mod life;
+mod moving;
 mod node;
 mod stop;
 #[cfg(test)]

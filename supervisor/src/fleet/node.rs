@@ -14,6 +14,8 @@ pub(super) struct Node {
     pub(super) index: NodeIndex,
     pub(super) ports: Option<Ports>,
     pub(super) door_open: bool,
+    /// Set while the node has to leave its slot: the next one, or that there is none yet.
+    pub(super) moving: Option<Option<Ports>>,
     pub(super) state: State,
     /// When `state` was entered.
     pub(super) since: Time,
@@ -116,6 +118,8 @@ pub(super) enum Life {
 pub(super) enum StopCause {
     /// The fleet stops, or the node is no longer wanted.
     Wanted,
+    /// It goes on in another slot.
+    Moved,
     /// It hangs or never got ready; this counts as a failure.
     Fault(String),
 }
@@ -125,6 +129,8 @@ pub(super) enum StopCause {
 pub(super) enum Next {
     /// It failed, before it was ever ready or after.
     Restart { early: bool },
+    /// It goes on in another slot.
+    Move,
     /// It stays down.
     Stay,
 }
@@ -135,6 +141,7 @@ impl Node {
             index,
             ports: None,
             door_open: true,
+            moving: None,
             state: State::NoPort { retry_at: None },
             since: Time::ZERO,
             failures: 0,

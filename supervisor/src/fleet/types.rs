@@ -132,6 +132,15 @@ pub enum Input {
         /// Who holds what, in words.
         holders: String,
     },
+    /// The node must leave its slot, which a stronger claim of the domain has.
+    Move {
+        /// Which node.
+        node: NodeIndex,
+        /// Its next slot; none when there is none for now.
+        ports: Option<Ports>,
+        /// The last moment for it.
+        until: Time,
+    },
     /// Answer to [`Output::Spawn`]: its process lives.
     Spawned {
         /// Which node.
@@ -224,6 +233,8 @@ pub enum Sig {
 pub enum Output {
     /// Find a slot for the node and answer `Claimed` or `NotClaimed`.
     Claim(NodeIndex),
+    /// Nothing of the node runs any more in the slot that it had to leave.
+    Vacated(NodeIndex),
     /// Start its process and answer `Spawned`, `SpawnFailed` or `SlotLost`.
     Spawn(NodeIndex),
     /// Signal its process group.

@@ -4,7 +4,7 @@ use repram_config::Settings;
 use repram_discovery::secret::{Secret, user_secret};
 use repram_discovery::state_dir::StateDir;
 
-use super::launch::Secrets;
+use super::launch::{Secrets, chain};
 
 /// The secrets to hand to the nodes, and what a person should know about them.
 pub(super) fn choose(
@@ -25,9 +25,9 @@ pub(super) fn choose(
         return (Secrets::default(), Some(warning.into()));
     }
     match user_secret(state) {
-        Ok(secret) => (Secrets { current: Some(secret), previous }, None),
+        Ok(users) => (Secrets { current: Some(users.secret), previous }, None),
         Err(error) => {
-            let warning = format!("no secret could be kept, so the nodes run open: {error}");
+            let warning = format!("no secret could be had, so the nodes run open: {}", chain(&error));
             (Secrets::default(), Some(warning))
         }
     }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::events::News;
-use super::launch::{Launcher, chain};
+use super::launch::Launcher;
 use super::member::Member;
 use super::strangers;
 use crate::event::{Event, EventKind};
@@ -93,6 +93,10 @@ impl Shell {
         match output {
             Output::Claim(node) => {
                 self.claim_again(node);
+                None
+            }
+            Output::Vacated(node) => {
+                self.vacated(node);
                 None
             }
             Output::Spawn(node) => Some(self.spawn(node)),
@@ -214,10 +218,7 @@ impl Shell {
     fn note_claim(&mut self, node: NodeIndex) -> Input {
         let member = &self.members[node.at()];
         let slot = member.slot.expect("it has just got one");
-        if let Err(error) = self.state.remember_slot(&member.name, slot.index) {
-            let name = &member.name;
-            self.warn(format!("the slot of {name} could not be noted: {}", chain(&error)));
-        }
+        self.state.remember_slot(&member.name, slot.index);
         let ports = Ports { http: slot.http, gossip: slot.gossip };
         Input::Claimed { node, ports }
     }

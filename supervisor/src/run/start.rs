@@ -1,7 +1,7 @@
 //! From the command line to a running fleet, and to its end.
 
 use std::cell::Cell;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use jiff::Timestamp;
@@ -26,6 +26,9 @@ use crate::logs::{LogConfig, Logs};
 use crate::program::Program;
 use crate::reaper;
 use crate::signals::Signals;
+
+/// What LOG_DIR may be.
+const LOG_DIR_ALLOWED: &str = "a folder that can be written, or `off`";
 
 /// Why the fleet was not started.
 enum Refused {
@@ -163,8 +166,8 @@ impl Places {
         let mut warnings = Vec::new();
         let state = match StateDir::open(&settings.state_dir) {
             Ok(state) => state,
-            Err(StateDirError::InUse { pid, .. }) => {
-                return Err(in_use(loaded, "state_dir", &settings.state_dir, pid));
+            Err(StateDirError::InUse { path, pid }) => {
+                return Err(in_use(loaded, "state_dir", &path, pid));
             }
             Err(error) => {
                 warnings.push(format!(
@@ -174,16 +177,14 @@ impl Places {
                 StateDir::in_memory()
             }
         };
-        let log_dir = match &settings.log_dir {
+        let lock = match &settings.log_dir {
             LogDir::Off => None,
-            LogDir::Path(path) => Some(path.clone()),
+            LogDir::Path(dir) => Some(lock_logs(loaded, dir, &state)?),
         };
-        let lock = log_dir.as_deref().map(|dir| lock_logs(loaded, dir, &state)).transpose()?;
-        let logs = log_config(settings, log_dir).build().map_err(|error| {
-            let allowed = "a folder that can be written, or `off`";
-            Refused::setting(loaded.problem("log_dir", chain(&error), allowed))
+        let logs = LogConfig::from_settings(settings).build().map_err(|error| {
+            Refused::setting(loaded.problem("log_dir", chain(&error), LOG_DIR_ALLOWED))
         })?;
-        Ok(Self { state, logs, warnings, _log_lock: lock.flatten() })
+        Ok(Self { state, logs, warnings, _log_lock: lock })
     }
 }
 
@@ -193,17 +194,17 @@ fn in_use(loaded: &Loaded, key: &str, dir: &Path, pid: Option<u32>) -> Refused {
     Refused::setting(loaded.problem(key, found, "a folder that no other supervisor uses"))
 }
 
-fn lock_logs(loaded: &Loaded, dir: &Path, state: &StateDir) -> Result<Option<DirLock>, Refused> {
-    if state.path() == Some(dir) {
-        // One folder for both is locked already.
-        return Ok(None);
-    }
-    match DirLock::take(dir) {
-        Ok(lock) => Ok(Some(lock)),
-        Err(StateDirError::InUse { pid, .. }) => Err(in_use(loaded, "log_dir", dir, pid)),
+fn lock_logs(loaded: &Loaded, dir: &Path, state: &StateDir) -> Result<DirLock, Refused> {
+    let made = std::fs::create_dir_all(dir).map_err(|error| {
+        let found = format!("{}, which could not be made: {error}", dir.display());
+        Refused::setting(loaded.problem("log_dir", found, LOG_DIR_ALLOWED))
+    });
+    made?;
+    match DirLock::acquire(dir, state.lock()) {
+        Ok(lock) => Ok(lock),
+        Err(StateDirError::InUse { path, pid }) => Err(in_use(loaded, "log_dir", &path, pid)),
         Err(error) => {
-            let allowed = "a folder that can be written, or `off`";
-            Err(Refused::setting(loaded.problem("log_dir", chain(&error), allowed)))
+            Err(Refused::setting(loaded.problem("log_dir", chain(&error), LOG_DIR_ALLOWED)))
         }
     }
 }
@@ -304,26 +305,6 @@ fn fleet_config(
         liveness,
         notifies,
         seed: fastrand::u64(..),
-    }
-}
-
-fn log_config(settings: &Settings, dir: Option<PathBuf>) -> LogConfig {
-    LogConfig {
-        dir,
-        stdout: match settings.log_stdout {
-            repram_config::LogStdout::All => crate::logs::LogStdout::All,
-            repram_config::LogStdout::Events => crate::logs::LogStdout::Events,
-            repram_config::LogStdout::Off => crate::logs::LogStdout::Off,
-        },
-        format: match settings.log_format {
-            repram_config::LogFormat::Text => crate::logs::LogFormat::Text,
-            repram_config::LogFormat::Json => crate::logs::LogFormat::Json,
-        },
-        max_size: settings.log_max_size,
-        keep: settings.log_keep,
-        total: settings.log_total,
-        max_line: usize::try_from(settings.log_max_line).unwrap_or(usize::MAX),
-        nodes: settings.node_count,
     }
 }
 

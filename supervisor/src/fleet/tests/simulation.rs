@@ -55,6 +55,9 @@ fn world(seed: u64) -> World {
         config.liveness = None;
     }
     let mut world = World::new(config, nature(&mut random), seed);
+    for _ in 0..random.u8(0..4) {
+        world.plan_move(Duration::from_millis(random.u64(1..300_000)));
+    }
     if random.u8(0..4) > 0 {
         let at = Duration::from_millis(random.u64(0..300_000));
         world.after(

@@ -81,6 +81,20 @@ impl World {
         self.future.insert((self.now + delay, self.sequence), input);
     }
 
+    /// Plans that a node must leave its slot, with or without another one.
+    pub(super) fn plan_move(&mut self, delay: Duration) {
+        let node = NodeIndex(self.random.u16(0..self.config.node_count));
+        let until = self.now + delay + Duration::from_secs(30);
+        let ports = Ports { http: 9_500 + node.0, gossip: 9_700 + node.0 };
+        let ports = self.random.bool().then_some(ports);
+        self.after(delay, Input::Move { node, ports, until });
+        if ports.is_none() {
+            let ports = Ports { http: 9_600 + node.0, gossip: 9_800 + node.0 };
+            let later = delay + self.within(1, 60_000);
+            self.after(later, Input::Claimed { node, ports });
+        }
+    }
+
     pub(super) fn within(&mut self, from_ms: u64, to_ms: u64) -> Duration {
         Duration::from_millis(self.random.u64(from_ms..=to_ms))
     }
@@ -199,6 +213,10 @@ impl World {
                 assert!(self.alive.is_empty() && self.left.values().all(|left| *left == 0));
                 assert!(self.exit.is_none(), "it ends once");
                 self.exit = Some((self.now, code));
+                None
+            }
+            Output::Vacated(node) => {
+                assert!(self.alive.values().all(|process| process.node != node), "it has left");
                 None
             }
             Output::Door { .. }
