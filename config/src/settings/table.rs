@@ -40,8 +40,10 @@ const TTL_MAX_S: u64 = 315_360_000;
 settings! {
     section Fleet {
         /// How many node processes run.
+        // A node is told of all its siblings in one message of 64 KiB, which has room for
+        // so many with the longest names.
         node_count: u16 =
-            Fixed("3"), Whole::<u16>::new(1, 1000), ["NODE_COUNT"], Effective;
+            Fixed("3"), Whole::<u16>::new(1, 256), ["NODE_COUNT"], Effective;
 
         /// What runs as a node. It is split at blanks and executed directly, or given to
         /// `/bin/sh -c` when it contains characters that only a shell understands.
@@ -63,7 +65,7 @@ settings! {
             Derived("NODE_COUNT - 1", |draft| {
                 Some(draft.node_count?.saturating_sub(1).to_string())
             }),
-            Whole::<u16>::new(0, 1000), ["MIN_READY"], Effective;
+            Whole::<u16>::new(0, 256), ["MIN_READY"], Effective;
 
         /// Where identities, generations and the control socket live. It belongs to one
         /// supervisor.
