@@ -6,7 +6,7 @@ use crate::case::{Case, check};
 fn values_out_of_bounds_are_named_by_their_variable() {
     check(
         "NODE_COUNT=0",
-        &["NODE_COUNT: found \"0\", allowed is 1 to 1000"],
+        &["NODE_COUNT: found \"0\", allowed is 1 to 256"],
     );
     check(
         "BASE_PORT=abc",
@@ -46,7 +46,7 @@ fn flags_and_lines_are_named_too() {
         .file("\nnode_count = 0\nlog_max_size = \"10 M\"\n")
         .flag("base_port", "abc")
         .bad(&[
-            "repram.toml:2: node_count: found 0, allowed is 1 to 1000",
+            "repram.toml:2: node_count: found 0, allowed is 1 to 256",
             "--base-port: found \"abc\", allowed is a port number from 1 to 65535",
             "repram.toml:3: log_max_size: found \"10 M\", allowed is a size from 4 KiB to 1 TiB, \
              such as 10 MiB or 100MB",
@@ -58,7 +58,7 @@ fn wrong_types_are_all_named() {
     Case::new()
         .file("node_count = \"3\"\nbase_port = 1.5\nenclave = 7\nliveness = 1\n[peers]\na = 1\n")
         .bad(&[
-            "repram.toml:1: node_count: found a string, \"3\", allowed is an integer: 1 to 1000",
+            "repram.toml:1: node_count: found a string, \"3\", allowed is an integer: 1 to 256",
             "repram.toml:2: base_port: found a float, 1.5, allowed is an integer: a port number \
              from 1 to 65535",
             "repram.toml:5: peers: found a table, allowed is an array of strings or a string: \
@@ -110,8 +110,8 @@ fn a_file_that_is_no_toml_hides_nothing_else() {
         .bad(&[
             "repram.toml:1:13: not TOML: string values must be quoted, expected literal string",
             "repram.toml:2:11: not TOML: key with no value, expected `=`",
-            "NODE_COUNT: found \"0\", allowed is 1 to 1000",
-            "--min-ready: found \"x\", allowed is 0 to 1000",
+            "NODE_COUNT: found \"0\", allowed is 1 to 256",
+            "--min-ready: found \"x\", allowed is 0 to 256",
         ]);
     // The file may have said MAX_PORTS=20, so there is no contradiction yet.
     Case::of("NODE_COUNT=20")
@@ -128,7 +128,7 @@ fn a_file_that_cannot_be_read() {
     missing.bad(&[
         "--config: found \"/nonexistent/repram.toml\", which could not be read: No such file or \
          directory (os error 2); allowed is a readable TOML file of at most 1 MiB",
-        "NODE_COUNT: found \"0\", allowed is 1 to 1000",
+        "NODE_COUNT: found \"0\", allowed is 1 to 256",
     ]);
     check(
         "REPRAM_CONFIG=/",
