@@ -78,7 +78,10 @@ mod tests {
     #[test]
     fn plain_text_stays_as_it_is() {
         assert_eq!(Style::Plain.paint(Colour::Red, "text"), "text");
-        assert_eq!(Style::Coloured.paint(Colour::Red, "text"), "\x1b[31mtext\x1b[0m");
+        assert_eq!(
+            Style::Coloured.paint(Colour::Red, "text"),
+            "\x1b[31mtext\x1b[0m"
+        );
     }
 
     #[test]

@@ -22,10 +22,6 @@ use super::stdout::Stdout;
 use super::waker::Waker;
 use crate::style::Style;
 
-/// Bytes of a line that are kept by default. Longer lines are rarely read by anyone, and
-/// every node may hold so much of a line that has not ended.
-pub const LINE_MAX: usize = 64 << 10;
-
 /// How logs are to be kept.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
@@ -61,7 +57,7 @@ impl LogConfig {
             max_size: settings.log_max_size,
             keep: settings.log_keep,
             total: settings.log_total,
-            max_line: LINE_MAX,
+            max_line: usize::try_from(settings.log_max_line).unwrap_or(usize::MAX),
             nodes: settings.node_count,
         }
     }
@@ -76,7 +72,11 @@ impl LogConfig {
             true => Clock::TimeOfDay(TimeZone::system()),
             false => Clock::Utc,
         };
-        let form = Form { format: self.format, style, clock };
+        let form = Form {
+            format: self.format,
+            style,
+            clock,
+        };
         let stdout = Stdout::open().map_err(LogError::Start)?;
         self.build_with(form, Box::new(stdout))
     }
@@ -89,12 +89,22 @@ impl LogConfig {
     ) -> Result<Logs, LogError> {
         let waker = Arc::new(Waker::new().map_err(LogError::Start)?);
         let mailbox = Arc::new(Mailbox::new(Arc::clone(&waker)));
-        let catalogue = self.dir.clone().map(|dir| self.catalogue(dir)).transpose()?;
+        let catalogue = self
+            .dir
+            .clone()
+            .map(|dir| self.catalogue(dir))
+            .transpose()?;
         let outbox = || Arc::new(Outbox::new(Arc::clone(&waker)));
-        let files = catalogue.is_some().then(|| Arc::new(Outbox::new(Arc::clone(&waker))));
+        let files = catalogue
+            .is_some()
+            .then(|| Arc::new(Outbox::new(Arc::clone(&waker))));
         let shown = (self.stdout != LogStdout::Off).then(outbox);
         let show_lines = self.stdout == LogStdout::All;
-        let destinations = Destinations { files, shown, show_lines };
+        let destinations = Destinations {
+            files,
+            shown,
+            show_lines,
+        };
         let mut inner = Inner::new(Arc::clone(&mailbox), destinations.clone(), self.format);
         let mut threads = Vec::new();
         if let (Some(catalogue), Some(outbox)) = (catalogue, destinations.files.clone()) {
@@ -127,8 +137,8 @@ impl LogConfig {
 
     fn catalogue(&self, dir: PathBuf) -> Result<Arc<Catalogue>, LogError> {
         let limits = Limits::new(self.max_size, self.keep, self.total, self.nodes);
-        let opened = fs::create_dir_all(&dir)
-            .and_then(|()| Catalogue::scan(&dir, limits, Instant::now()));
+        let opened =
+            fs::create_dir_all(&dir).and_then(|()| Catalogue::scan(&dir, limits, Instant::now()));
         match opened {
             Ok(catalogue) => {
                 catalogue.tidy();
@@ -150,7 +160,10 @@ fn spawn(
         run();
         done.open();
     };
-    thread::Builder::new().name(name.to_owned()).spawn(body).map_err(LogError::Start)
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(LogError::Start)
 }
 
 /// Why logging could not be started.

@@ -31,12 +31,14 @@ impl Clock {
     pub fn show(&self, time: Timestamp) -> String {
         match self {
             Self::Utc => Stamp::new(time).as_str().to_owned(),
-            Self::Zone(zone) => {
-                time.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S.%3f%:z").to_string()
-            }
-            Self::TimeOfDay(zone) => {
-                time.to_zoned(zone.clone()).strftime("%H:%M:%S.%3f").to_string()
-            }
+            Self::Zone(zone) => time
+                .to_zoned(zone.clone())
+                .strftime("%Y-%m-%dT%H:%M:%S.%3f%:z")
+                .to_string(),
+            Self::TimeOfDay(zone) => time
+                .to_zoned(zone.clone())
+                .strftime("%H:%M:%S.%3f")
+                .to_string(),
         }
     }
 }
@@ -106,8 +108,13 @@ fn one_line(text: &str) -> Cow<'_, str> {
 
 /// The colour of a node's name, so that neighbours differ.
 pub(crate) fn node_colour(index: usize) -> Colour {
-    const COLOURS: [Colour; 5] =
-        [Colour::Cyan, Colour::Yellow, Colour::Green, Colour::Magenta, Colour::Blue];
+    const COLOURS: [Colour; 5] = [
+        Colour::Cyan,
+        Colour::Yellow,
+        Colour::Green,
+        Colour::Magenta,
+        Colour::Blue,
+    ];
     COLOURS[index % COLOURS.len()]
 }
 
@@ -121,7 +128,11 @@ mod tests {
 
     fn event(node: Option<&str>, kind: EventKind) -> Event {
         let time = Timestamp::from_millisecond(1_795_176_000_123).expect("in range");
-        Event { time, node: node.map(str::to_owned), kind }
+        Event {
+            time,
+            node: node.map(str::to_owned),
+            kind,
+        }
     }
 
     fn zone() -> TimeZone {
@@ -154,7 +165,14 @@ mod tests {
         );
         let reason = ExitReason::Signal(9);
         check(
-            &event(Some("flux-node-10"), EventKind::NodeExited { pid: 7, reason, after_ms: 1500 }),
+            &event(
+                Some("flux-node-10"),
+                EventKind::NodeExited {
+                    pid: 7,
+                    reason,
+                    after_ms: 1500,
+                },
+            ),
             Clock::Utc,
             Style::Coloured,
             "\x1b[2m2026-11-20T12:00:00.123Z\x1b[0m flux-node-10  \

@@ -55,7 +55,9 @@ impl NodeFilter {
     /// Whether this node is wanted.
     #[must_use]
     pub fn matches(&self, node: &str) -> bool {
-        self.0.as_ref().is_none_or(|names| names.iter().any(|name| name == node))
+        self.0
+            .as_ref()
+            .is_none_or(|names| names.iter().any(|name| name == node))
     }
 }
 
@@ -93,7 +95,13 @@ pub(crate) struct EventFollowing {
 pub(crate) fn live_channel() -> (LiveSender, LiveReceiver) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared::default());
-    (LiveSender { sender, shared: Arc::clone(&shared) }, LiveReceiver { receiver, shared })
+    (
+        LiveSender {
+            sender,
+            shared: Arc::clone(&shared),
+        },
+        LiveReceiver { receiver, shared },
+    )
 }
 
 #[derive(Debug, Default)]
@@ -127,11 +135,16 @@ impl LiveSender {
     /// Sends a batch or counts it as missed; false when nobody listens any more.
     fn send(&self, batch: &Batch) -> bool {
         let cost = batch.lines.len() + BATCH_OVERHEAD;
-        if self.shared.waiting.load(Ordering::Relaxed) + cost <= FOLLOWER_BYTES {
+        let waiting = self.shared.waiting.load(Ordering::Relaxed);
+        // A single batch of long lines may be larger than the bound.
+        if waiting == 0 || waiting + cost <= FOLLOWER_BYTES {
             self.shared.waiting.fetch_add(cost, Ordering::Relaxed);
             return self.sender.send(Sent::Lines(batch.clone())).is_ok();
         }
-        let loss = Loss { lines: count_lines(&batch.lines), bytes: batch.lines.len() as u64 };
+        let loss = Loss {
+            lines: count_lines(&batch.lines),
+            bytes: batch.lines.len() as u64,
+        };
         let mut missed = self.shared.missed();
         match &mut *missed {
             Some(missed) => {
@@ -162,7 +175,9 @@ impl LiveReceiver {
                 self.shared.waiting.fetch_sub(cost, Ordering::Relaxed);
                 Some(Live::Lines(batch))
             }
-            Sent::Gap => Some(Live::Missed(self.shared.missed().take().unwrap_or_default())),
+            Sent::Gap => Some(Live::Missed(
+                self.shared.missed().take().unwrap_or_default(),
+            )),
         }
     }
 }
@@ -182,9 +197,16 @@ struct EventFollower {
 impl EventFollower {
     fn send(&mut self, event: &Arc<Event>) -> bool {
         if self.missed > 0 {
-            let message = format!("{} events are missing here: they came too fast", self.missed);
+            let message = format!(
+                "{} events are missing here: they came too fast",
+                self.missed
+            );
             let kind = EventKind::Warning { message };
-            let gap = Arc::new(Event { time: Timestamp::now(), node: None, kind });
+            let gap = Arc::new(Event {
+                time: Timestamp::now(),
+                node: None,
+                kind,
+            });
             match self.live.try_send(gap) {
                 Ok(()) => self.missed = 0,
                 Err(error) => return self.miss(&error),
@@ -213,7 +235,8 @@ pub(crate) struct Feed {
 impl Feed {
     /// Takes a follower of lines; false when it is one too many.
     pub(crate) fn follow_lines(&mut self, wanted: NodeFilter, live: LiveSender) -> bool {
-        self.lines.retain(|follower| !follower.live.sender.is_closed());
+        self.lines
+            .retain(|follower| !follower.live.sender.is_closed());
         let room = self.lines.len() < FOLLOWERS_MAX;
         if room {
             self.lines.push(LineFollower { wanted, live });
@@ -248,5 +271,143 @@ impl Feed {
             self.recent.pop_front();
         }
         self.recent.push_back(Arc::clone(event));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::super::batch::Node;
+    use super::super::stamp::Stamp;
+    use super::*;
+
+    fn batch(name: &str, lines: &[u8]) -> Batch {
+        let node = Arc::new(Node {
+            name: name.to_owned(),
+            index: 0,
+        });
+        Batch {
+            node,
+            stamp: Stamp::default(),
+            lines: Bytes::copy_from_slice(lines),
+        }
+    }
+
+    fn event(message: &str) -> Arc<Event> {
+        let kind = EventKind::Warning {
+            message: message.to_owned(),
+        };
+        Arc::new(Event {
+            time: Timestamp::UNIX_EPOCH,
+            node: None,
+            kind,
+        })
+    }
+
+    #[test]
+    fn nodes_are_chosen_by_name_or_number() {
+        let check = |names: &[&str], node: &str, expect: bool| {
+            let filter = NodeFilter::of(names.iter().map(|name| (*name).to_owned()));
+            assert_eq!(filter.matches(node), expect, "{names:?} {node}");
+        };
+        check(&[], "flux-node-1", true);
+        check(&["1"], "flux-node-1", true);
+        check(&["flux-node-1"], "flux-node-1", true);
+        check(&["2", "3"], "flux-node-1", false);
+        check(&["01"], "flux-node-1", true);
+        check(&["1"], "flux-node-11", false);
+    }
+
+    #[tokio::test]
+    async fn a_slow_follower_learns_what_it_missed() {
+        let (live, mut receiver) = live_channel();
+        let mut feed = Feed::default();
+        assert!(feed.follow_lines(NodeFilter::all(), live));
+        let big = batch("flux-node-1", &[b'\n'; FOLLOWER_BYTES / 2]);
+        for _ in 0..5 {
+            feed.lines(&big);
+        }
+        let mut lines = 0;
+        let mut missed = Loss::default();
+        drop(feed);
+        while let Some(live) = receiver.next().await {
+            match live {
+                Live::Lines(batch) => {
+                    assert!(missed.is_none(), "the gap is told where it is");
+                    lines += count_lines(&batch.lines);
+                }
+                Live::Missed(loss) => missed.add(loss),
+            }
+        }
+        assert_eq!(lines, FOLLOWER_BYTES as u64 / 2);
+        assert_eq!(missed.lines, 4 * FOLLOWER_BYTES as u64 / 2);
+    }
+
+    #[tokio::test]
+    async fn followers_get_what_they_want() {
+        let (live, mut receiver) = live_channel();
+        let mut feed = Feed::default();
+        feed.follow_lines(NodeFilter::of(["2".to_owned()]), live);
+        feed.lines(&batch("flux-node-1", b"no\n"));
+        feed.lines(&batch("flux-node-2", b"yes\n"));
+        drop(feed);
+        let Some(Live::Lines(batch)) = receiver.next().await else {
+            panic!("no lines")
+        };
+        assert_eq!(&batch.lines[..], b"yes\n");
+        assert!(receiver.next().await.is_none());
+    }
+
+    #[test]
+    fn followers_are_few_and_those_who_left_do_not_count() {
+        let mut feed = Feed::default();
+        let mut receivers = Vec::new();
+        for _ in 0..FOLLOWERS_MAX {
+            let (live, receiver) = live_channel();
+            assert!(feed.follow_lines(NodeFilter::all(), live));
+            receivers.push(receiver);
+        }
+        assert!(!feed.follow_lines(NodeFilter::all(), live_channel().0));
+        receivers.pop();
+        let (live, _receiver) = live_channel();
+        assert!(feed.follow_lines(NodeFilter::all(), live));
+    }
+
+    #[test]
+    fn the_last_events_are_kept() {
+        let mut feed = Feed::default();
+        for number in 0..EVENTS_KEPT + 3 {
+            feed.event(&event(&number.to_string()));
+        }
+        let (recent, mut events) = oneshot::channel();
+        feed.follow_events(EventFollowing { recent, live: None });
+        let events = events.try_recv().expect("answered");
+        assert_eq!(events.len(), EVENTS_KEPT);
+        assert_eq!(events[0], event("3"));
+    }
+
+    #[test]
+    fn a_slow_follower_of_events_learns_that_some_are_missing() {
+        let mut feed = Feed::default();
+        let (recent, _events) = oneshot::channel();
+        let (live, mut receiver) = mpsc::channel(2);
+        feed.follow_events(EventFollowing {
+            recent,
+            live: Some(live),
+        });
+        for text in ["a", "b", "c", "d"] {
+            feed.event(&event(text));
+        }
+        let mut next = || receiver.try_recv().map(|event| event.kind.to_string()).ok();
+        assert_eq!(next().as_deref(), Some("a"));
+        assert_eq!(next().as_deref(), Some("b"));
+        feed.event(&event("e"));
+        assert_eq!(
+            next().as_deref(),
+            Some("2 events are missing here: they came too fast")
+        );
+        assert_eq!(next().as_deref(), Some("e"));
+        assert_eq!(next(), None);
     }
 }

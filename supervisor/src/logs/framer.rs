@@ -17,7 +17,11 @@ impl Framer {
     /// A framer of which lines come out with at most `max_line` bytes, the mark of a cut and
     /// the newline not counted.
     pub(crate) fn new(max_line: usize) -> Self {
-        Self { max_line: max_line.max(1), partial: Vec::new(), cut: 0 }
+        Self {
+            max_line: max_line.max(1),
+            partial: Vec::new(),
+            cut: 0,
+        }
     }
 
     /// Takes bytes; hands out all lines that end in them, each with its newline. Empty when
@@ -111,7 +115,10 @@ mod tests {
         let mut out = Vec::new();
         for read in reads {
             let lines = framer.push(read);
-            assert!(lines.is_empty() || lines.ends_with(b"\n"), "whole lines only");
+            assert!(
+                lines.is_empty() || lines.ends_with(b"\n"),
+                "whole lines only"
+            );
             assert!(framer.partial.len() <= max_line);
             out.extend_from_slice(&lines);
         }
@@ -136,8 +143,14 @@ mod tests {
         check(&["\n\n", "\n"], "\n\n\n");
         check(&["12345678\n"], "12345678\n");
         check(&["123456789\n"], "12345678 [supervisor: 1 bytes cut]\n");
-        check(&["1234", "56789", "abc", "\nx\n"], "12345678 [supervisor: 4 bytes cut]\nx\n");
-        check(&["ok\n123456789abc\nok\n"], "ok\n12345678 [supervisor: 4 bytes cut]\nok\n");
+        check(
+            &["1234", "56789", "abc", "\nx\n"],
+            "12345678 [supervisor: 4 bytes cut]\nx\n",
+        );
+        check(
+            &["ok\n123456789abc\nok\n"],
+            "ok\n12345678 [supervisor: 4 bytes cut]\nok\n",
+        );
         check(&["123456789"], "12345678 [supervisor: 1 bytes cut]\n");
         check(&["a\r\nb"], "a\r\nb\n");
         check(&["\0\u{1b}[0m\n"], "\0\u{1b}[0m\n");

@@ -36,7 +36,11 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    pub(crate) fn new(mailbox: Arc<Mailbox>, destinations: Destinations, format: LogFormat) -> Self {
+    pub(crate) fn new(
+        mailbox: Arc<Mailbox>,
+        destinations: Destinations,
+        format: LogFormat,
+    ) -> Self {
         Self {
             mailbox,
             destinations,
@@ -76,7 +80,10 @@ impl Logs {
             let mut nodes = self.0.nodes();
             let known = nodes.iter().find(|known| known.name == node).cloned();
             known.unwrap_or_else(|| {
-                let node = Arc::new(Node { name: node.to_owned(), index: nodes.len() });
+                let node = Arc::new(Node {
+                    name: node.to_owned(),
+                    index: nodes.len(),
+                });
                 nodes.push(Arc::clone(&node));
                 node
             })
@@ -110,7 +117,12 @@ impl Logs {
     /// so that the order cannot even be queued.
     pub async fn rotate(&self) -> Option<RotateReport> {
         let (reply, report) = oneshot::channel();
-        self.0.destinations.files.as_ref()?.order(FileOrder::Rotate(reply)).ok()?;
+        self.0
+            .destinations
+            .files
+            .as_ref()?
+            .order(FileOrder::Rotate(reply))
+            .ok()?;
         report.await.ok()
     }
 
@@ -127,16 +139,27 @@ impl Logs {
         let (live, receiver) = feed::live_channel();
         let (history, snapshot) = oneshot::channel();
         let wanted = query.nodes.clone();
-        let following = LineFollowing { wanted, since: query.since, history, live };
+        let following = LineFollowing {
+            wanted,
+            since: query.since,
+            history,
+            live,
+        };
         self.0.mailbox.post(Command::FollowLines(following));
-        let catalogue = self.0.files.as_ref().map(|(catalogue, _)| Arc::clone(catalogue));
+        let catalogue = self
+            .0
+            .files
+            .as_ref()
+            .map(|(catalogue, _)| Arc::clone(catalogue));
         Some((History::new(catalogue, snapshot.await.ok()?), receiver))
     }
 
     /// The last events, the oldest first.
     pub(crate) async fn recent_events(&self) -> Vec<Arc<Event>> {
         let (recent, events) = oneshot::channel();
-        self.0.mailbox.post(Command::FollowEvents(EventFollowing { recent, live: None }));
+        self.0
+            .mailbox
+            .post(Command::FollowEvents(EventFollowing { recent, live: None }));
         events.await.unwrap_or_default()
     }
 
@@ -146,7 +169,10 @@ impl Logs {
     ) -> Option<(Vec<Arc<Event>>, mpsc::Receiver<Arc<Event>>)> {
         let (recent, events) = oneshot::channel();
         let (live, receiver) = mpsc::channel(EVENTS_KEPT);
-        self.0.mailbox.post(Command::FollowEvents(EventFollowing { recent, live: Some(live) }));
+        self.0.mailbox.post(Command::FollowEvents(EventFollowing {
+            recent,
+            live: Some(live),
+        }));
         Some((events.await.ok()?, receiver))
     }
 
@@ -155,8 +181,14 @@ impl Logs {
     pub fn dropped(&self) -> Dropped {
         let Destinations { files, shown, .. } = &self.0.destinations;
         let node = |node: &Arc<Node>| {
-            let file = files.as_ref().map(|files| files.lost(node)).unwrap_or_default();
-            let stdout = shown.as_ref().map(|shown| shown.lost(node)).unwrap_or_default();
+            let file = files
+                .as_ref()
+                .map(|files| files.lost(node))
+                .unwrap_or_default();
+            let stdout = shown
+                .as_ref()
+                .map(|shown| shown.lost(node))
+                .unwrap_or_default();
             NodeDropped {
                 node: node.name.clone(),
                 file_lines: file.lines,
@@ -187,7 +219,11 @@ impl Logs {
         }
         // A thread that hangs in a system call ends with the process.
         let threads = std::mem::take(
-            &mut *self.0.threads.lock().unwrap_or_else(PoisonError::into_inner),
+            &mut *self
+                .0
+                .threads
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
         );
         for thread in threads.into_iter().filter(|_| done) {
             // The latches are open: the threads are at their very end.

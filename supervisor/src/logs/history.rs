@@ -14,9 +14,9 @@ use super::feed::NodeFilter;
 use super::files::{Catalogue, FileId, Limits, Snapshot};
 use super::stamp::{STAMP_LEN, Stamp};
 
-/// Bytes of a line that are read back. Ours are shorter; a file that others wrote into may
-/// have any, and what is beyond is left out.
-const LINE_MAX: usize = 1 << 20;
+/// Bytes of a line that are read back. Ours are shorter, as LOG_MAX_LINE is 16 MiB at most; a
+/// file that others wrote into may have any, and what is beyond is left out.
+const LINE_MAX: usize = 17 << 20;
 
 /// Bytes of a file that are read at once.
 const READ_SIZE: usize = 64 << 10;
@@ -74,7 +74,10 @@ pub struct History {
 
 impl History {
     pub(crate) fn new(catalogue: Option<Arc<Catalogue>>, snapshot: Snapshot) -> Self {
-        Self { catalogue, snapshot }
+        Self {
+            catalogue,
+            snapshot,
+        }
     }
 
     /// The files of a directory to which no supervisor writes now.
@@ -98,7 +101,9 @@ impl History {
         query: &LogQuery,
         mut out: impl FnMut(&str, Stamp, &[u8]) -> ControlFlow<()>,
     ) -> io::Result<()> {
-        let Some(catalogue) = &self.catalogue else { return Ok(()) };
+        let Some(catalogue) = &self.catalogue else {
+            return Ok(());
+        };
         let since = query.since.map(Stamp::new);
         let mut nodes = Vec::with_capacity(self.snapshot.nodes.len());
         let mut total = 0;
@@ -199,7 +204,9 @@ impl NodeLines<'_> {
     fn advance(&mut self) -> io::Result<bool> {
         loop {
             let Some(open) = &mut self.open else {
-                let Some(id) = self.files.pop_front() else { return Ok(false) };
+                let Some(id) = self.files.pop_front() else {
+                    return Ok(false);
+                };
                 if let Some(file) = self.catalogue.read(self.node, id)? {
                     // What is written to the current file from now on is not part of this.
                     let limit = self.snapshot.current.get(&id).copied().unwrap_or(u64::MAX);
@@ -245,5 +252,161 @@ fn read_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
         if end.is_some() {
             return Ok(true);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn stamp(second: u32) -> String {
+        format!("2026-11-20T12:00:{second:02}.000Z")
+    }
+
+    /// Files of which every line is its second.
+    fn files() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("directory");
+        let write = |name: &str, seconds: &[u32]| {
+            let line = |second: &u32| format!("{} s{second}\n", stamp(*second));
+            let text: String = seconds.iter().map(line).collect();
+            let path = dir.path().join(name);
+            if name.ends_with(".gz") {
+                let file = File::create(&path).expect("create");
+                let mut packed = GzEncoder::new(file, Compression::fast());
+                packed.write_all(text.as_bytes()).expect("write");
+                packed.finish().expect("finish");
+            } else {
+                fs::write(&path, text).expect("write");
+            }
+        };
+        write("flux-node-1.log.2.gz", &[0, 3]);
+        write("flux-node-1.log.1", &[6, 9]);
+        write("flux-node-1.log", &[12, 15]);
+        write("flux-node-2.log.1.gz", &[1, 4, 7]);
+        write("flux-node-2.log", &[10, 13]);
+        write("flux-node-10.log", &[2, 5, 8, 11, 14]);
+        dir
+    }
+
+    fn read(dir: &Path, query: &LogQuery, form: LineForm) -> String {
+        let history = History::of_directory(dir, query).expect("opens");
+        let mut out = Vec::new();
+        history
+            .read(query, |node, stamp, line| {
+                form.write(node, stamp, line, &mut out);
+                ControlFlow::Continue(())
+            })
+            .expect("reads");
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    fn query(nodes: &[&str], since: Option<u32>, last: Option<u64>) -> LogQuery {
+        let since = since.map(|second| stamp(second).parse().expect("time"));
+        LogQuery {
+            nodes: NodeFilter::of(nodes.iter().map(|name| (*name).into())),
+            since,
+            last,
+        }
+    }
+
+    #[test]
+    fn lines_are_merged_and_chosen() {
+        let dir = files();
+        let check = |query: &LogQuery, expect: &[u32]| {
+            let text = read(dir.path(), query, LineForm::Raw);
+            let expect: Vec<String> = expect.iter().map(|second| format!("s{second}")).collect();
+            assert_eq!(text.lines().collect::<Vec<_>>(), expect, "{query:?}");
+        };
+        let all: Vec<u32> = (0..=15).collect();
+        check(&query(&[], None, None), &all);
+        check(&query(&["2"], None, None), &[1, 4, 7, 10, 13]);
+        check(
+            &query(&["flux-node-10", "1"], Some(9), None),
+            &[9, 11, 12, 14, 15],
+        );
+        check(&query(&["3"], None, None), &[]);
+        check(&query(&[], Some(14), None), &[14, 15]);
+        check(&query(&[], Some(59), None), &[]);
+        check(&query(&[], None, Some(0)), &[]);
+        check(&query(&[], None, Some(3)), &[13, 14, 15]);
+        check(&query(&[], None, Some(10)), &all[6..]);
+        check(&query(&[], None, Some(100)), &all);
+        check(&query(&["1"], None, Some(3)), &[9, 12, 15]);
+        check(&query(&["1"], Some(12), Some(3)), &[12, 15]);
+    }
+
+    #[test]
+    fn lines_have_three_forms() {
+        let dir = files();
+        let check = |form: LineForm, expect: &str| {
+            assert_eq!(
+                read(dir.path(), &query(&["1"], None, Some(1)), form),
+                expect
+            );
+        };
+        check(LineForm::Raw, "s15\n");
+        check(LineForm::Text, "flux-node-1 2026-11-20T12:00:15.000Z s15\n");
+        check(
+            LineForm::Json,
+            "{\"time\":\"2026-11-20T12:00:15.000Z\",\"node\":\"flux-node-1\",\"line\":\"s15\"}\n",
+        );
+    }
+
+    #[test]
+    fn foreign_lines_stay_where_they_are() {
+        let dir = tempfile::tempdir().expect("directory");
+        let text = format!(
+            "before\n{} one\nforeign\n\n{} two\nno end",
+            stamp(5),
+            stamp(9)
+        );
+        fs::write(dir.path().join("flux-node-1.log"), text).expect("write");
+        fs::write(
+            dir.path().join("flux-node-2.log"),
+            format!("{} other\n", stamp(7)),
+        )
+        .expect("write");
+        let text = read(dir.path(), &LogQuery::default(), LineForm::Raw);
+        assert_eq!(text, "before\none\nforeign\n\nother\ntwo\nno end\n");
+    }
+
+    #[test]
+    fn reading_ends_where_the_reader_wants() {
+        let dir = files();
+        let history = History::of_directory(dir.path(), &LogQuery::default()).expect("opens");
+        let mut count = 0;
+        let result = history.read(&LogQuery::default(), |_, _, _| {
+            count += 1;
+            if count == 4 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        assert!(result.is_ok() && count == 4);
+    }
+
+    #[test]
+    fn what_is_written_later_is_not_part_of_it() {
+        let dir = files();
+        let query = query(&["1"], None, Some(2));
+        let history = History::of_directory(dir.path(), &query).expect("opens");
+        let path = dir.path().join("flux-node-1.log");
+        let mut file = File::options().append(true).open(path).expect("opens");
+        writeln!(file, "{} later", stamp(20)).expect("writes");
+        let mut lines = Vec::new();
+        history
+            .read(&query, |_, _, line| {
+                lines.push(String::from_utf8_lossy(line).into_owned());
+                ControlFlow::Continue(())
+            })
+            .expect("reads");
+        assert_eq!(lines, ["s12", "s15"]);
     }
 }

@@ -85,7 +85,9 @@ impl Lane {
             Flow::Open if self.queued < share => Verdict::Take,
             Flow::Open => self.hold(now, now),
             Flow::Held { since } if self.queued <= share / 2 => {
-                self.patience = self.patience.saturating_sub(now.saturating_duration_since(since));
+                self.patience = self
+                    .patience
+                    .saturating_sub(now.saturating_duration_since(since));
                 self.flow = Flow::Open;
                 Verdict::Take
             }
@@ -150,7 +152,10 @@ impl Lane {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "tests need some moment to start from")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests need some moment to start from"
+)]
 mod tests {
     use super::*;
 
@@ -166,7 +171,11 @@ mod tests {
         let mut lane = Lane::new();
         assert_eq!(lane.verdict(SHARE, now), Verdict::Take);
         lane.taken(SHARE - 1);
-        assert_eq!(lane.verdict(SHARE, now), Verdict::Take, "one read may go over the share");
+        assert_eq!(
+            lane.verdict(SHARE, now),
+            Verdict::Take,
+            "one read may go over the share"
+        );
     }
 
     #[test]
@@ -192,18 +201,39 @@ mod tests {
         let end = now + PATIENCE_MAX;
         assert_eq!(lane.verdict(SHARE, end - ms(1)), Verdict::Hold(end));
         assert_eq!(lane.verdict(SHARE, end), Verdict::Drop);
-        lane.dropped(Loss { lines: 2, bytes: 20 });
+        lane.dropped(Loss {
+            lines: 2,
+            bytes: 20,
+        });
         assert_eq!(lane.verdict(SHARE, end + ms(1)), Verdict::Drop);
-        lane.dropped(Loss { lines: 1, bytes: 10 });
+        lane.dropped(Loss {
+            lines: 1,
+            bytes: 10,
+        });
         // It works again: what was lost is told once.
         lane.done(SHARE);
         assert_eq!(lane.verdict(SHARE, end + ms(2)), Verdict::Take);
-        assert_eq!(lane.take_untold(), Some(Loss { lines: 3, bytes: 30 }));
+        assert_eq!(
+            lane.take_untold(),
+            Some(Loss {
+                lines: 3,
+                bytes: 30
+            })
+        );
         assert_eq!(lane.take_untold(), None);
-        assert_eq!(lane.total(), Loss { lines: 3, bytes: 30 });
+        assert_eq!(
+            lane.total(),
+            Loss {
+                lines: 3,
+                bytes: 30
+            }
+        );
         // A thousand bytes have earned next to no patience for the next time.
         lane.taken(SHARE);
-        assert_eq!(lane.verdict(SHARE, end + ms(3)), Verdict::Hold(end + ms(3) + lane.patience));
+        assert_eq!(
+            lane.verdict(SHARE, end + ms(3)),
+            Verdict::Hold(end + ms(3) + lane.patience)
+        );
         assert!(lane.patience < ms(1));
     }
 
@@ -240,8 +270,14 @@ mod tests {
         let (_, lost) = flood(100 << 20);
         assert!(!lost, "a healthy disk loses nothing");
         let (held, lost) = flood(8 << 20);
-        assert!(lost && held < 0.3, "a slow disk holds the node back for {held} of the time");
+        assert!(
+            lost && held < 0.3,
+            "a slow disk holds the node back for {held} of the time"
+        );
         let (held, lost) = flood(0);
-        assert!(lost && held < 0.03, "a dead disk holds the node back for {held} of the time");
+        assert!(
+            lost && held < 0.03,
+            "a dead disk holds the node back for {held} of the time"
+        );
     }
 }

@@ -25,7 +25,11 @@ impl Latch {
             if left.is_zero() {
                 return false;
             }
-            open = self.opened.wait_timeout(open, left).unwrap_or_else(PoisonError::into_inner).0;
+            open = self
+                .opened
+                .wait_timeout(open, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         true
     }

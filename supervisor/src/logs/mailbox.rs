@@ -49,7 +49,10 @@ struct State {
 
 impl Mailbox {
     pub(crate) fn new(waker: Arc<Waker>) -> Self {
-        Self { state: Mutex::default(), waker }
+        Self {
+            state: Mutex::default(),
+            waker,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -60,7 +63,10 @@ impl Mailbox {
     /// is lost after the end, when dropping a command tells whoever waits for its answer.
     pub(crate) fn post(&self, command: Command) {
         let mut state = self.lock();
-        let shown = matches!(command, Command::Event(_) | Command::Record(_) | Command::Print(_));
+        let shown = matches!(
+            command,
+            Command::Event(_) | Command::Record(_) | Command::Print(_)
+        );
         if state.closed || (shown && state.commands.len() >= WAITING_MAX) {
             state.events_lost += u64::from(shown);
             return;

@@ -29,10 +29,11 @@ mod reader;
 mod show;
 mod stamp;
 mod stdout;
+#[cfg(test)]
+mod tests;
 mod waker;
 
-pub use config::{LINE_MAX, LogConfig, LogError};
-pub use repram_config::{LogFormat, LogStdout};
+pub use config::{LogConfig, LogError};
 pub use console::{Clock, LineObject, event_json, event_text};
 pub use feed::NodeFilter;
 pub(crate) use feed::{Live, LiveReceiver};
@@ -40,4 +41,5 @@ pub use files::RotateReport;
 pub use handle::{Dropped, Logs, NodeDropped};
 pub use history::{History, LineForm, LogQuery};
 pub(crate) use lane::Loss;
+pub use repram_config::{LogFormat, LogStdout};
 pub(crate) use stamp::Stamp;

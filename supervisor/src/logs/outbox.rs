@@ -27,7 +27,11 @@ pub(crate) enum Item<O> {
     /// Write these.
     Lines(Batch),
     /// Lines of this node are missing here.
-    Gap { node: Arc<Node>, stamp: Stamp, loss: Loss },
+    Gap {
+        node: Arc<Node>,
+        stamp: Stamp,
+        loss: Loss,
+    },
     /// Something else, in its place between the lines.
     Order(O),
 }
@@ -98,7 +102,11 @@ impl<O> Outbox<O> {
         let lane = state.lane(&batch.node);
         lane.taken(batch.lines.len() + BATCH_OVERHEAD);
         if let Some(loss) = lane.take_untold() {
-            let gap = Item::Gap { node: Arc::clone(&batch.node), stamp: batch.stamp, loss };
+            let gap = Item::Gap {
+                node: Arc::clone(&batch.node),
+                stamp: batch.stamp,
+                loss,
+            };
             state.items.push_back(gap);
         }
         state.items.push_back(Item::Lines(batch));
@@ -108,7 +116,10 @@ impl<O> Outbox<O> {
 
     /// Counts lines that were read after [`Verdict::Drop`].
     pub(crate) fn drop_lines(&self, batch: &Batch) {
-        let loss = Loss { lines: count_lines(&batch.lines), bytes: batch.lines.len() as u64 };
+        let loss = Loss {
+            lines: count_lines(&batch.lines),
+            bytes: batch.lines.len() as u64,
+        };
         self.lock().lane(&batch.node).dropped(loss);
     }
 
@@ -131,7 +142,11 @@ impl<O> Outbox<O> {
         let mut state = self.lock();
         for node in nodes {
             if let Some(loss) = state.lane(node).take_untold() {
-                state.items.push_back(Item::Gap { node: Arc::clone(node), stamp, loss });
+                state.items.push_back(Item::Gap {
+                    node: Arc::clone(node),
+                    stamp,
+                    loss,
+                });
             }
         }
         state.closed = true;
@@ -147,7 +162,10 @@ impl<O> Outbox<O> {
             if state.closed {
                 return None;
             }
-            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .filled
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         state.orders = 0;
         Some(std::mem::take(&mut state.items))
@@ -179,5 +197,104 @@ impl<O> Outbox<O> {
     /// Orders that were lost since the start.
     pub(crate) fn orders_lost(&self) -> u64 {
         self.lock().orders_lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn outbox() -> Outbox<&'static str> {
+        Outbox::new(Arc::new(Waker::new().expect("waker")))
+    }
+
+    fn node(index: usize) -> Arc<Node> {
+        Arc::new(Node {
+            name: format!("flux-node-{}", index + 1),
+            index,
+        })
+    }
+
+    fn batch(node: &Arc<Node>, lines: &'static [u8]) -> Batch {
+        Batch {
+            node: Arc::clone(node),
+            stamp: Stamp::default(),
+            lines: Bytes::from(lines),
+        }
+    }
+
+    /// What is in the queue, in words.
+    fn contents(outbox: &Outbox<&'static str>) -> Vec<String> {
+        let items = outbox.wait().unwrap_or_default();
+        items
+            .into_iter()
+            .map(|item| match item {
+                Item::Lines(batch) => String::from_utf8_lossy(&batch.lines).into_owned(),
+                Item::Gap { node, loss, .. } => {
+                    format!(
+                        "{} lost {} lines, {} bytes",
+                        node.name, loss.lines, loss.bytes
+                    )
+                }
+                Item::Order(order) => order.to_owned(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn everything_comes_out_in_order() {
+        let (outbox, one, two) = (outbox(), node(0), node(1));
+        outbox.take_in(batch(&one, b"a\n"));
+        outbox.order("order").expect("room");
+        outbox.take_in(batch(&two, b"b\n"));
+        outbox.close(&[one, two], Stamp::default());
+        assert_eq!(contents(&outbox), ["a\n", "order", "b\n"]);
+        assert!(outbox.wait().is_none());
+    }
+
+    #[test]
+    fn what_was_dropped_is_told_before_the_next_lines_or_at_the_end() {
+        let (outbox, one, two) = (outbox(), node(0), node(1));
+        outbox.drop_lines(&batch(&one, b"a\nb\n"));
+        outbox.drop_lines(&batch(&two, b"c\n"));
+        outbox.take_in(batch(&one, b"d\n"));
+        outbox.close(&[Arc::clone(&one), Arc::clone(&two)], Stamp::default());
+        let expect = [
+            "flux-node-1 lost 2 lines, 4 bytes",
+            "d\n",
+            "flux-node-2 lost 1 lines, 2 bytes",
+        ];
+        assert_eq!(contents(&outbox), expect);
+        assert_eq!(outbox.lost(&one), Loss { lines: 2, bytes: 4 });
+        assert_eq!(outbox.lost(&two), Loss { lines: 1, bytes: 2 });
+    }
+
+    #[test]
+    fn a_node_that_floods_takes_no_room_from_the_others() {
+        let (outbox, loud, quiet) = (outbox(), node(0), node(1));
+        let now = Instant::now();
+        let lines: &'static [u8] = &[b'\n'; 64 << 10];
+        outbox.verdict(&quiet, now);
+        let mut queued = 0;
+        while outbox.verdict(&loud, now) == Verdict::Take {
+            outbox.take_in(batch(&loud, lines));
+            queued += lines.len();
+        }
+        assert!(queued <= OUTBOX_BYTES / 2 + lines.len());
+        assert_eq!(outbox.verdict(&quiet, now), Verdict::Take);
+    }
+
+    #[test]
+    fn orders_are_bounded() {
+        let outbox = outbox();
+        let taken = (0..2 * ORDERS_MAX)
+            .filter(|_| outbox.order("order").is_ok())
+            .count();
+        assert_eq!(taken, ORDERS_MAX);
+        assert_eq!(outbox.orders_lost(), ORDERS_MAX as u64);
+        assert_eq!(contents(&outbox).len(), ORDERS_MAX);
+        outbox.order("again").expect("room");
     }
 }

@@ -1,6 +1,6 @@
 //! The thread that reads the pipes of all nodes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -95,6 +95,15 @@ enum Found {
     Held,
 }
 
+/// What a wait brought.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ready {
+    /// Somebody called.
+    woken: bool,
+    /// So many pipes had something.
+    pipes: usize,
+}
+
 /// Whether a full destination may hold a pipe back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Patience {
@@ -111,7 +120,10 @@ struct Now {
 
 impl Now {
     fn take() -> Self {
-        Self { stamp: Stamp::now(), instant: Instant::now() }
+        Self {
+            stamp: Stamp::now(),
+            instant: Instant::now(),
+        }
     }
 }
 
@@ -143,18 +155,19 @@ impl Reader {
     /// Reads until it is told to finish.
     pub(crate) fn run(mut self) {
         let deadline = loop {
-            let woken = self.read_ready(self.longest_wait());
+            let ready = self.read_ready(self.longest_wait(None));
             self.release_held();
-            if let Some(deadline) = woken.then(|| self.obey()).flatten() {
+            if let Some(deadline) = ready.woken.then(|| self.obey()).flatten() {
                 break deadline;
             }
         };
         self.finish(deadline);
     }
 
-    /// Until when a wait may last: the next end of a pipe's patience.
-    fn longest_wait(&self) -> EpollTimeout {
-        let Some(until) = self.pipes.values().filter_map(|pipe| pipe.held).min() else {
+    /// How long a wait may last: until the next end of a pipe's patience, or until `limit`.
+    fn longest_wait(&self, limit: Option<Instant>) -> EpollTimeout {
+        let held = self.pipes.values().filter_map(|pipe| pipe.held);
+        let Some(until) = held.chain(limit).min() else {
             return EpollTimeout::NONE;
         };
         let left = until.saturating_duration_since(Instant::now());
@@ -162,27 +175,30 @@ impl Reader {
         EpollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(EpollTimeout::MAX)
     }
 
-    /// Waits and reads every pipe that has something, once. Whether somebody called.
-    fn read_ready(&mut self, timeout: EpollTimeout) -> bool {
+    /// Waits and reads every pipe that has something, once.
+    fn read_ready(&mut self, timeout: EpollTimeout) -> Ready {
         let mut events = [EpollEvent::empty(); EVENTS_PER_WAIT];
         // Interrupted, or out of memory for a moment: the next wait will tell.
         let count = self.epoll.wait(&mut events, timeout).unwrap_or(0);
         let now = Now::take();
-        let mut woken = false;
+        let mut ready = Ready::default();
         for event in &events[..count] {
             if event.data() == WAKER {
                 self.waker.rest();
-                woken = true;
+                ready.woken = true;
             } else {
                 self.read(event.data(), now, Patience::Some);
+                ready.pipes += 1;
             }
         }
-        woken
+        ready
     }
 
     /// Reads a pipe once.
     fn read(&mut self, key: u64, now: Now, patience: Patience) -> Found {
-        let Some(pipe) = self.pipes.get_mut(&key) else { return Found::End };
+        let Some(pipe) = self.pipes.get_mut(&key) else {
+            return Found::End;
+        };
         let route = match Route::find(&self.destinations, &pipe.node, now.instant, patience) {
             Ok(route) => route,
             Err(until) => {
@@ -247,35 +263,30 @@ impl Reader {
     }
 
     fn watch(&mut self, key: u64) {
-        let Some(pipe) = self.pipes.get(&key) else { return };
+        let Some(pipe) = self.pipes.get(&key) else {
+            return;
+        };
         let event = EpollEvent::new(EpollFlags::EPOLLIN, key);
         if let Err(error) = self.epoll.add(&pipe.fd, event) {
             // Out of memory or of watches. A node without its log is better than a blocked one.
             let node = Some(pipe.node.name.clone());
             let message = format!("its log cannot be read: {error}");
             let kind = EventKind::Warning { message };
-            self.mailbox.post(Command::Event(Event { time: Timestamp::now(), node, kind }));
+            self.mailbox.post(Command::Event(Event {
+                time: Timestamp::now(),
+                node,
+                kind,
+            }));
             self.pipes.remove(&key);
         }
     }
 
     /// Does what was asked for; the deadline when it was to finish.
     fn obey(&mut self) -> Option<Instant> {
-        let (pipes, commands): (VecDeque<_>, VecDeque<_>) = self
-            .mailbox
-            .collect()
-            .into_iter()
-            .partition(|command| matches!(command, Command::Attach { .. }));
-        for command in pipes {
-            if let Command::Attach { node, pipe } = command {
-                self.attach(node, pipe);
-            }
-        }
-        if commands.is_empty() {
-            return None;
-        }
-        self.catch_up();
-        commands.into_iter().fold(None, |deadline, command| self.carry_out(command).or(deadline))
+        let commands = self.mailbox.collect();
+        commands.into_iter().fold(None, |deadline, command| {
+            self.carry_out(command).or(deadline)
+        })
     }
 
     fn attach(&mut self, node: Arc<Node>, pipe: OwnedFd) {
@@ -288,20 +299,29 @@ impl Reader {
         let key = self.next_key;
         self.next_key += 1;
         let framer = Framer::new(self.max_line);
-        self.pipes.insert(key, Pipe { fd: pipe, node, framer, held: None });
+        self.pipes.insert(
+            key,
+            Pipe {
+                fd: pipe,
+                node,
+                framer,
+                held: None,
+            },
+        );
         self.watch(key);
     }
 
     /// Reads what the nodes had written before now, so that what is shown next comes after
-    /// it.
+    /// it. A node that goes on writing does not keep it waiting for ever.
     fn catch_up(&mut self) {
-        let keys: Vec<u64> = self.pipes.keys().copied().collect();
-        let now = Now::take();
-        for key in keys {
-            for _ in 0..READS_PER_PIPE {
-                if self.read(key, now, Patience::Some) != Found::Bytes {
-                    break;
-                }
+        for _ in 0..READS_PER_PIPE {
+            let ready = self.read_ready(EpollTimeout::ZERO);
+            if ready.woken {
+                // Whoever called is heard after this.
+                self.waker.wake();
+            }
+            if ready.pipes == 0 {
+                return;
             }
         }
     }
@@ -310,13 +330,20 @@ impl Reader {
         match command {
             Command::Attach { node, pipe } => self.attach(node, pipe),
             Command::Event(event) => {
+                self.catch_up();
                 let event = Arc::new(event);
                 self.feed.event(&event);
                 self.show(ShowOrder::Event(event));
             }
             Command::Record(event) => self.feed.event(&Arc::new(event)),
-            Command::Print(text) => self.show(ShowOrder::Text(text)),
-            Command::FollowLines(following) => self.follow_lines(following),
+            Command::Print(text) => {
+                self.catch_up();
+                self.show(ShowOrder::Text(text));
+            }
+            Command::FollowLines(following) => {
+                self.catch_up();
+                self.follow_lines(following);
+            }
             Command::FollowEvents(following) => self.feed.follow_events(following),
             Command::Finish { deadline } => return Some(deadline),
         }
@@ -332,13 +359,22 @@ impl Reader {
 
     /// Lets somebody follow: live from here on, and from the files what was read before.
     fn follow_lines(&mut self, following: LineFollowing) {
-        let LineFollowing { wanted, since, history: reply, live } = following;
+        let LineFollowing {
+            wanted,
+            since,
+            history: reply,
+            live,
+        } = following;
         // Dropping `reply` tells the follower that it cannot be.
         if !self.feed.follow_lines(wanted.clone(), live) {
             return;
         }
         match &self.destinations.files {
-            Some(files) => drop(files.order(FileOrder::Snapshot { wanted, since, reply })),
+            Some(files) => drop(files.order(FileOrder::Snapshot {
+                wanted,
+                since,
+                reply,
+            })),
             None => drop(reply.send(Snapshot::default())),
         }
     }
@@ -347,18 +383,26 @@ impl Reader {
     /// destinations take.
     fn finish(mut self, deadline: Instant) {
         while !self.pipes.is_empty() {
-            let patience =
-                if Instant::now() < deadline { Patience::Some } else { Patience::None };
+            let patience = if Instant::now() < deadline {
+                Patience::Some
+            } else {
+                Patience::None
+            };
             self.drain(patience);
             if self.pipes.is_empty() {
                 break;
             }
             // Only held pipes are left, and nobody is asked about others any more.
-            let left = deadline.saturating_duration_since(Instant::now());
-            let until = EpollTimeout::try_from(left).unwrap_or(EpollTimeout::MAX);
-            self.read_ready(until.min(self.longest_wait()));
+            self.read_ready(self.longest_wait(Some(deadline)));
         }
-        let Self { mailbox, destinations, files_done, nodes, mut feed, .. } = self;
+        let Self {
+            mailbox,
+            destinations,
+            files_done,
+            nodes,
+            mut feed,
+            ..
+        } = self;
         let stamp = Stamp::now();
         if let Some(files) = &destinations.files {
             files.close(&nodes, stamp);
@@ -389,7 +433,10 @@ impl Reader {
                     // A helper that outlived its node may write for ever.
                     Found::Bytes if read < READS_PER_PIPE => {}
                     Found::Bytes | Found::Nothing => {
-                        let route = Route { files: Verdict::Take, shown: Verdict::Take };
+                        let route = Route {
+                            files: Verdict::Take,
+                            shown: Verdict::Take,
+                        };
                         self.end(key, now, route);
                         break;
                     }
@@ -414,13 +461,20 @@ impl Route {
         now: Instant,
         patience: Patience,
     ) -> Result<Self, Instant> {
-        let files = to.files.as_ref().map_or(Verdict::Take, |files| files.verdict(node, now));
-        let shown = to.lines_shown().map_or(Verdict::Take, |shown| shown.verdict(node, now));
+        let files = to
+            .files
+            .as_ref()
+            .map_or(Verdict::Take, |files| files.verdict(node, now));
+        let shown = to
+            .lines_shown()
+            .map_or(Verdict::Take, |shown| shown.verdict(node, now));
         let route = Self { files, shown };
-        let holds = [files, shown].into_iter().filter_map(|verdict| match verdict {
-            Verdict::Hold(until) => Some(until),
-            Verdict::Take | Verdict::Drop => None,
-        });
+        let holds = [files, shown]
+            .into_iter()
+            .filter_map(|verdict| match verdict {
+                Verdict::Hold(until) => Some(until),
+                Verdict::Take | Verdict::Drop => None,
+            });
         match holds.min().filter(|_| patience == Patience::Some) {
             Some(until) => Err(until),
             None => Ok(route),

@@ -107,7 +107,11 @@ impl ShowWriter {
 
     /// Shows what was taken from the queue.
     fn handle(&mut self, items: VecDeque<Item<ShowOrder>>, now: Instant) {
-        if self.trouble.as_ref().is_some_and(|trouble| now >= trouble.retry_at) {
+        if self
+            .trouble
+            .as_ref()
+            .is_some_and(|trouble| now >= trouble.retry_at)
+        {
             self.recover(now);
         }
         for item in items {
@@ -129,7 +133,12 @@ impl ShowWriter {
 
     fn piece(&mut self, node: Option<&Arc<Node>>, batches: usize, bytes: usize) {
         let end = self.scratch.len();
-        self.pieces.push(Piece { node: node.cloned(), end, batches, bytes });
+        self.pieces.push(Piece {
+            node: node.cloned(),
+            end,
+            batches,
+            bytes,
+        });
     }
 
     fn lines(&mut self, batch: &Batch, now: Instant) {
@@ -200,11 +209,17 @@ impl ShowWriter {
             if !lost.is_empty() {
                 // The node's share of a piece of which a part was written is an estimate.
                 let bytes = (piece.bytes * lost.len() / shown) as u64;
-                let loss = Loss { lines: count_lines(&self.scratch[lost]), bytes };
+                let loss = Loss {
+                    lines: count_lines(&self.scratch[lost]),
+                    bytes,
+                };
                 self.outbox.failed(&node, loss);
                 if let Some(trouble) = &mut self.trouble {
                     let entry = trouble.lost.entry(node.index);
-                    entry.or_insert_with(|| (Arc::clone(&node), Loss::default())).1.add(loss);
+                    entry
+                        .or_insert_with(|| (Arc::clone(&node), Loss::default()))
+                        .1
+                        .add(loss);
                 }
             }
             self.outbox.done(&node, piece.batches, piece.bytes);
@@ -226,19 +241,29 @@ impl ShowWriter {
             self.sink = None;
         }
         let retry_at = now + RETRY_AFTER;
-        self.trouble = Some(Trouble { lost: BTreeMap::new(), retry_at, torn: failed.torn });
+        self.trouble = Some(Trouble {
+            lost: BTreeMap::new(),
+            retry_at,
+            torn: failed.torn,
+        });
         let error = &failed.error;
         let until = if closed { "" } else { " until it can" };
         let message = format!(
             "stdout cannot be written: {error}; what it should show is dropped and counted{until}"
         );
         let kind = EventKind::Warning { message };
-        self.mailbox.post(Command::Record(Event { time: Timestamp::now(), node: None, kind }));
+        self.mailbox.post(Command::Record(Event {
+            time: Timestamp::now(),
+            node: None,
+            kind,
+        }));
     }
 
     /// Tries to write again, beginning with lines about what is missing.
     fn recover(&mut self, now: Instant) {
-        let Some(mut trouble) = self.trouble.take() else { return };
+        let Some(mut trouble) = self.trouble.take() else {
+            return;
+        };
         if self.sink.is_none() {
             self.trouble = Some(trouble);
             return;
@@ -247,8 +272,9 @@ impl ShowWriter {
             self.scratch.push(b'\n');
         }
         let lost = trouble.lost.values().filter(|(_, loss)| !loss.is_none());
-        let gaps: Vec<Event> =
-            lost.map(|(node, loss)| gap_event(node, Stamp::now(), *loss)).collect();
+        let gaps: Vec<Event> = lost
+            .map(|(node, loss)| gap_event(node, Stamp::now(), *loss))
+            .collect();
         for gap in &gaps {
             self.event(gap);
         }
@@ -256,7 +282,9 @@ impl ShowWriter {
         let result = self.write_scratch();
         self.scratch.clear();
         match result {
-            Ok(()) => gaps.into_iter().for_each(|gap| self.mailbox.post(Command::Record(gap))),
+            Ok(()) => gaps
+                .into_iter()
+                .for_each(|gap| self.mailbox.post(Command::Record(gap))),
             Err(failed) => {
                 trouble.retry_at = now + RETRY_AFTER;
                 trouble.torn |= failed.torn;
@@ -268,8 +296,15 @@ impl ShowWriter {
 
 fn gap_event(node: &Node, stamp: Stamp, loss: Loss) -> Event {
     let time = stamp.timestamp().unwrap_or_else(Timestamp::now);
-    let kind = EventKind::LogLinesDropped { to: "stdout".to_owned(), lines: loss.lines };
-    Event { time, node: Some(node.name.clone()), kind }
+    let kind = EventKind::LogLinesDropped {
+        to: "stdout".to_owned(),
+        lines: loss.lines,
+    };
+    Event {
+        time,
+        node: Some(node.name.clone()),
+        kind,
+    }
 }
 
 /// A write that did not get through.
@@ -295,7 +330,208 @@ fn write_all(sink: &mut dyn Write, bytes: &[u8]) -> Result<(), Failed> {
             Err(error) => error,
         };
         let whole = memchr::memrchr(b'\n', &bytes[..written]).map_or(0, |at| at + 1);
-        return Err(Failed { error, whole, torn: whole < written });
+        return Err(Failed {
+            error,
+            whole,
+            torn: whole < written,
+        });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use bytes::Bytes;
+
+    use super::super::waker::Waker;
+    use super::*;
+
+    /// A stdout with `room` bytes; beyond it comes the error.
+    #[derive(Clone, Debug)]
+    struct FakeStdout(Arc<Mutex<(Vec<u8>, usize, io::ErrorKind)>>);
+
+    impl Write for FakeStdout {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let (content, room, error) = &mut *self.0.lock().expect("lock");
+            let count = bytes.len().min(*room - content.len());
+            if count == 0 {
+                return Err((*error).into());
+            }
+            content.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Rig {
+        writer: ShowWriter,
+        outbox: Arc<Outbox<ShowOrder>>,
+        mailbox: Arc<Mailbox>,
+        stdout: FakeStdout,
+        nodes: [Arc<Node>; 2],
+    }
+
+    impl Rig {
+        fn new(format: LogFormat, room: usize, error: io::ErrorKind) -> Self {
+            let waker = Arc::new(Waker::new().expect("waker"));
+            let outbox = Arc::new(Outbox::new(Arc::clone(&waker)));
+            let mailbox = Arc::new(Mailbox::new(waker));
+            let form = Form {
+                format,
+                style: Style::Plain,
+                clock: Clock::Utc,
+            };
+            let stdout = FakeStdout(Arc::new(Mutex::new((Vec::new(), room, error))));
+            let writer = ShowWriter::new(
+                Arc::clone(&outbox),
+                Arc::clone(&mailbox),
+                form,
+                Box::new(stdout.clone()),
+            );
+            let node = |index| Node {
+                name: format!("flux-node-{}", index + 1),
+                index,
+            };
+            let nodes = [Arc::new(node(0)), Arc::new(node(1))];
+            Self {
+                writer,
+                outbox,
+                mailbox,
+                stdout,
+                nodes,
+            }
+        }
+
+        fn show(&mut self, node: usize, lines: &str, now: Instant) {
+            let stamp = Stamp::parse(b"2026-11-20T12:00:00.123Z").expect("stamp");
+            let lines = Bytes::copy_from_slice(lines.as_bytes());
+            self.outbox.take_in(Batch {
+                node: Arc::clone(&self.nodes[node]),
+                stamp,
+                lines,
+            });
+            self.writer.handle(self.outbox.wait().expect("items"), now);
+        }
+
+        fn order(&mut self, order: ShowOrder) {
+            self.outbox.order(order).expect("room");
+            self.writer
+                .handle(self.outbox.wait().expect("items"), Instant::now());
+        }
+
+        fn text(&self) -> String {
+            let content = self.stdout.0.lock().expect("lock").0.clone();
+            // Times of gaps are those of the test's run.
+            let text = String::from_utf8(content).expect("UTF-8");
+            let line = |line: &str| match line.split_once("Z flux") {
+                Some((_, rest)) if line.starts_with(|first: char| first.is_ascii_digit()) => {
+                    format!("TIME flux{rest}\n")
+                }
+                _ => format!("{line}\n"),
+            };
+            text.lines().map(line).collect()
+        }
+
+        fn lost(&self) -> (u64, u64) {
+            (
+                self.outbox.lost(&self.nodes[0]).lines,
+                self.outbox.lost(&self.nodes[1]).lines,
+            )
+        }
+
+        fn records(&self) -> usize {
+            let records = self.mailbox.collect();
+            assert!(
+                records
+                    .iter()
+                    .all(|command| matches!(command, Command::Record(_)))
+            );
+            records.len()
+        }
+    }
+
+    const ROOM: usize = usize::MAX;
+    const LINE_1: &str = "flux-node-1 2026-11-20T12:00:00.123Z";
+    const LINE_2: &str = "flux-node-2 2026-11-20T12:00:00.123Z";
+
+    #[test]
+    fn lines_events_and_text_keep_their_order() {
+        let mut rig = Rig::new(LogFormat::Text, ROOM, io::ErrorKind::Other);
+        rig.order(ShowOrder::Text("NODE  PID\n".to_owned()));
+        rig.show(0, "one\ntwo\n", Instant::now());
+        let kind = EventKind::NodeReady { after_ms: 7 };
+        let node = Some("flux-node-1".to_owned());
+        let event = Event {
+            time: Timestamp::UNIX_EPOCH,
+            node,
+            kind,
+        };
+        rig.order(ShowOrder::Event(Arc::new(event)));
+        rig.show(1, "three\n", Instant::now());
+        let expect = format!(
+            "NODE  PID\n{LINE_1} one\n{LINE_1} two\nTIME flux-node-1  ready after 7 ms\n\
+             {LINE_2} three\n"
+        );
+        assert_eq!(rig.text(), expect);
+    }
+
+    #[test]
+    fn machines_get_objects() {
+        let mut rig = Rig::new(LogFormat::Json, ROOM, io::ErrorKind::Other);
+        rig.show(0, "one\n", Instant::now());
+        let expect = r#"{"time":"2026-11-20T12:00:00.123Z","node":"flux-node-1","line":"one"}"#;
+        assert_eq!(rig.text(), format!("{expect}\n"));
+    }
+
+    #[test]
+    fn an_error_costs_exactly_what_lines_tell() {
+        let line = LINE_1.len() + " 00\n".len();
+        let mut rig = Rig::new(LogFormat::Text, line + 5, io::ErrorKind::StorageFull);
+        let start = Instant::now();
+        rig.show(0, "01\n02\n03\n", start);
+        rig.show(1, "04\n", start + RETRY_AFTER / 2);
+        assert_eq!(rig.lost(), (2, 1));
+        assert_eq!(rig.records(), 1, "trouble is told");
+        rig.show(1, "05\n", start + RETRY_AFTER);
+        assert_eq!(rig.lost(), (2, 2));
+        assert_eq!(rig.records(), 0, "once");
+        rig.stdout.0.lock().expect("lock").1 = ROOM;
+        rig.show(0, "06\n", start + 2 * RETRY_AFTER);
+        let expect = format!(
+            "{LINE_1} 01\nflux-\n\
+             TIME flux-node-1  2 log lines dropped, the stdout was too slow\n\
+             TIME flux-node-2  2 log lines dropped, the stdout was too slow\n\
+             {LINE_1} 06\n"
+        );
+        assert_eq!(rig.text(), expect);
+        assert_eq!(rig.records(), 2);
+    }
+
+    #[test]
+    fn a_closed_stdout_is_left_alone_and_counted() {
+        let mut rig = Rig::new(LogFormat::Text, 0, io::ErrorKind::BrokenPipe);
+        let start = Instant::now();
+        rig.show(0, "01\n", start);
+        rig.show(1, "02\n03\n", start + 10 * RETRY_AFTER);
+        assert_eq!(rig.lost(), (1, 2));
+        assert_eq!(rig.records(), 1);
+    }
+
+    #[test]
+    fn a_large_batch_is_written_in_pieces_and_accounted_whole() {
+        let mut rig = Rig::new(LogFormat::Text, ROOM, io::ErrorKind::Other);
+        let now = Instant::now();
+        for _ in 0..3 {
+            rig.show(0, &"line\n".repeat(100_000), now);
+        }
+        assert_eq!(rig.text().lines().count(), 300_000);
+        let verdict = rig.outbox.verdict(&rig.nodes[0], now);
+        assert_eq!(verdict, super::super::lane::Verdict::Take);
+        assert_eq!(rig.lost(), (0, 0));
+    }
 }

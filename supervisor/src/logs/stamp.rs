@@ -73,7 +73,10 @@ mod tests {
             let time = Timestamp::from_millisecond(millis).expect("in range");
             let stamp = Stamp::new(time);
             assert_eq!(stamp.as_str(), expect);
-            assert_eq!(Stamp::parse(format!("{expect} rest").as_bytes()), Some(stamp));
+            assert_eq!(
+                Stamp::parse(format!("{expect} rest").as_bytes()),
+                Some(stamp)
+            );
             assert_eq!(stamp.timestamp(), Some(time));
         };
         check(0, "1970-01-01T00:00:00.000Z");

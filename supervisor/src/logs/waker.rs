@@ -11,7 +11,9 @@ pub(crate) struct Waker(EventFd);
 impl Waker {
     /// A waker that nobody has used yet.
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?))
+        Ok(Self(EventFd::from_flags(
+            EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK,
+        )?))
     }
 
     /// Wakes the thread, now or as soon as it waits.

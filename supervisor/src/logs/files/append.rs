@@ -25,7 +25,11 @@ pub(crate) fn append<S: Sink>(sink: &mut S, lines: &[u8]) -> Appended {
             Ok(count) => {
                 written += count;
                 if written == lines.len() {
-                    return Appended { whole: written, error: None, torn: false };
+                    return Appended {
+                        whole: written,
+                        error: None,
+                        torn: false,
+                    };
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -35,7 +39,11 @@ pub(crate) fn append<S: Sink>(sink: &mut S, lines: &[u8]) -> Appended {
     let whole = memchr::memrchr(b'\n', &lines[..written]).map_or(0, |at| at + 1);
     let piece = (written - whole) as u64;
     let torn = piece > 0 && take_back(sink, piece).is_err();
-    Appended { whole, error: Some(error), torn }
+    Appended {
+        whole,
+        error: Some(error),
+        torn,
+    }
 }
 
 /// Removes the last `piece` bytes. The length is asked for, because others may have cut the
@@ -60,7 +68,10 @@ pub(crate) mod tests {
 
     impl Sink for SmallDisk {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let count = bytes.len().min(self.room - self.content.len()).min(self.step);
+            let count = bytes
+                .len()
+                .min(self.room - self.content.len())
+                .min(self.step);
             if count == 0 {
                 return Err(io::ErrorKind::StorageFull.into());
             }
@@ -84,7 +95,12 @@ pub(crate) mod tests {
     #[test]
     fn whole_lines_or_nothing() {
         let check = |room, step, cuts, whole, torn, content: &str| {
-            let mut disk = SmallDisk { content: Vec::new(), room, step, cuts };
+            let mut disk = SmallDisk {
+                content: Vec::new(),
+                room,
+                step,
+                cuts,
+            };
             let appended = append(&mut disk, b"one\ntwo\nthree\n");
             assert_eq!(appended.whole, whole, "room {room}");
             assert_eq!(appended.error.is_some(), whole < 14);

@@ -34,12 +34,18 @@ impl Limits {
     /// when that would leave less than half for rotated files.
     pub(crate) fn new(max_size: u64, keep: u32, total: u64, nodes: u16) -> Self {
         let max_size = max_size.min(total / 2 / (u64::from(nodes) + 1)).max(1);
-        Self { max_size, keep, total, nodes }
+        Self {
+            max_size,
+            keep,
+            total,
+            nodes,
+        }
     }
 
     /// Bytes for files that no longer grow, when `writing` nodes write.
     fn at_rest(self, writing: u64) -> u64 {
-        self.total.saturating_sub(self.max_size.saturating_mul(writing + 1))
+        self.total
+            .saturating_sub(self.max_size.saturating_mul(writing + 1))
     }
 }
 
@@ -99,7 +105,10 @@ enum Packing {
 
 impl Rotated {
     fn kind(&self) -> Kind {
-        Kind::Rotated { number: self.number, gz: self.packing == Packing::Gz }
+        Kind::Rotated {
+            number: self.number,
+            gz: self.packing == Packing::Gz,
+        }
     }
 }
 
@@ -127,9 +136,13 @@ impl Catalogue {
         for entry in fs::read_dir(dir)? {
             let entry = entry?;
             let file_name = entry.file_name();
-            let Some((node, kind)) = file_name.to_str().and_then(name::parse) else { continue };
+            let Some((node, kind)) = file_name.to_str().and_then(name::parse) else {
+                continue;
+            };
             // A file that vanishes meanwhile is no longer one of ours.
-            let Ok(metadata) = entry.metadata() else { continue };
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
             if !metadata.is_file() {
                 continue;
             }
@@ -141,17 +154,29 @@ impl Catalogue {
                 Kind::Current => files.left = Some(Left { size, modified }),
                 Kind::Rotated { number, gz } => {
                     let packing = if gz { Packing::Gz } else { Packing::Plain(now) };
-                    files.rotated.push(Rotated { id, number, size, modified, packing });
+                    files.rotated.push(Rotated {
+                        id,
+                        number,
+                        size,
+                        modified,
+                        packing,
+                    });
                 }
                 Kind::Unfinished => {}
             }
         }
         for files in state.nodes.values_mut() {
             // A compressed file beside its original is complete: it got its name last.
-            files.rotated.sort_by_key(|one| (one.number, one.packing != Packing::Gz));
+            files
+                .rotated
+                .sort_by_key(|one| (one.number, one.packing != Packing::Gz));
             files.rotated.dedup_by_key(|one| one.number);
         }
-        Ok(Self { dir: dir.to_owned(), limits, state: Mutex::new(state) })
+        Ok(Self {
+            dir: dir.to_owned(),
+            limits,
+            state: Mutex::new(state),
+        })
     }
 
     /// Removes what is left of interrupted compressions and what is beyond the limits.
@@ -160,8 +185,15 @@ impl Catalogue {
         let mut state = self.lock();
         for (node, files) in &state.nodes {
             let _ = fs::remove_file(self.path(node, Kind::Unfinished));
-            for rotated in files.rotated.iter().filter(|one| one.packing == Packing::Gz) {
-                let original = Kind::Rotated { number: rotated.number, gz: false };
+            for rotated in files
+                .rotated
+                .iter()
+                .filter(|one| one.packing == Packing::Gz)
+            {
+                let original = Kind::Rotated {
+                    number: rotated.number,
+                    gz: false,
+                };
                 let _ = fs::remove_file(self.path(node, original));
             }
         }
@@ -214,7 +246,11 @@ impl Catalogue {
         let fresh = state.fresh_id();
         let files = state.node(node);
         // From the oldest, so that no name is taken twice; one that would be too many goes.
-        while let Some(last) = files.rotated.last().filter(|last| last.number >= self.limits.keep) {
+        while let Some(last) = files
+            .rotated
+            .last()
+            .filter(|last| last.number >= self.limits.keep)
+        {
             remove(&self.path(node, last.kind()))?;
             files.rotated.pop();
         }
@@ -227,11 +263,23 @@ impl Catalogue {
                 return Err(error);
             }
         }
-        let first = Kind::Rotated { number: 1, gz: false };
+        let first = Kind::Rotated {
+            number: 1,
+            gz: false,
+        };
         rename(&self.path(node, Kind::Current), &self.path(node, first))?;
         let id = std::mem::replace(&mut files.current, fresh);
         let packing = Packing::Plain(now);
-        files.rotated.insert(0, Rotated { id, number: 1, size, modified, packing });
+        files.rotated.insert(
+            0,
+            Rotated {
+                id,
+                number: 1,
+                size,
+                modified,
+                packing,
+            },
+        );
         self.enforce(&mut state);
         Ok(())
     }
@@ -240,14 +288,20 @@ impl Catalogue {
     fn enforce(&self, state: &mut State) {
         let keep = self.limits.keep;
         for (node, files) in &mut state.nodes {
-            files.rotated.retain(|one| {
-                one.number <= keep || remove(&self.path(node, one.kind())).is_err()
-            });
+            files
+                .rotated
+                .retain(|one| one.number <= keep || remove(&self.path(node, one.kind())).is_err());
         }
-        let writing = state.nodes.values().filter(|files| files.left.is_none()).count() as u64;
+        let writing = state
+            .nodes
+            .values()
+            .filter(|files| files.left.is_none())
+            .count() as u64;
         let room = self.limits.at_rest(writing.max(self.limits.nodes.into()));
         while state.bytes_at_rest() > room {
-            let Some((node, kind)) = state.oldest() else { return };
+            let Some((node, kind)) = state.oldest() else {
+                return;
+            };
             // What cannot be removed now is tried again at the next rotation.
             if remove(&self.path(&node, kind)).is_err() {
                 return;
@@ -264,10 +318,17 @@ impl Catalogue {
     pub(crate) fn next_uncompressed(&self) -> Option<Uncompressed> {
         let state = self.lock();
         let waiting = state.nodes.iter().flat_map(|(node, files)| {
-            files.rotated.iter().filter_map(move |one| match one.packing {
-                Packing::Plain(since) => Some(Uncompressed { node: node.clone(), id: one.id, since }),
-                Packing::Gz | Packing::Refused => None,
-            })
+            files
+                .rotated
+                .iter()
+                .filter_map(move |one| match one.packing {
+                    Packing::Plain(since) => Some(Uncompressed {
+                        node: node.clone(),
+                        id: one.id,
+                        since,
+                    }),
+                    Packing::Gz | Packing::Refused => None,
+                })
         });
         waiting.min_by_key(|one| one.since)
     }
@@ -282,7 +343,10 @@ impl Catalogue {
             return remove(&unfinished);
         };
         let original = self.path(node, rotated.kind());
-        let packed = Kind::Rotated { number: rotated.number, gz: true };
+        let packed = Kind::Rotated {
+            number: rotated.number,
+            gz: true,
+        };
         fs::rename(&unfinished, self.path(node, packed))?;
         rotated.packing = Packing::Gz;
         rotated.size = size;
@@ -332,7 +396,9 @@ impl Catalogue {
         node: &str,
         id: FileId,
     ) -> io::Result<Option<(File, SystemTime)>> {
-        let Some((file, _)) = self.open(node, id)? else { return Ok(None) };
+        let Some((file, _)) = self.open(node, id)? else {
+            return Ok(None);
+        };
         let modified = file.metadata()?.modified()?;
         Ok(Some((file, modified)))
     }
@@ -340,9 +406,21 @@ impl Catalogue {
     fn open(&self, node: &str, id: FileId) -> io::Result<Option<(File, Kind)>> {
         // Under the lock names do not change.
         let state = self.lock();
-        let Some(files) = state.nodes.get(node) else { return Ok(None) };
-        let rotated = || files.rotated.iter().find(|one| one.id == id).map(Rotated::kind);
-        let kind = if files.current == id { Some(Kind::Current) } else { rotated() };
+        let Some(files) = state.nodes.get(node) else {
+            return Ok(None);
+        };
+        let rotated = || {
+            files
+                .rotated
+                .iter()
+                .find(|one| one.id == id)
+                .map(Rotated::kind)
+        };
+        let kind = if files.current == id {
+            Some(Kind::Current)
+        } else {
+            rotated()
+        };
         let Some(kind) = kind else { return Ok(None) };
         match open_for_reading(&self.path(node, kind)) {
             Ok(file) => Ok(Some((file, kind))),
@@ -362,26 +440,40 @@ impl State {
         let next_id = &mut self.next_id;
         self.nodes.entry(node.to_owned()).or_insert_with(|| {
             *next_id += 1;
-            NodeFiles { current: FileId(*next_id), rotated: Vec::new(), left: None }
+            NodeFiles {
+                current: FileId(*next_id),
+                rotated: Vec::new(),
+                left: None,
+            }
         })
     }
 
     /// Bytes of all files that no longer grow.
     fn bytes_at_rest(&self) -> u64 {
-        let rotated = self.nodes.values().flat_map(|files| &files.rotated).map(|one| one.size);
-        let left = self.nodes.values().filter_map(|files| files.left).map(|left| left.size);
+        let rotated = self
+            .nodes
+            .values()
+            .flat_map(|files| &files.rotated)
+            .map(|one| one.size);
+        let left = self
+            .nodes
+            .values()
+            .filter_map(|files| files.left)
+            .map(|left| left.size);
         rotated.chain(left).sum()
     }
 
     /// The file that has been at rest for longest.
     fn oldest(&self) -> Option<(String, Kind)> {
         let rotated = self.nodes.iter().filter_map(|(node, files)| {
-            files.rotated.last().map(|last| (last.modified, node, last.kind()))
+            files
+                .rotated
+                .last()
+                .map(|last| (last.modified, node, last.kind()))
         });
-        let left = self
-            .nodes
-            .iter()
-            .filter_map(|(node, files)| files.left.map(|left| (left.modified, node, Kind::Current)));
+        let left = self.nodes.iter().filter_map(|(node, files)| {
+            files.left.map(|left| (left.modified, node, Kind::Current))
+        });
         let oldest = rotated.chain(left).min_by_key(|(modified, ..)| *modified);
         oldest.map(|(_, node, kind)| (node.clone(), kind))
     }
@@ -408,4 +500,204 @@ fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
 fn open_for_reading(path: &Path) -> io::Result<File> {
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn limits(max_size: u64, keep: u32, total: u64) -> Limits {
+        Limits {
+            max_size,
+            keep,
+            total,
+            nodes: 2,
+        }
+    }
+
+    fn write(dir: &Path, name: &str, content: &str, age_s: u64) {
+        let path = dir.join(name);
+        fs::write(&path, content).expect("write");
+        let modified = SystemTime::now() - Duration::from_secs(age_s);
+        File::open(&path)
+            .and_then(|file| file.set_modified(modified))
+            .expect("set time");
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let entries = fs::read_dir(dir).expect("directory");
+        let mut names: Vec<String> = entries
+            .map(|entry| {
+                entry
+                    .expect("entry")
+                    .file_name()
+                    .into_string()
+                    .expect("UTF-8")
+            })
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn open(dir: &Path, limits: Limits) -> Catalogue {
+        let catalogue = Catalogue::scan(dir, limits, Instant::now()).expect("scan");
+        catalogue.tidy();
+        catalogue
+    }
+
+    fn rotate(catalogue: &Catalogue, node: &str, content: &str) {
+        fs::write(catalogue.current_path(node), content).expect("write");
+        let size = content.len() as u64;
+        catalogue
+            .rotate(node, size, Instant::now(), SystemTime::now())
+            .expect("rotates");
+    }
+
+    #[test]
+    fn the_total_is_shared_out() {
+        let check = |max_size, total, nodes, expect_max: u64| {
+            let limits = Limits::new(max_size, 5, total, nodes);
+            assert_eq!(limits.max_size, expect_max);
+            let writing = u64::from(nodes);
+            assert!(limits.at_rest(writing) + expect_max * (writing + 1) <= total.max(2));
+        };
+        check(10 << 20, 100 << 20, 3, 10 << 20);
+        check(10 << 20, 100 << 20, 10, (100 << 20) / 22);
+        check(1, 0, 1, 1);
+        check(u64::MAX, u64::MAX, u16::MAX, u64::MAX / 2 / 65536);
+    }
+
+    #[test]
+    fn rotated_files_are_numbered_and_the_oldest_goes() {
+        let dir = tempfile::tempdir().expect("directory");
+        let catalogue = open(dir.path(), limits(100, 2, 10_000));
+        for content in ["one", "two", "three"] {
+            rotate(&catalogue, "flux-node-1", content);
+        }
+        assert_eq!(
+            names(dir.path()),
+            ["flux-node-1.log.1", "flux-node-1.log.2"]
+        );
+        let read = |name: &str| fs::read_to_string(dir.path().join(name)).expect("read");
+        assert_eq!(read("flux-node-1.log.1"), "three");
+        assert_eq!(read("flux-node-1.log.2"), "two");
+    }
+
+    #[test]
+    fn keeping_none_keeps_none() {
+        let dir = tempfile::tempdir().expect("directory");
+        let catalogue = open(dir.path(), limits(100, 0, 10_000));
+        rotate(&catalogue, "flux-node-1", "one");
+        assert!(names(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn a_missing_number_is_no_hindrance() {
+        let dir = tempfile::tempdir().expect("directory");
+        write(dir.path(), "flux-node-1.log.2.gz", "old", 9);
+        let catalogue = open(dir.path(), limits(100, 5, 10_000));
+        rotate(&catalogue, "flux-node-1", "new");
+        rotate(&catalogue, "flux-node-1", "newer");
+        let expect = [
+            "flux-node-1.log.1",
+            "flux-node-1.log.2",
+            "flux-node-1.log.4.gz",
+        ];
+        assert_eq!(names(dir.path()), expect);
+    }
+
+    #[test]
+    fn what_a_crash_left_is_put_in_order() {
+        let dir = tempfile::tempdir().expect("directory");
+        write(dir.path(), "flux-node-1.log", "current", 0);
+        write(dir.path(), "flux-node-1.log.gz.tmp", "half", 1);
+        write(dir.path(), "flux-node-1.log.1", "original", 2);
+        write(dir.path(), "flux-node-1.log.1.gz", "packed", 2);
+        write(dir.path(), "flux-node-1.log.2", "plain", 3);
+        write(dir.path(), "flux-node-1.log.9.gz", "beyond", 4);
+        write(dir.path(), "notes.log.1", "not ours", 5);
+        let catalogue = open(dir.path(), limits(100, 5, 10_000));
+        let expect = [
+            "flux-node-1.log",
+            "flux-node-1.log.1.gz",
+            "flux-node-1.log.2",
+            "notes.log.1",
+        ];
+        assert_eq!(names(dir.path()), expect);
+        let waiting = catalogue.next_uncompressed().expect("one waits");
+        let file = catalogue
+            .read("flux-node-1", waiting.id)
+            .expect("opens")
+            .expect("is there");
+        assert_eq!(io::read_to_string(file).expect("reads"), "plain");
+    }
+
+    #[test]
+    fn the_oldest_of_all_nodes_make_room() {
+        let dir = tempfile::tempdir().expect("directory");
+        write(dir.path(), "flux-node-1.log", "12345", 0);
+        write(dir.path(), "flux-node-1.log.1.gz", "12345", 30);
+        write(dir.path(), "flux-node-2.log.1.gz", "12345", 20);
+        write(dir.path(), "flux-node-2.log.2.gz", "12345", 50);
+        // Left by a larger fleet: old enough to go, too.
+        write(dir.path(), "flux-node-7.log", "12345", 40);
+        let room = |bytes: u64| limits(100, 5, 300 + bytes);
+        open(dir.path(), room(20));
+        assert_eq!(names(dir.path()).len(), 5);
+        open(dir.path(), room(14));
+        let expect = [
+            "flux-node-1.log",
+            "flux-node-1.log.1.gz",
+            "flux-node-2.log.1.gz",
+        ];
+        assert_eq!(names(dir.path()), expect);
+        open(dir.path(), room(9));
+        assert_eq!(
+            names(dir.path()),
+            ["flux-node-1.log", "flux-node-2.log.1.gz"]
+        );
+        open(dir.path(), room(0));
+        assert_eq!(names(dir.path()), ["flux-node-1.log"]);
+    }
+
+    #[test]
+    fn a_file_is_found_again_after_rotation_and_compression() {
+        let dir = tempfile::tempdir().expect("directory");
+        let catalogue = open(dir.path(), limits(100, 5, 10_000));
+        rotate(&catalogue, "flux-node-1", "one");
+        let waiting = catalogue.next_uncompressed().expect("one waits");
+        let read = || {
+            let file = catalogue
+                .read("flux-node-1", waiting.id)
+                .expect("opens")
+                .expect("there");
+            io::read_to_string(file).expect("reads")
+        };
+        assert_eq!(read(), "one");
+        rotate(&catalogue, "flux-node-1", "two");
+        assert_eq!(read(), "one");
+        let packed = File::create(catalogue.unfinished_path("flux-node-1")).expect("create");
+        let mut packed = flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
+        io::Write::write_all(&mut packed, b"one").expect("writes");
+        packed.finish().expect("finishes");
+        catalogue
+            .compressed("flux-node-1", waiting.id, 23)
+            .expect("renames");
+        assert_eq!(read(), "one");
+        assert_eq!(
+            names(dir.path()),
+            ["flux-node-1.log.1", "flux-node-1.log.2.gz"]
+        );
+        for _ in 0..5 {
+            rotate(&catalogue, "flux-node-1", "more");
+        }
+        assert!(
+            catalogue
+                .read("flux-node-1", waiting.id)
+                .expect("no error")
+                .is_none()
+        );
+    }
 }

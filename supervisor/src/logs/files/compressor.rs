@@ -38,7 +38,11 @@ struct State {
 
 impl Compressor {
     pub(crate) fn new(catalogue: Arc<Catalogue>) -> Self {
-        Self { catalogue, state: Mutex::default(), changed: Condvar::new() }
+        Self {
+            catalogue,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -52,7 +56,9 @@ impl Compressor {
             return;
         }
         let this = Arc::clone(self);
-        let spawned = thread::Builder::new().name("logs-gzip".to_owned()).spawn(move || this.run());
+        let spawned = thread::Builder::new()
+            .name("logs-gzip".to_owned())
+            .spawn(move || this.run());
         // Without a thread files stay as they are until the next rotation.
         state.running = spawned.is_ok();
     }
@@ -90,7 +96,10 @@ impl Compressor {
         let mut state = self.lock();
         loop {
             // Asked under the lock, so that a nudge is either seen here or starts a thread.
-            let file = self.catalogue.next_uncompressed().filter(|_| !state.stopping);
+            let file = self
+                .catalogue
+                .next_uncompressed()
+                .filter(|_| !state.stopping);
             let Some(file) = file else {
                 state.running = false;
                 self.changed.notify_all();
@@ -148,4 +157,64 @@ fn create(path: &Path) -> io::Result<File> {
         .mode(LOG_MODE)
         .custom_flags(OFlag::O_NOFOLLOW.bits())
         .open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::super::catalogue::Limits;
+    use super::*;
+
+    fn rotated(content: &[u8]) -> (tempfile::TempDir, Arc<Catalogue>, Uncompressed) {
+        let dir = tempfile::tempdir().expect("directory");
+        let limits = Limits::new(1 << 20, 5, 1 << 30, 1);
+        let catalogue = Catalogue::scan(dir.path(), limits, Instant::now()).expect("scan");
+        fs::write(catalogue.current_path("flux-node-1"), content).expect("write");
+        let size = content.len() as u64;
+        catalogue
+            .rotate("flux-node-1", size, Instant::now(), SystemTime::now())
+            .expect("rotates");
+        let waiting = catalogue.next_uncompressed().expect("one waits");
+        (dir, Arc::new(catalogue), waiting)
+    }
+
+    #[test]
+    fn nothing_is_lost() {
+        let content: Vec<u8> = (0..200_000u32)
+            .flat_map(|number| number.to_le_bytes())
+            .collect();
+        let (dir, catalogue, waiting) = rotated(&content);
+        let compressor = Compressor::new(Arc::clone(&catalogue));
+        compressor.compress(&waiting).expect("compresses");
+        assert!(dir.path().join("flux-node-1.log.1.gz").exists());
+        assert!(!dir.path().join("flux-node-1.log.1").exists());
+        assert!(catalogue.next_uncompressed().is_none());
+        let mut file = catalogue
+            .read("flux-node-1", waiting.id)
+            .expect("opens")
+            .expect("there");
+        let mut read = Vec::new();
+        file.read_to_end(&mut read).expect("reads");
+        assert!(read == content);
+    }
+
+    #[test]
+    fn a_stop_leaves_the_original() {
+        let (dir, catalogue, waiting) = rotated(&[b'x'; 4 * PIECE]);
+        let compressor = Compressor::new(Arc::clone(&catalogue));
+        compressor.stop(Instant::now());
+        compressor.compress(&waiting).expect("no error");
+        assert!(dir.path().join("flux-node-1.log.1").exists());
+        assert_eq!(fs::read_dir(dir.path()).expect("directory").count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_somebody_removed_does_not_come_up_again() {
+        let (dir, catalogue, waiting) = rotated(b"text\n");
+        fs::remove_file(dir.path().join("flux-node-1.log.1")).expect("remove");
+        let compressor = Compressor::new(Arc::clone(&catalogue));
+        compressor.compress(&waiting).expect("no error");
+        assert!(catalogue.next_uncompressed().is_none());
+    }
 }

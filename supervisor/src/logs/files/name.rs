@@ -84,9 +84,18 @@ mod tests {
         };
         let rotated = |number, gz| Kind::Rotated { number, gz };
         check("flux-node-1.log", Some(("flux-node-1", Kind::Current)));
-        check("flux-node-12.log.3", Some(("flux-node-12", rotated(3, false))));
-        check("flux-node-1.log.10.gz", Some(("flux-node-1", rotated(10, true))));
-        check("flux-node-1.log.gz.tmp", Some(("flux-node-1", Kind::Unfinished)));
+        check(
+            "flux-node-12.log.3",
+            Some(("flux-node-12", rotated(3, false))),
+        );
+        check(
+            "flux-node-1.log.10.gz",
+            Some(("flux-node-1", rotated(10, true))),
+        );
+        check(
+            "flux-node-1.log.gz.tmp",
+            Some(("flux-node-1", Kind::Unfinished)),
+        );
         check("flux-node-1.log.01", None);
         check("flux-node-1.log.gz", None);
         check("flux-node-1.log.1.xz", None);

@@ -68,7 +68,11 @@ pub(crate) struct Trouble {
 impl Trouble {
     /// Begins now, with nothing lost yet.
     pub(crate) fn new(error: &io::Error, now: Instant) -> Self {
-        Self { lost: Loss::default(), reason: error.to_string(), retry_at: now + RETRY_AFTER }
+        Self {
+            lost: Loss::default(),
+            reason: error.to_string(),
+            retry_at: now + RETRY_AFTER,
+        }
     }
 
     /// Another attempt failed.
@@ -80,7 +84,14 @@ impl Trouble {
 
 impl<S: Sink> NodeFile<S> {
     pub(crate) fn new(node: Arc<Node>) -> Self {
-        Self { node, sink: None, size: 0, torn: false, trouble: None, pending: (0, 0) }
+        Self {
+            node,
+            sink: None,
+            size: 0,
+            torn: false,
+            trouble: None,
+            pending: (0, 0),
+        }
     }
 
     /// Lets go of the open file; the next line opens whatever has its name then.
@@ -94,10 +105,19 @@ impl<S: Sink> NodeFile<S> {
     }
 
     /// Writes a batch, into the scratch first.
-    pub(crate) fn write<D: Disk<Sink = S>>(&mut self, to: &mut Surroundings<D>, batch: &Batch, now: Instant) {
+    pub(crate) fn write<D: Disk<Sink = S>>(
+        &mut self,
+        to: &mut Surroundings<D>,
+        batch: &Batch,
+        now: Instant,
+    ) {
         self.pending.0 += 1;
         self.pending.1 += batch.lines.len();
-        if self.trouble.as_ref().is_some_and(|trouble| now >= trouble.retry_at) {
+        if self
+            .trouble
+            .as_ref()
+            .is_some_and(|trouble| now >= trouble.retry_at)
+        {
             self.recover(to, batch.stamp, now);
         }
         let max_size = to.catalogue.limits().max_size;
@@ -125,7 +145,13 @@ impl<S: Sink> NodeFile<S> {
         }
         let rest = &batch.lines[start..];
         if !rest.is_empty() {
-            self.lose(to, Loss { lines: count_lines(rest), bytes: rest.len() as u64 });
+            self.lose(
+                to,
+                Loss {
+                    lines: count_lines(rest),
+                    bytes: rest.len() as u64,
+                },
+            );
         }
         if self.trouble.is_some() {
             self.settle(to);
@@ -138,7 +164,10 @@ impl<S: Sink> NodeFile<S> {
             return true;
         }
         let path = to.catalogue.current_path(&self.node.name);
-        let opened = to.disk.open(&path).and_then(|sink| sink.len().map(|len| (sink, len)));
+        let opened = to
+            .disk
+            .open(&path)
+            .and_then(|sink| sink.len().map(|len| (sink, len)));
         match opened {
             Ok((sink, len)) => {
                 self.sink = Some(sink);
@@ -171,7 +200,8 @@ impl<S: Sink> NodeFile<S> {
         to: &mut Surroundings<D>,
         now: Instant,
     ) -> io::Result<()> {
-        to.catalogue.rotate(&self.node.name, self.size, now, SystemTime::now())?;
+        to.catalogue
+            .rotate(&self.node.name, self.size, now, SystemTime::now())?;
         self.sink = None;
         self.torn = false;
         to.compressor.nudge();
@@ -279,7 +309,9 @@ impl<S: Sink> NodeFile<S> {
         loss: Loss,
         reason: &str,
     ) -> io::Result<()> {
-        let Some(sink) = self.sink.as_mut().filter(|_| !loss.is_none()) else { return Ok(()) };
+        let Some(sink) = self.sink.as_mut().filter(|_| !loss.is_none()) else {
+            return Ok(());
+        };
         // A piece of a line that is still there gets its end first.
         let end = if self.torn { "\n" } else { "" };
         let line = format!("{end}{} {}\n", stamp.as_str(), gap_mark(loss, reason));
@@ -289,7 +321,10 @@ impl<S: Sink> NodeFile<S> {
         match appended.error {
             Some(error) => Err(error),
             None => {
-                let kind = EventKind::LogLinesDropped { to: "file".to_owned(), lines: loss.lines };
+                let kind = EventKind::LogLinesDropped {
+                    to: "file".to_owned(),
+                    lines: loss.lines,
+                };
                 self.report(to, kind);
                 Ok(())
             }
@@ -297,7 +332,11 @@ impl<S: Sink> NodeFile<S> {
     }
 
     fn report<D>(&self, to: &Surroundings<D>, kind: EventKind) {
-        let event = Event { time: Timestamp::now(), node: Some(self.node.name.clone()), kind };
+        let event = Event {
+            time: Timestamp::now(),
+            node: Some(self.node.name.clone()),
+            kind,
+        };
         to.mailbox.post(Command::Event(event));
     }
 }

@@ -86,8 +86,12 @@ mod tests {
             make(&path);
             assert!(open(&path).is_err(), "{name}");
         };
-        check("link", &|path| std::os::unix::fs::symlink(&target, path).expect("symlink"));
-        check("hard", &|path| std::fs::hard_link(&target, path).expect("link"));
+        check("link", &|path| {
+            std::os::unix::fs::symlink(&target, path).expect("symlink")
+        });
+        check("hard", &|path| {
+            std::fs::hard_link(&target, path).expect("link")
+        });
         check("fifo", &|path| {
             nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRUSR).expect("fifo");
         });

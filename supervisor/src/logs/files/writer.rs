@@ -60,8 +60,18 @@ impl<D: Disk> FileWriter<D> {
         mailbox: Arc<Mailbox>,
     ) -> Self {
         let scratch = Vec::new();
-        let surroundings = Surroundings { disk, outbox, catalogue, compressor, mailbox, scratch };
-        Self { surroundings, files: BTreeMap::new() }
+        let surroundings = Surroundings {
+            disk,
+            outbox,
+            catalogue,
+            compressor,
+            mailbox,
+            scratch,
+        };
+        Self {
+            surroundings,
+            files: BTreeMap::new(),
+        }
     }
 
     /// Writes until the queue is closed and empty.
@@ -138,14 +148,20 @@ impl<D: Disk> FileWriter<D> {
                     match file.rotate(&mut self.surroundings, now) {
                         Ok(()) => report.rotated.push(file.node.name.clone()),
                         Err(error) => {
-                            report.failed.push((file.node.name.clone(), error.to_string()));
+                            report
+                                .failed
+                                .push((file.node.name.clone(), error.to_string()));
                         }
                     }
                 }
                 // Nobody has to wait for the answer.
                 let _ = reply.send(report);
             }
-            FileOrder::Snapshot { wanted, since, reply } => {
+            FileOrder::Snapshot {
+                wanted,
+                since,
+                reply,
+            } => {
                 let snapshot = self.surroundings.catalogue.snapshot(&wanted, since);
                 let _ = reply.send(snapshot);
             }
@@ -153,3 +169,324 @@ impl<D: Disk> FileWriter<D> {
     }
 }
 
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap as Map;
+    use std::io;
+    use std::path::Path;
+    use std::sync::Mutex;
+
+    use bytes::Bytes;
+
+    use super::super::append::tests::SmallDisk;
+    use super::super::catalogue::Limits;
+    use super::super::node_file::RETRY_AFTER;
+    use super::super::sink::Sink;
+    use super::*;
+    use crate::event::EventKind;
+    use crate::logs::batch::{Batch, Node};
+    use crate::logs::lane::Loss;
+    use crate::logs::mailbox::Command;
+    use crate::logs::waker::Waker;
+
+    const STAMP: &str = "2026-11-20T12:00:00.123Z";
+
+    /// A disk of which a test may change the room while a writer has files open on it.
+    #[derive(Clone, Debug, Default)]
+    struct FakeDisk(Arc<Mutex<SmallDisk>>);
+
+    impl FakeDisk {
+        fn with<T>(&self, act: impl FnOnce(&mut SmallDisk) -> T) -> T {
+            act(&mut self.0.lock().expect("lock"))
+        }
+    }
+
+    impl Sink for FakeDisk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.with(|disk| disk.write(bytes))
+        }
+        fn len(&self) -> io::Result<u64> {
+            self.with(|disk| disk.len())
+        }
+        fn truncate(&mut self, len: u64) -> io::Result<()> {
+            self.with(|disk| disk.truncate(len))
+        }
+    }
+
+    impl Disk for FakeDisk {
+        type Sink = Self;
+        fn open(&self, _: &Path) -> io::Result<Self> {
+            Ok(self.clone())
+        }
+    }
+
+    struct Rig<D: Disk> {
+        dir: tempfile::TempDir,
+        outbox: Arc<Outbox<FileOrder>>,
+        mailbox: Arc<Mailbox>,
+        writer: FileWriter<D>,
+        node: Arc<Node>,
+    }
+
+    impl<D: Disk> Rig<D> {
+        fn new(disk: D, max_size: u64, keep: u32) -> Self {
+            let dir = tempfile::tempdir().expect("directory");
+            let limits = Limits {
+                max_size,
+                keep,
+                total: u64::MAX,
+                nodes: 3,
+            };
+            let catalogue = Catalogue::scan(dir.path(), limits, Instant::now()).expect("scan");
+            let catalogue = Arc::new(catalogue);
+            let waker = Arc::new(Waker::new().expect("waker"));
+            let outbox = Arc::new(Outbox::new(Arc::clone(&waker)));
+            let mailbox = Arc::new(Mailbox::new(waker));
+            let compressor = Arc::new(Compressor::new(Arc::clone(&catalogue)));
+            // Compression has tests of its own.
+            compressor.stop(Instant::now());
+            let writer = FileWriter::new(
+                disk,
+                Arc::clone(&outbox),
+                catalogue,
+                compressor,
+                Arc::clone(&mailbox),
+            );
+            let node = Arc::new(Node {
+                name: "flux-node-1".to_owned(),
+                index: 0,
+            });
+            Self {
+                dir,
+                outbox,
+                mailbox,
+                writer,
+                node,
+            }
+        }
+
+        fn send(&self, node: &Arc<Node>, lines: &str) {
+            let stamp = Stamp::parse(STAMP.as_bytes()).expect("stamp");
+            let lines = Bytes::copy_from_slice(lines.as_bytes());
+            self.outbox.take_in(Batch {
+                node: Arc::clone(node),
+                stamp,
+                lines,
+            });
+        }
+
+        fn write(&mut self, lines: &str, now: Instant) {
+            self.send(&Arc::clone(&self.node), lines);
+            self.work(now);
+        }
+
+        fn work(&mut self, now: Instant) {
+            self.writer.handle(self.outbox.wait().expect("items"), now);
+        }
+
+        fn events(&self) -> Vec<String> {
+            let text = |command| match command {
+                Command::Event(event) => match event.kind {
+                    EventKind::Warning { .. } => "warning".to_owned(),
+                    kind => kind.to_string(),
+                },
+                other => format!("{other:?}"),
+            };
+            self.mailbox.collect().into_iter().map(text).collect()
+        }
+
+        /// The node's bytes in all of its files, the oldest first, by file.
+        fn files(&self) -> Vec<Vec<String>> {
+            let mut files = Map::new();
+            for entry in std::fs::read_dir(self.dir.path()).expect("directory") {
+                let path = entry.expect("entry").path();
+                let number = path
+                    .extension()
+                    .and_then(|ext| ext.to_str()?.parse::<i64>().ok());
+                let text = std::fs::read_to_string(&path).expect("read");
+                assert!(
+                    text.is_empty() || text.ends_with('\n'),
+                    "{path:?} ends within a line"
+                );
+                let lines = text.lines().map(|line| line[STAMP.len() + 1..].to_owned());
+                files.insert(-number.unwrap_or(0), lines.collect());
+            }
+            files.into_values().collect()
+        }
+    }
+
+    #[test]
+    fn lines_get_their_time() {
+        let mut rig = Rig::new(FileSystem, 1 << 20, 5);
+        rig.write("one\n\n", Instant::now());
+        rig.write("three\n", Instant::now());
+        let text = std::fs::read_to_string(rig.dir.path().join("flux-node-1.log")).expect("read");
+        assert_eq!(text, format!("{STAMP} one\n{STAMP} \n{STAMP} three\n"));
+    }
+
+    #[test]
+    fn each_node_has_its_file_and_its_order() {
+        let mut rig = Rig::new(FileSystem, 1 << 20, 5);
+        let two = Arc::new(Node {
+            name: "flux-node-2".to_owned(),
+            index: 1,
+        });
+        for number in 0..10 {
+            rig.send(&Arc::clone(&rig.node), &format!("{number}\n"));
+            rig.send(&two, &format!("{number}\n"));
+        }
+        rig.work(Instant::now());
+        let expect: String = (0..10)
+            .map(|number| format!("{STAMP} {number}\n"))
+            .collect();
+        for name in ["flux-node-1.log", "flux-node-2.log"] {
+            assert_eq!(
+                std::fs::read_to_string(rig.dir.path().join(name)).expect("read"),
+                expect
+            );
+        }
+    }
+
+    #[test]
+    fn files_are_rotated_between_lines_and_nothing_is_missing() {
+        let check = |max_size: u64, width: usize, per_batch: usize| {
+            let mut rig = Rig::new(FileSystem, max_size, 10_000);
+            let lines: Vec<String> = (0..150).map(|number| format!("{number:0width$}")).collect();
+            for batch in lines.chunks(per_batch) {
+                let text: String = batch.iter().map(|line| format!("{line}\n")).collect();
+                rig.write(&text, Instant::now());
+            }
+            let files = rig.files();
+            let length = (STAMP.len() + 1 + width + 1) as u64;
+            let full = (max_size / length).max(1) as usize;
+            for file in &files[..files.len() - 1] {
+                assert_eq!(file.len(), full, "as full as it may be and no fuller");
+            }
+            assert_eq!(files.concat(), lines);
+        };
+        check(1000, 10, 1);
+        check(1000, 10, 7);
+        check(1000, 10, 500);
+        check(36, 10, 3);
+        check(35, 10, 3);
+        check(10, 10, 500);
+        check(100_000, 300, 500);
+    }
+
+    #[test]
+    fn rotation_and_reopening_on_demand() {
+        let mut rig = Rig::new(FileSystem, 1 << 20, 5);
+        rig.write("one\n", Instant::now());
+        let (reply, mut report) = oneshot::channel();
+        rig.outbox.order(FileOrder::Rotate(reply)).expect("room");
+        rig.write("two\n", Instant::now());
+        let report = report.try_recv().expect("answered");
+        assert_eq!(report.rotated, ["flux-node-1"]);
+        assert_eq!(rig.files(), [vec!["one"], vec!["two"]]);
+
+        let current = rig.dir.path().join("flux-node-1.log");
+        std::fs::rename(&current, rig.dir.path().join("flux-node-1.log.9")).expect("rename");
+        rig.outbox.order(FileOrder::Reopen).expect("room");
+        rig.write("three\n", Instant::now());
+        assert_eq!(rig.files(), [vec!["two"], vec!["one"], vec!["three"]]);
+    }
+
+    #[test]
+    fn a_file_that_somebody_emptied_is_not_rotated_too_early() {
+        let mut rig = Rig::new(FileSystem, 100, 5);
+        rig.write("1\n2\n3\n", Instant::now());
+        std::fs::write(rig.dir.path().join("flux-node-1.log"), "").expect("empty");
+        rig.write("4\n", Instant::now());
+        assert_eq!(rig.files(), [vec!["4"]]);
+    }
+
+    #[test]
+    fn a_full_disk_costs_exactly_what_a_line_tells() {
+        let disk = FakeDisk::default();
+        disk.with(|disk| (disk.room, disk.step, disk.cuts) = (75, 1000, true));
+        let mut rig = Rig::new(disk.clone(), 1 << 20, 5);
+        let start = Instant::now();
+        // Lines of 28 bytes: two fit, the third is taken back.
+        rig.write("01\n02\n03\n04\n", start);
+        assert_eq!(disk.with(|disk| disk.content.len()), 56);
+        assert_eq!(rig.events(), ["warning"]);
+        rig.write("05\n", start + RETRY_AFTER / 2);
+        rig.write("06\n", start + RETRY_AFTER);
+        assert_eq!(
+            rig.outbox.lost(&rig.node),
+            Loss {
+                lines: 4,
+                bytes: 12
+            }
+        );
+        assert!(rig.events().is_empty(), "one trouble is told once");
+
+        disk.with(|disk| disk.room = 1000);
+        rig.write("07\n", start + RETRY_AFTER + RETRY_AFTER / 2);
+        rig.write("08\n", start + 2 * RETRY_AFTER);
+        let text = disk.with(|disk| String::from_utf8(disk.content.clone()).expect("UTF-8"));
+        let expect = format!(
+            "{STAMP} 01\n{STAMP} 02\n\
+             {STAMP} [supervisor] 5 lines (15 bytes) dropped: no storage space\n{STAMP} 08\n"
+        );
+        assert_eq!(text, expect);
+        assert_eq!(
+            rig.outbox.lost(&rig.node),
+            Loss {
+                lines: 5,
+                bytes: 15
+            }
+        );
+        assert_eq!(rig.events().len(), 1);
+    }
+
+    #[test]
+    fn a_piece_that_cannot_be_taken_back_gets_its_end() {
+        let disk = FakeDisk::default();
+        disk.with(|disk| (disk.room, disk.step, disk.cuts) = (30, 1000, false));
+        let mut rig = Rig::new(disk.clone(), 1 << 20, 5);
+        let start = Instant::now();
+        rig.write("01\n02\n", start);
+        disk.with(|disk| disk.room = 1000);
+        rig.write("03\n", start + RETRY_AFTER);
+        let text = disk.with(|disk| String::from_utf8(disk.content.clone()).expect("UTF-8"));
+        let expect = format!(
+            "{STAMP} 01\n20\n\
+             {STAMP} [supervisor] 1 lines (3 bytes) dropped: no storage space\n{STAMP} 03\n"
+        );
+        assert_eq!(text, expect);
+    }
+
+    #[test]
+    fn a_gap_in_the_queue_is_told_in_the_file() {
+        let mut rig = Rig::new(FileSystem, 1 << 20, 5);
+        rig.write("one\n", Instant::now());
+        let stamp = Stamp::parse(STAMP.as_bytes()).expect("stamp");
+        let lines = Bytes::from_static(b"a\nb\n");
+        rig.outbox.drop_lines(&Batch {
+            node: Arc::clone(&rig.node),
+            stamp,
+            lines,
+        });
+        rig.write("two\n", Instant::now());
+        let gap = "[supervisor] 2 lines (4 bytes) dropped: the disk was too slow";
+        assert_eq!(rig.files(), [vec!["one", gap, "two"]]);
+        assert_eq!(rig.events().len(), 1);
+    }
+
+    #[test]
+    fn the_queue_hears_of_everything_that_is_dealt_with() {
+        let disk = FakeDisk::default();
+        disk.with(|disk| (disk.room, disk.step, disk.cuts) = (4000, 1000, true));
+        let mut rig = Rig::new(disk, 1 << 20, 5);
+        let now = Instant::now();
+        for _ in 0..100 {
+            let node = Arc::clone(&rig.node);
+            rig.send(&node, &"line\n".repeat(50_000));
+            rig.work(now);
+        }
+        // A queue that were thought to be full would hold the next lines back.
+        let verdict = rig.outbox.verdict(&rig.node, now);
+        assert_eq!(verdict, crate::logs::lane::Verdict::Take);
+    }
+}
