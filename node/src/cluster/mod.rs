@@ -8,5 +8,6 @@ mod view;
 
 pub use config::{ClusterConfig, Me};
 pub use handle::{Cluster, StartError};
-pub use outcome::{GetOutcome, KeysOutcome, PutOutcome};
+pub use outcome::KeysOutcome;
+pub use crate::coordinator::{GetOutcome, PutOutcome};
 pub use view::{ClusterCounters, PeerState, PeerView, RefillView};

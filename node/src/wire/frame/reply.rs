@@ -235,6 +235,7 @@ fn put_digest(out: &mut Rope, page: &DigestPage) {
             out.put_u8(u8::from(item.entry.is_some()));
             if item.entry.is_none() {
                 put_version(out, item.version);
+                out.put_u32(item.length);
             }
         });
         if let Some(entry) = &item.entry {
@@ -252,15 +253,17 @@ fn take_digest(from: &mut Reader) -> Result<DigestPage, Malformed> {
     let mut items = Vec::new();
     for _ in 0..count {
         let key = from.short("key", MAX_KEY)?;
-        let (version, entry) = if flag(from)? {
+        let (version, length, entry) = if flag(from)? {
             let entry = take_entry(from)?;
-            (entry.version, Some(entry))
+            let length = u32::try_from(entry.value.len()).unwrap_or(u32::MAX);
+            (entry.version, length, Some(entry))
         } else {
-            (from.version()?, None)
+            (from.version()?, from.u32()?, None)
         };
         items.push(DigestItem {
             key,
             version,
+            length,
             entry,
         });
     }

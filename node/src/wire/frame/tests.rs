@@ -90,14 +90,18 @@ fn request() -> impl Strategy<Value = Request> {
 }
 
 fn item() -> impl Strategy<Value = DigestItem> {
-    (bytes(50), version(), prop::option::of(entry())).prop_map(|(key, version, entry)| {
-        let version = entry.as_ref().map_or(version, |entry| entry.version);
-        DigestItem {
-            key,
-            version,
-            entry,
-        }
-    })
+    (bytes(50), version(), any::<u32>(), prop::option::of(entry())).prop_map(
+        |(key, version, length, entry)| {
+            let version = entry.as_ref().map_or(version, |entry| entry.version);
+            let length = entry.as_ref().map_or(length, |entry| entry.value.len() as u32);
+            DigestItem {
+                key,
+                version,
+                length,
+                entry,
+            }
+        },
+    )
 }
 
 fn reply() -> impl Strategy<Value = Reply> {

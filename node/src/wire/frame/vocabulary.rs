@@ -77,6 +77,8 @@ pub struct DigestItem {
     pub key: Bytes,
     /// Its version there.
     pub version: Version,
+    /// Bytes of its value.
+    pub length: u32,
     /// All of it, when values were wanted and it is short.
     pub entry: Option<Entry>,
 }

@@ -1,0 +1,420 @@
+//! The core of the refill: pulling what this node should hold.
+//!
+//! Whenever the set of members that count changes, this node may have become a holder of
+//! keys that it does not have. So it asks every other member, one after the other, for all
+//! that it should hold, page by page: keys with versions, and with the values themselves as
+//! long as it has heard from nobody else. What it lacks it fetches. When every member has
+//! told all it has *for the set of members that counts now*, the refill is complete, and
+//! only then does this node say "do not have".
+//!
+//! A member that has told everything for an earlier set is asked only for what this node
+//! did not hold then. Whoever serves keeps no state of it.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::clock::BootMillis;
+use crate::placement::Placement;
+
+/// Bytes of values asked for at a time beyond the first: one large value, or many small
+/// ones, are on their way while the next are asked for.
+const FLYING_BYTES: u64 = 2 * 1024 * 1024;
+
+/// Values asked for at a time, however small.
+const FLYING_VALUES: usize = 256;
+
+/// Bytes pulled in a second at most: a quarter of a gigabyte, more than twice what the
+/// return of copies within a second per 100 MiB needs, and some tenths of one core at the
+/// member that serves.
+const BYTES_PER_SECOND: u64 = 256 * 1024 * 1024;
+
+/// Pause before a member is asked again that sees other members than we do, or that did
+/// not answer. Members usually agree again within a few round trips of their gossip.
+const RETRY_FIRST: Duration = Duration::from_millis(20);
+
+/// The longest such pause; each is twice the one before.
+const RETRY_LONGEST: Duration = Duration::from_secs(1);
+
+/// Pause before a pull is repeated because this node had no room.
+const RETRY_FULL: Duration = Duration::from_secs(5);
+
+/// What to ask for. The ticket comes back with the answer, so that late ones can be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pull {
+    /// A page of what this member has for us.
+    Page {
+        /// Whom to ask.
+        from: Uuid,
+        /// To be given back.
+        ticket: u64,
+        /// Fingerprint of the members that count.
+        view: u64,
+        /// Fingerprint for which it told all before; 0 for none.
+        previous: u64,
+        /// Keys after this one.
+        after: Option<Bytes>,
+        /// Whether short values are wanted with the keys.
+        with_values: bool,
+    },
+    /// One value.
+    Value {
+        /// Whom to ask.
+        from: Uuid,
+        /// To be given back.
+        ticket: u64,
+        /// Its key.
+        key: Bytes,
+    },
+}
+
+/// A page as it was used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// The member sees other members.
+    OtherView,
+    /// What came with values is stored.
+    Items {
+        /// Keys that are missing here or older, with the lengths of their values.
+        wanted: Vec<(Bytes, u32)>,
+        /// Where to go on, unless this was the last page.
+        next: Option<Bytes>,
+        /// Entries that were stored.
+        entries: u64,
+        /// Bytes of keys and values that came.
+        bytes: u64,
+        /// Whether something did not fit the store.
+        full: bool,
+    },
+}
+
+/// A value as it was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// It is stored; so many bytes.
+    Stored(u64),
+    /// It ended meanwhile, or something newer is here.
+    Gone,
+    /// It did not fit the store.
+    Full,
+}
+
+/// How far the refill is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RefillProgress {
+    /// Members that have not told all yet.
+    pub waiting_for: usize,
+    /// Entries received since the start.
+    pub entries: u64,
+    /// Bytes of keys and values received since the start.
+    pub bytes: u64,
+}
+
+#[derive(Debug)]
+struct Source {
+    generation: u64,
+    /// The set of members for which it told us everything.
+    told_for: Option<u64>,
+    retry_at: BootMillis,
+    pause: Duration,
+}
+
+/// The pull that is under way.
+#[derive(Debug)]
+struct Active {
+    from: Uuid,
+    ticket: u64,
+    /// Values that are wanted and not asked for yet.
+    wanted: VecDeque<(Bytes, u32)>,
+    /// Values that were asked for.
+    flying: BTreeMap<Bytes, u32>,
+    /// Where the next page starts; `None` when there is none or it is being waited for.
+    next: Next,
+    full: bool,
+    /// Bytes of the page, for the pace.
+    bytes: u64,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// A page was asked for.
+    Awaited,
+    /// There is one more, after this key.
+    After(Bytes),
+    /// That was the last.
+    None,
+}
+
+/// The refill of one node.
+#[derive(Debug)]
+pub struct Refill {
+    own: Uuid,
+    view: u64,
+    sources: BTreeMap<Uuid, Source>,
+    /// Members to whom there is a stream.
+    connected: BTreeSet<Uuid>,
+    active: Option<Active>,
+    /// Not before this moment is the next page asked for.
+    paced_until: BootMillis,
+    tickets: u64,
+    progress: RefillProgress,
+}
+
+impl Refill {
+    /// The refill of node `own`, which is alone and so knows all.
+    #[must_use]
+    pub const fn new(own: Uuid) -> Self {
+        Self {
+            own,
+            view: 0,
+            sources: BTreeMap::new(),
+            connected: BTreeSet::new(),
+            active: None,
+            paced_until: BootMillis(0),
+            tickets: 0,
+            progress: RefillProgress { waiting_for: 0, entries: 0, bytes: 0 },
+        }
+    }
+
+    /// Whether this node knows of all that it should hold.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.sources.values().all(|source| source.told_for == Some(self.view))
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn progress(&self) -> RefillProgress {
+        let told = |source: &&Source| source.told_for == Some(self.view);
+        let waiting_for = self.sources.len() - self.sources.values().filter(told).count();
+        RefillProgress { waiting_for, ..self.progress }
+    }
+
+    /// Other members count now.
+    pub fn members_changed(&mut self, placement: &Placement, now: BootMillis) -> Vec<Pull> {
+        self.view = placement.fingerprint();
+        let mut known = std::mem::take(&mut self.sources);
+        for seat in placement.seats().iter().filter(|seat| seat.uuid != self.own) {
+            let source = known
+                .remove(&seat.uuid)
+                .filter(|source| source.generation == seat.generation)
+                .map_or_else(|| Source::new(seat.generation), Source::at_once);
+            self.sources.insert(seat.uuid, source);
+        }
+        // What is under way was asked for the former members.
+        self.active = None;
+        self.next(now)
+    }
+
+    /// A stream to a member is there.
+    pub fn connected(&mut self, peer: Uuid, now: BootMillis) -> Vec<Pull> {
+        self.connected.insert(peer);
+        if let Some(source) = self.sources.get_mut(&peer) {
+            source.retry_at = BootMillis(0);
+        }
+        self.next(now)
+    }
+
+    /// The stream to a member broke.
+    pub fn lost(&mut self, peer: Uuid, now: BootMillis) -> Vec<Pull> {
+        self.connected.remove(&peer);
+        self.active.take_if(|active| active.from == peer);
+        self.next(now)
+    }
+
+    /// A member was out of reach for so long that others may have written without us.
+    pub fn apart(&mut self, peer: Uuid, now: BootMillis) -> Vec<Pull> {
+        if let Some(source) = self.sources.get_mut(&peer) {
+            source.told_for = None;
+        }
+        self.active.take_if(|active| active.from == peer);
+        self.next(now)
+    }
+
+    /// A question was not answered.
+    pub fn failed(&mut self, ticket: u64, now: BootMillis) -> Vec<Pull> {
+        if let Some(active) = self.active.take_if(|active| active.ticket == ticket) {
+            self.postpone(active.from, now);
+        }
+        self.next(now)
+    }
+
+    /// A page came and was used.
+    pub fn page(&mut self, ticket: u64, page: Page, now: BootMillis) -> Vec<Pull> {
+        let Some(active) = self.active.as_mut().filter(|active| active.ticket == ticket) else {
+            return Vec::new();
+        };
+        let Page::Items { wanted, next, entries, bytes, full } = page else {
+            return self.failed(ticket, now);
+        };
+        active.wanted = wanted.into();
+        active.next = next.map_or(Next::None, Next::After);
+        active.full |= full;
+        active.bytes = bytes;
+        self.progress.entries += entries;
+        self.progress.bytes += bytes;
+        self.go_on(now)
+    }
+
+    /// A value came, or not, and was used.
+    pub fn value(
+        &mut self,
+        ticket: u64,
+        key: &Bytes,
+        value: Value,
+        now: BootMillis,
+    ) -> Vec<Pull> {
+        let Some(active) = self.active.as_mut().filter(|active| active.ticket == ticket) else {
+            return Vec::new();
+        };
+        active.flying.remove(key);
+        match value {
+            Value::Stored(bytes) => {
+                active.bytes += bytes;
+                self.progress.entries += 1;
+                self.progress.bytes += bytes;
+            }
+            Value::Gone => {}
+            Value::Full => active.full = true,
+        }
+        self.go_on(now)
+    }
+
+    /// When [`Refill::tick`] has something to do next.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<BootMillis> {
+        match &self.active {
+            Some(active) => matches!(active.next, Next::After(_))
+                .then_some(self.paced_until)
+                .filter(|_| active.wanted.is_empty() && active.flying.is_empty()),
+            None => self.waiting().map(|(_, source)| source.retry_at).min(),
+        }
+    }
+
+    /// What the passing of time brings.
+    pub fn tick(&mut self, now: BootMillis) -> Vec<Pull> {
+        if self.active.is_some() { self.go_on(now) } else { self.next(now) }
+    }
+
+    /// Members that can be asked and have not told all.
+    fn waiting(&self) -> impl Iterator<Item = (Uuid, &Source)> {
+        self.sources
+            .iter()
+            .filter(|(_, source)| source.told_for != Some(self.view))
+            .filter(|(uuid, _)| self.connected.contains(uuid))
+            .map(|(uuid, source)| (*uuid, source))
+    }
+
+    /// Starts the next pull, when none is under way.
+    fn next(&mut self, now: BootMillis) -> Vec<Pull> {
+        if self.active.is_some() {
+            return Vec::new();
+        }
+        let ready = self.waiting().find(|(_, source)| source.retry_at <= now);
+        let Some((from, _)) = ready else { return Vec::new() };
+        self.tickets += 1;
+        self.active = Some(Active {
+            from,
+            ticket: self.tickets,
+            wanted: VecDeque::new(),
+            flying: BTreeMap::new(),
+            next: Next::Awaited,
+            full: false,
+            bytes: 0,
+        });
+        self.ask_page(None).into_iter().collect()
+    }
+
+    /// Asks for what is wanted, or for the next page, or ends the pull.
+    fn go_on(&mut self, now: BootMillis) -> Vec<Pull> {
+        let Some(active) = &mut self.active else { return Vec::new() };
+        let mut pulls = Vec::new();
+        let mut flying: u64 = active.flying.values().map(|length| u64::from(*length)).sum();
+        while active.flying.len() < FLYING_VALUES
+            && let Some((key, length)) = active.wanted.pop_front_if(|(_, length)| {
+                flying == 0 || flying + u64::from(*length) <= FLYING_BYTES
+            })
+        {
+            flying += u64::from(length);
+            active.flying.insert(key.clone(), length);
+            pulls.push(Pull::Value { from: active.from, ticket: active.ticket, key });
+        }
+        if !active.flying.is_empty() {
+            return pulls;
+        }
+        if active.bytes > 0 {
+            let pause = Duration::from_millis(active.bytes * 1000 / BYTES_PER_SECOND);
+            self.paced_until = now + pause;
+            active.bytes = 0;
+        }
+        match &active.next {
+            Next::Awaited => {}
+            Next::After(key) if self.paced_until <= now => {
+                let after = Some(key.clone());
+                active.next = Next::Awaited;
+                pulls.extend(self.ask_page(after));
+            }
+            Next::After(_) => {}
+            Next::None => pulls.extend(self.end(now)),
+        }
+        pulls
+    }
+
+    fn end(&mut self, now: BootMillis) -> Vec<Pull> {
+        if let Some(active) = self.active.take()
+            && let Some(source) = self.sources.get_mut(&active.from)
+        {
+            if active.full {
+                source.retry_at = now + RETRY_FULL;
+            } else {
+                source.told_for = Some(self.view);
+                source.pause = RETRY_FIRST;
+            }
+        }
+        self.next(now)
+    }
+
+    fn ask_page(&self, after: Option<Bytes>) -> Option<Pull> {
+        let active = self.active.as_ref()?;
+        let source = self.sources.get(&active.from)?;
+        let first = self.sources.values().all(|source| source.told_for.is_none());
+        Some(Pull::Page {
+            from: active.from,
+            ticket: active.ticket,
+            view: self.view,
+            previous: source.told_for.unwrap_or(0),
+            after,
+            with_values: first,
+        })
+    }
+
+    fn postpone(&mut self, peer: Uuid, now: BootMillis) {
+        if let Some(source) = self.sources.get_mut(&peer) {
+            source.retry_at = now + source.pause;
+            source.pause = (source.pause * 2).min(RETRY_LONGEST);
+        }
+    }
+}
+
+impl Source {
+    const fn new(generation: u64) -> Self {
+        Self {
+            generation,
+            told_for: None,
+            retry_at: BootMillis(0),
+            pause: RETRY_FIRST,
+        }
+    }
+
+    /// For a new set of members there is no reason to wait.
+    fn at_once(self) -> Self {
+        Self { retry_at: BootMillis(0), pause: RETRY_FIRST, ..self }
+    }
+}
+
+#[cfg(test)]
+#[path = "refill_tests.rs"]
+mod tests;

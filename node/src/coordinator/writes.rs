@@ -1,0 +1,507 @@
+//! The core of writing: from a version to its last holder.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::PutOutcome;
+use crate::clock::BootMillis;
+use crate::placement::{Placement, Seat};
+use crate::store::{Entry, Reservation};
+use crate::version::{HybridClock, HybridTime, Version};
+use crate::wire::frame::Ack;
+
+/// Bytes of keys and values in writes that have not reached every holder. Six of the
+/// largest values, or what a fast network brings in half a second: enough to bridge the
+/// restart of a holder. Beyond it the oldest answered writes are left to the refill, and
+/// new ones are refused.
+pub const MAX_PENDING_BYTES: usize = 64 * 1024 * 1024;
+
+/// Bytes counted for a write beside its key and value, so that small ones are bounded too.
+const WRITE_OVERHEAD: usize = 256;
+
+/// Pause before a value is offered again to a holder that had no room or could not be
+/// reached. Long enough to cost nothing, short enough that a queue that was full for a
+/// moment does not delay an answer noticeably beyond it.
+pub const RETRY: Duration = Duration::from_millis(200);
+
+/// New versions given to one write because holders had a higher one. Each costs a round
+/// trip; two writers of one key overtake each other a few times at most, and a clock that
+/// is raised past one version is past all that were known to that holder.
+const MAX_RESTAMPS: u8 = 16;
+
+/// What a client wants to write.
+#[derive(Debug)]
+pub struct NewWrite {
+    /// The key.
+    pub key: Bytes,
+    /// The bytes.
+    pub value: Bytes,
+    /// Time to live in seconds, already clamped.
+    pub ttl_s: u32,
+    /// Bytes of the store's budget that the value takes while it is only kept here as a
+    /// hint.
+    pub held: Option<Reservation>,
+}
+
+/// What is to be done, in this order.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect<T> {
+    /// Put into this node's own store, and call [`Writes::acked`] with the result.
+    Store {
+        /// Number of the write.
+        id: u64,
+        /// Its key.
+        key: Bytes,
+        /// Its value.
+        entry: Entry,
+    },
+    /// Send to a holder; when that cannot be done now, call [`Writes::unsent`].
+    Send {
+        /// Whom.
+        to: Uuid,
+        /// Number of the write.
+        id: u64,
+        /// Its key.
+        key: Bytes,
+        /// Its value.
+        entry: Entry,
+    },
+    /// Tell whoever waits.
+    Answer {
+        /// Who waits.
+        waiter: T,
+        /// How it ended.
+        outcome: PutOutcome,
+    },
+}
+
+/// Counted since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriteCounters {
+    /// Writes begun.
+    pub begun: u64,
+    /// Of these, acknowledged within the time-out.
+    pub acknowledged: u64,
+    /// Answered with "pending".
+    pub pending: u64,
+    /// Refused because holders are full.
+    pub full: u64,
+    /// Refused because nobody could take them.
+    pub unavailable: u64,
+    /// New versions because a holder had a higher one.
+    pub restamped: u64,
+    /// Refusals by holders because a version was too far ahead of their clock.
+    pub ahead: u64,
+    /// Values sent to a holder once more.
+    pub retried: u64,
+    /// Answered writes that were left to the refill before every holder had them.
+    pub abandoned: u64,
+}
+
+/// What is known of the copy at one holder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Copy {
+    /// Not sent, or lost with the stream.
+    Unsent,
+    /// Sent, not answered.
+    Sent,
+    /// There, or something newer.
+    Stored,
+    /// No room there.
+    Full,
+    /// Refused there: the version is too far ahead.
+    Ahead,
+}
+
+#[derive(Debug)]
+struct Holder {
+    uuid: Uuid,
+    generation: u64,
+    copy: Copy,
+}
+
+#[derive(Debug)]
+struct Operation<T> {
+    key: Bytes,
+    entry: Entry,
+    holders: Vec<Holder>,
+    waiter: Option<T>,
+    answer_by: BootMillis,
+    restamps: u8,
+    held: Option<Reservation>,
+}
+
+/// All writes under way on this node. `T` is whatever identifies who waits for one.
+#[derive(Debug)]
+pub struct Writes<T> {
+    own: Uuid,
+    timeout: Duration,
+    clock: HybridClock,
+    placement: Arc<Placement>,
+    operations: BTreeMap<u64, Operation<T>>,
+    /// Writes that somebody waits for, by when that one must be answered.
+    waiting: BTreeSet<(BootMillis, u64)>,
+    last_id: u64,
+    bytes: usize,
+    retry_at: Option<BootMillis>,
+    counters: WriteCounters,
+}
+
+impl<T> Writes<T> {
+    /// No writes, for node `own` among the members of `placement`. Writes are answered
+    /// within `timeout`.
+    #[must_use]
+    pub fn new(own: Seat, timeout: Duration, placement: Arc<Placement>) -> Self {
+        Self {
+            own: own.uuid,
+            timeout,
+            clock: HybridClock::new(own.uuid, own.generation),
+            placement,
+            operations: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            last_id: 0,
+            bytes: 0,
+            retry_at: None,
+            counters: WriteCounters::default(),
+        }
+    }
+
+    /// Counters since the start.
+    #[must_use]
+    pub const fn counters(&self) -> WriteCounters {
+        self.counters
+    }
+
+    /// Writes that have not reached every holder, and their bytes.
+    #[must_use]
+    pub fn under_way(&self) -> (usize, usize) {
+        (self.operations.len(), self.bytes)
+    }
+
+    /// Notes a version that came from elsewhere.
+    pub fn observe(&mut self, version: Version) {
+        self.clock.observe(version);
+    }
+
+    /// This node's hybrid time.
+    #[must_use]
+    pub fn hybrid_now(&self, wall_ms: u64) -> HybridTime {
+        self.clock.now(wall_ms)
+    }
+
+    /// Begins a write.
+    pub fn begin(
+        &mut self,
+        write: NewWrite,
+        waiter: T,
+        now: BootMillis,
+        wall_ms: u64,
+    ) -> Vec<Effect<T>> {
+        self.counters.begun += 1;
+        let size = write.key.len() + write.value.len() + WRITE_OVERHEAD;
+        self.make_room(size);
+        if self.bytes + size > MAX_PENDING_BYTES {
+            self.counters.unavailable += 1;
+            return vec![Effect::Answer { waiter, outcome: PutOutcome::Unavailable }];
+        }
+        let holders = holders(&self.placement, &write.key, &[]);
+        let entry = Entry {
+            value: write.value,
+            version: self.clock.tick(wall_ms),
+            created_unix_ms: wall_ms,
+            ttl_s: write.ttl_s,
+            deadline: now + Duration::from_secs(write.ttl_s.into()),
+        };
+        let operation = Operation {
+            key: write.key,
+            entry,
+            holders,
+            waiter: Some(waiter),
+            answer_by: now + self.timeout,
+            restamps: 0,
+            held: write.held,
+        };
+        let id = self.insert(operation);
+        self.spread(id, |copy| copy == Copy::Unsent)
+    }
+
+    /// A holder, or this node's own store, answered.
+    pub fn acked(
+        &mut self,
+        id: u64,
+        from: Uuid,
+        ack: Ack,
+        now: BootMillis,
+        wall_ms: u64,
+    ) -> Vec<Effect<T>> {
+        if let Ack::Older(version) = ack {
+            self.clock.observe(version);
+        }
+        let Some(operation) = self.operations.get_mut(&id) else { return Vec::new() };
+        let newer = matches!(ack, Ack::Older(version) if version > operation.entry.version);
+        if newer && operation.waiter.is_some() && operation.restamps < MAX_RESTAMPS {
+            return self.restamp(id, wall_ms);
+        }
+        let Some(holder) = operation.holders.iter_mut().find(|holder| holder.uuid == from) else {
+            return Vec::new();
+        };
+        holder.copy = match ack {
+            // Something newer is there: what this write would have left is over.
+            Ack::Stored | Ack::Older(_) => Copy::Stored,
+            Ack::Full => Copy::Full,
+            Ack::Ahead => Copy::Ahead,
+        };
+        match ack {
+            Ack::Full => self.retry_from(now),
+            Ack::Ahead => self.counters.ahead += 1,
+            Ack::Stored | Ack::Older(_) => {}
+        }
+        self.settle(id).into_iter().collect()
+    }
+
+    /// A value could not be handed to the stream of `to`.
+    pub fn unsent(&mut self, id: u64, to: Uuid, now: BootMillis) {
+        if let Some(operation) = self.operations.get_mut(&id)
+            && let Some(holder) = operation.holders.iter_mut().find(|holder| holder.uuid == to)
+        {
+            holder.copy = Copy::Unsent;
+            self.retry_from(now);
+        }
+    }
+
+    /// The stream to a holder broke: what it did not answer is lost.
+    pub fn lost(&mut self, peer: Uuid) {
+        for operation in self.operations.values_mut() {
+            for holder in &mut operation.holders {
+                if holder.uuid == peer && holder.copy == Copy::Sent {
+                    holder.copy = Copy::Unsent;
+                }
+            }
+        }
+    }
+
+    /// A stream to a holder is there, again.
+    pub fn connected(&mut self, peer: Uuid) -> Vec<Effect<T>> {
+        let mut effects = Vec::new();
+        let ids: Vec<u64> = self.operations.keys().copied().collect();
+        for id in ids {
+            let resent = self.spread_to(id, |holder| {
+                holder.uuid == peer && holder.copy == Copy::Unsent
+            });
+            self.counters.retried += resent.len() as u64;
+            effects.extend(resent);
+        }
+        effects
+    }
+
+    /// Other members count now.
+    pub fn members_changed(&mut self, placement: Arc<Placement>) -> Vec<Effect<T>> {
+        self.placement = placement;
+        let mut effects = Vec::new();
+        let ids: Vec<u64> = self.operations.keys().copied().collect();
+        for id in ids {
+            if let Some(operation) = self.operations.get_mut(&id) {
+                operation.holders =
+                    holders(&self.placement, &operation.key, &operation.holders);
+            }
+            effects.extend(self.spread(id, |copy| copy == Copy::Unsent));
+            effects.extend(self.settle(id));
+        }
+        effects
+    }
+
+    /// When [`Writes::tick`] has something to do next.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<BootMillis> {
+        let answer = self.waiting.first().map(|(at, _)| *at);
+        [answer, self.retry_at].into_iter().flatten().min()
+    }
+
+    /// What the passing of time brings: time-outs and retries.
+    pub fn tick(&mut self, now: BootMillis) -> Vec<Effect<T>> {
+        let mut effects = Vec::new();
+        while let Some((at, id)) = self.waiting.first().copied()
+            && at <= now
+        {
+            self.waiting.pop_first();
+            effects.extend(self.time_out(id));
+        }
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+            effects.extend(self.retry(now));
+        }
+        effects
+    }
+
+    fn insert(&mut self, operation: Operation<T>) -> u64 {
+        self.last_id += 1;
+        if operation.waiter.is_some() {
+            self.waiting.insert((operation.answer_by, self.last_id));
+        }
+        self.bytes += size(&operation);
+        self.operations.insert(self.last_id, operation);
+        self.last_id
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Operation<T>> {
+        let operation = self.operations.remove(&id)?;
+        self.waiting.remove(&(operation.answer_by, id));
+        self.bytes -= size(&operation);
+        Some(operation)
+    }
+
+    /// Leaves the oldest writes that nobody waits for to the refill until `size` fits.
+    fn make_room(&mut self, size: usize) {
+        while self.bytes + size > MAX_PENDING_BYTES {
+            let answered = self.operations.iter().find(|(_, it)| it.waiter.is_none());
+            let Some(id) = answered.map(|(id, _)| *id) else { return };
+            self.remove(id);
+            self.counters.abandoned += 1;
+        }
+    }
+
+    /// Gives a write a version above everything that is known now, and starts it over. What
+    /// is still on its way for the old number is not heard any more.
+    fn restamp(&mut self, id: u64, wall_ms: u64) -> Vec<Effect<T>> {
+        let Some(mut operation) = self.remove(id) else { return Vec::new() };
+        self.counters.restamped += 1;
+        operation.restamps += 1;
+        operation.entry.version = self.clock.tick(wall_ms);
+        for holder in &mut operation.holders {
+            holder.copy = Copy::Unsent;
+        }
+        let id = self.insert(operation);
+        self.spread(id, |copy| copy == Copy::Unsent)
+    }
+
+    /// Sends a write to those holders whose copy is as wanted.
+    fn spread(&mut self, id: u64, wanted: impl Fn(Copy) -> bool) -> Vec<Effect<T>> {
+        self.spread_to(id, |holder| wanted(holder.copy))
+    }
+
+    fn spread_to(&mut self, id: u64, wanted: impl Fn(&Holder) -> bool) -> Vec<Effect<T>> {
+        let Some(operation) = self.operations.get_mut(&id) else { return Vec::new() };
+        let mut effects = Vec::with_capacity(operation.holders.len());
+        for holder in operation.holders.iter_mut().filter(|holder| wanted(holder)) {
+            holder.copy = Copy::Sent;
+            let (key, entry) = (operation.key.clone(), operation.entry.clone());
+            effects.push(if holder.uuid == self.own {
+                Effect::Store { id, key, entry }
+            } else {
+                Effect::Send { to: holder.uuid, id, key, entry }
+            });
+        }
+        effects
+    }
+
+    /// Answers and forgets a write as far as what is known of its copies allows.
+    fn settle(&mut self, id: u64) -> Option<Effect<T>> {
+        let quorum = self.placement.write_quorum();
+        let operation = self.operations.get_mut(&id)?;
+        let count =
+            |copy| operation.holders.iter().filter(|holder| holder.copy == copy).count();
+        let (stored, full, ahead) = (count(Copy::Stored), count(Copy::Full), count(Copy::Ahead));
+        let undecided = operation.holders.len() - stored - full - ahead;
+        let outcome = if stored >= quorum {
+            Some(PutOutcome::Acknowledged)
+        } else if ahead > operation.holders.len() - quorum {
+            Some(PutOutcome::Unavailable)
+        } else if undecided == 0 && stored == 0 {
+            Some(PutOutcome::Full)
+        } else {
+            None
+        };
+        let over = stored + ahead == operation.holders.len();
+        let effect = outcome.and_then(|outcome| self.answer(id, outcome));
+        if over {
+            self.remove(id);
+        }
+        effect
+    }
+
+    fn time_out(&mut self, id: u64) -> Option<Effect<T>> {
+        let operation = self.operations.get(&id)?;
+        let any = |copy| operation.holders.iter().any(|holder| holder.copy == copy);
+        let holds = operation.holders.iter().any(|holder| holder.uuid == self.own);
+        let outcome = if any(Copy::Stored) {
+            PutOutcome::Pending
+        } else if any(Copy::Full) {
+            PutOutcome::Full
+        } else if holds {
+            // Not even this node took it.
+            PutOutcome::Unavailable
+        } else {
+            // It is kept here as a hint.
+            PutOutcome::Pending
+        };
+        self.answer(id, outcome)
+    }
+
+    /// Tells whoever waits. What was refused is not kept any longer.
+    fn answer(&mut self, id: u64, outcome: PutOutcome) -> Option<Effect<T>> {
+        let operation = self.operations.get_mut(&id)?;
+        let waiter = operation.waiter.take()?;
+        self.waiting.remove(&(operation.answer_by, id));
+        let counter = match outcome {
+            PutOutcome::Acknowledged => &mut self.counters.acknowledged,
+            PutOutcome::Pending => &mut self.counters.pending,
+            PutOutcome::Full => &mut self.counters.full,
+            PutOutcome::Unavailable => &mut self.counters.unavailable,
+        };
+        *counter += 1;
+        match outcome {
+            PutOutcome::Acknowledged | PutOutcome::Pending => {}
+            PutOutcome::Full | PutOutcome::Unavailable => {
+                self.remove(id);
+            }
+        }
+        Some(Effect::Answer { waiter, outcome })
+    }
+
+    fn retry_from(&mut self, now: BootMillis) {
+        self.retry_at.get_or_insert(now + RETRY);
+    }
+
+    /// Offers values again where they could not be sent or found no room, and drops those
+    /// whose time is up.
+    fn retry(&mut self, now: BootMillis) -> Vec<Effect<T>> {
+        let mut effects = Vec::new();
+        let ids: Vec<u64> = self.operations.keys().copied().collect();
+        for id in ids {
+            if self.operations.get(&id).is_some_and(|operation| {
+                operation.waiter.is_none() && operation.entry.deadline <= now
+            }) {
+                self.remove(id);
+                continue;
+            }
+            effects.extend(self.spread(id, |copy| matches!(copy, Copy::Unsent | Copy::Full)));
+        }
+        self.counters.retried += effects.len() as u64;
+        effects
+    }
+}
+
+fn size<T>(operation: &Operation<T>) -> usize {
+    operation.key.len() + operation.entry.value.len() + WRITE_OVERHEAD
+}
+
+/// The holders of a key now, with what is known of the copies in the same lives.
+fn holders(placement: &Placement, key: &[u8], known: &[Holder]) -> Vec<Holder> {
+    let holder = |seat: Seat| {
+        let copy = known
+            .iter()
+            .find(|known| (known.uuid, known.generation) == (seat.uuid, seat.generation))
+            .map_or(Copy::Unsent, |known| known.copy);
+        Holder { uuid: seat.uuid, generation: seat.generation, copy }
+    };
+    placement.holders(key).into_iter().map(holder).collect()
+}
+
+#[cfg(test)]
+#[path = "writes_tests.rs"]
+mod tests;
