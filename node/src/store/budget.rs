@@ -50,7 +50,7 @@ impl Budget {
     pub(super) fn take(&self, bytes: u64) -> Result<(), Full> {
         // The counter guards no other memory, so its own atomicity is all that is needed.
         self.used
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
                 used.checked_add(bytes).filter(|sum| *sum <= self.limit)
             })
             .map(drop)

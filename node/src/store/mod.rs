@@ -31,4 +31,5 @@ mod wheel;
 
 pub use budget::{Budget, Reservation};
 pub use entry::{Entry, Full, Stored};
+pub use record::PACKED_MAX;
 pub use shards::{ENTRY_OVERHEAD, Store, StoreConfig, StoreStats};

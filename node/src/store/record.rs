@@ -14,7 +14,7 @@ use crate::version::HybridTime;
 /// buffer, a batch of frames), and a value must not keep that alive for hours. Above it
 /// the copy would cost more than the slack, so the buffer itself is kept; whoever puts
 /// such a value gives it a buffer of its own.
-pub(super) const PACKED_MAX: usize = 16 * 1024;
+pub const PACKED_MAX: usize = 16 * 1024;
 
 /// Key and value of an entry; cloning shares them.
 #[derive(Clone, Debug)]

@@ -1,0 +1,226 @@
+//! Accepting connections.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
+
+use super::api::{Api, Session};
+use super::bounds::{ACCEPT_PAUSE, LINGER, REFUSALS_MAX};
+use super::connection::{self, Drain};
+use super::problem::Problem;
+
+/// Pause of a worker that has more connections than another: long enough for the other to
+/// wake up and accept the next, too short to matter when the other is busy.
+const YIELD_PAUSE: Duration = Duration::from_millis(1);
+
+/// The connections of all workers.
+#[derive(Debug)]
+pub struct Connections {
+    max: usize,
+    workers: Box<[AtomicUsize]>,
+    refusing: AtomicUsize,
+    all_closed: Notify,
+}
+
+impl Connections {
+    /// At most `max` connections on so many workers.
+    #[must_use]
+    pub fn new(max: usize, workers: usize) -> Self {
+        Self {
+            max,
+            workers: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
+            refusing: AtomicUsize::new(0),
+            all_closed: Notify::new(),
+        }
+    }
+
+    fn open(&self) -> usize {
+        self.workers
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    /// Whether `worker` has at least two connections more than another.
+    fn is_ahead(&self, worker: usize) -> bool {
+        let count = |worker: &AtomicUsize| worker.load(Ordering::Relaxed);
+        let fewest = self.workers.iter().map(count).min().unwrap_or(0);
+        count(&self.workers[worker]) > fewest + 1
+    }
+
+    /// Waits until no connection is open. New ones must not come any more.
+    pub async fn closed(&self) {
+        while self.open() > 0 {
+            self.all_closed.notified().await;
+        }
+    }
+}
+
+/// Counts one connection for as long as it lives.
+struct Place {
+    connections: Arc<Connections>,
+    api: Arc<Api>,
+    worker: usize,
+}
+
+impl Place {
+    fn take(doorman: &Doorman) -> Option<Self> {
+        let connections = &doorman.connections;
+        if connections.open() >= connections.max {
+            return None;
+        }
+        connections.workers[doorman.worker].fetch_add(1, Ordering::Relaxed);
+        let metrics = &doorman.api.metrics;
+        metrics.connections_accepted.fetch_add(1, Ordering::Relaxed);
+        metrics.connections_open.fetch_add(1, Ordering::Relaxed);
+        Some(Self {
+            connections: Arc::clone(connections),
+            api: Arc::clone(&doorman.api),
+            worker: doorman.worker,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.api
+            .metrics
+            .connections_open
+            .fetch_sub(1, Ordering::Relaxed);
+        self.connections.workers[self.worker].fetch_sub(1, Ordering::Relaxed);
+        // One permit is kept for a waiter that has not looked yet.
+        self.connections.all_closed.notify_one();
+    }
+}
+
+/// Accepts connections for one worker and serves them on its runtime.
+#[derive(Clone)]
+pub struct Doorman {
+    /// What answers.
+    pub api: Arc<Api>,
+    /// The connections of all workers.
+    pub connections: Arc<Connections>,
+    /// How far draining is.
+    pub drain: watch::Receiver<Drain>,
+    /// Number of this worker.
+    pub worker: usize,
+}
+
+impl Doorman {
+    /// Accepts on `listener` until draining begins.
+    ///
+    /// The listener may be shared with other workers and processes, and somebody else may
+    /// close its door: then accepting fails until it is opened again, which is waited for.
+    pub async fn run(self, listener: TcpListener) {
+        let mut drain = self.drain.clone();
+        let mut trouble = None;
+        while *drain.borrow_and_update() == Drain::Open {
+            let accepted = tokio::select! {
+                biased;
+                _ = drain.changed() => continue,
+                accepted = listener.accept() => accepted,
+            };
+            let pause = match accepted {
+                Ok((stream, client)) => {
+                    trouble = None;
+                    self.admit(stream, client);
+                    self.connections
+                        .is_ahead(self.worker)
+                        .then_some(YIELD_PAUSE)
+                }
+                Err(error) => after(&error, &mut trouble),
+            };
+            if let Some(pause) = pause {
+                tokio::select! {
+                    _ = drain.changed() => {}
+                    () = sleep(pause) => {}
+                }
+            }
+        }
+    }
+
+    fn admit(&self, stream: TcpStream, client: SocketAddr) {
+        let Some(place) = Place::take(self) else {
+            return self.refuse(stream);
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            // The client is gone already; serving finds that out.
+            debug!(%error, "could not switch delayed sending off");
+        }
+        let session = Session {
+            api: Arc::clone(&self.api),
+            worker: self.worker,
+            client: client.ip(),
+        };
+        let drain = self.drain.clone();
+        tokio::spawn(async move {
+            connection::serve(stream, session, drain).await;
+            drop(place);
+        });
+    }
+
+    fn refuse(&self, mut stream: TcpStream) {
+        self.api
+            .metrics
+            .connections_refused
+            .fetch_add(1, Ordering::Relaxed);
+        if self.connections.refusing.load(Ordering::Relaxed) >= REFUSALS_MAX {
+            return;
+        }
+        let connections = Arc::clone(&self.connections);
+        connections.refusing.fetch_add(1, Ordering::Relaxed);
+        tokio::spawn(async move {
+            let answer = Problem::TooManyConnections.raw_response();
+            let tell = async {
+                stream.write_all(&answer).await?;
+                stream.shutdown().await?;
+                // What the client sent is taken off the socket, so that closing it does not
+                // reset the connection before the client has read the answer.
+                let mut rest = [0; 1024];
+                while tokio::io::AsyncReadExt::read(&mut stream, &mut rest).await? > 0 {}
+                io::Result::Ok(())
+            };
+            // The client had its chance; how it went makes no difference.
+            let _ = timeout(LINGER, tell).await;
+            connections.refusing.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+}
+
+/// What a failed accept means: how long to wait before the next. `trouble` remembers what
+/// was logged last, so that a door that stays closed is told of once.
+fn after(error: &io::Error, trouble: &mut Option<io::ErrorKind>) -> Option<Duration> {
+    let kind = error.kind();
+    // accept(2): the client went away between its connect and now.
+    if matches!(
+        kind,
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted
+    ) {
+        return None;
+    }
+    if *trouble != Some(kind) {
+        if is_closed_door(error) {
+            debug!("the door of the HTTP port is closed; waiting until it is opened");
+        } else {
+            warn!(%error, "could not accept a connection; trying again");
+        }
+        *trouble = Some(kind);
+    }
+    Some(ACCEPT_PAUSE)
+}
+
+/// A listening socket that was shut down answers EINVAL.
+fn is_closed_door(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::NotConnected
+    )
+}

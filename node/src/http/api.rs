@@ -1,0 +1,205 @@
+//! The API: from a parsed request to its answer.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use http::header::CONNECTION;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
+use hyper::body::Incoming;
+use repram_config::ClaimScope;
+
+use super::bounds::{HEAD_MAX, HEADERS_MAX};
+use super::connection::Handler;
+use super::problem::Problem;
+use super::query::TtlBounds;
+use super::rate::{RateLimiter, forwarded_for};
+use super::reply::{self, Reply};
+use super::route::{self, Endpoint, Route};
+use super::{Lifecycle, Stage, cors, data, keys, openapi, views};
+use crate::clock::{self, BootMillis};
+use crate::cluster::{Cluster, Me};
+use crate::metrics::{MethodLabel, Observation, RequestMetrics};
+use crate::store::Store;
+
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// What the API is told of the node it speaks for.
+#[derive(Clone, Debug)]
+pub struct ApiConfig {
+    /// Who the node is.
+    pub me: Me,
+    /// The port that it serves HTTP on.
+    pub port: u16,
+    /// Whether it looks for peers by itself.
+    pub discovery_enabled: bool,
+    /// Among whom ports are unique.
+    pub claim_scope: ClaimScope,
+    /// Bounds of times to live.
+    pub ttl: TtlBounds,
+    /// Data requests per second and client address; none is no limit.
+    pub rate_limit: Option<NonZeroU32>,
+    /// Whether X-Forwarded-For says who the client is.
+    pub trust_proxy: bool,
+}
+
+/// The API of one node, shared by all its connections.
+pub struct Api {
+    pub(super) me: Me,
+    pub(super) port: u16,
+    pub(super) discovery_enabled: bool,
+    pub(super) claim_scope: ClaimScope,
+    pub(super) ttl: TtlBounds,
+    pub(super) cluster: Cluster,
+    /// For its counts and its limit only: values go through the cluster.
+    pub(super) store: Arc<Store>,
+    pub(super) lifecycle: Arc<Lifecycle>,
+    pub(super) metrics: Arc<RequestMetrics>,
+    pub(super) started: BootMillis,
+    pub(super) started_unix_ms: u64,
+    limiter: Option<RateLimiter>,
+    trust_proxy: bool,
+}
+
+impl Api {
+    /// An API over `cluster`.
+    #[must_use]
+    pub fn new(
+        config: ApiConfig,
+        cluster: Cluster,
+        store: Arc<Store>,
+        lifecycle: Arc<Lifecycle>,
+        metrics: Arc<RequestMetrics>,
+    ) -> Self {
+        Self {
+            me: config.me,
+            port: config.port,
+            discovery_enabled: config.discovery_enabled,
+            claim_scope: config.claim_scope,
+            ttl: config.ttl,
+            cluster,
+            store,
+            lifecycle,
+            metrics,
+            started: clock::boot_now(),
+            started_unix_ms: clock::unix_now_ms(),
+            limiter: config.rate_limit.map(RateLimiter::new),
+            trust_proxy: config.trust_proxy,
+        }
+    }
+
+    async fn answer(
+        &self,
+        head: &Parts,
+        found: Option<(&'static Endpoint, &str)>,
+        body: &mut Incoming,
+    ) -> Result<Response<Reply>, Problem> {
+        check_head(head)?;
+        let Some((endpoint, segment)) = found else {
+            return if head.method == Method::OPTIONS && head.uri == Uri::from_static("*") {
+                Ok(cors::options(route::ENDPOINTS[0].allow))
+            } else {
+                Err(Problem::NoSuchPath)
+            };
+        };
+        if head.method == Method::OPTIONS {
+            return Ok(cors::options(endpoint.allow));
+        }
+        if !endpoint.methods.contains(&head.method) {
+            return Err(Problem::Method(endpoint.allow));
+        }
+        match endpoint.route {
+            Route::Data => data::answer(self, head, segment, body).await,
+            Route::Keys => keys::answer(self, head.uri.query()).await,
+            Route::Health => Ok(views::health(self)),
+            Route::Live => Ok(reply::text(StatusCode::OK, "alive")),
+            Route::Peers => Ok(views::peers(self)),
+            Route::Topology => Ok(views::topology(self)),
+            Route::Status => Ok(views::status(self)),
+            Route::Metrics => Ok(views::metrics(self)),
+            Route::OpenApi => Ok(openapi::answer()),
+            Route::DiscoveryHealth => Ok(views::discovery_health(self)),
+        }
+    }
+
+    fn limit(&self, head: &Parts, client: IpAddr, now_ns: u64) -> Result<(), Problem> {
+        let Some(limiter) = &self.limiter else {
+            return Ok(());
+        };
+        let client = if self.trust_proxy {
+            let lines = head.headers.get_all(X_FORWARDED_FOR);
+            let last = lines.iter().next_back();
+            last.and_then(|line| forwarded_for(line.as_bytes()))
+                .unwrap_or(client)
+        } else {
+            client
+        };
+        limiter.admit(client, now_ns).map_err(|seconds| {
+            self.metrics.rate_limited.fetch_add(1, Ordering::Relaxed);
+            Problem::TooManyRequests(seconds)
+        })
+    }
+}
+
+/// The bounds of a head, below those at which hyper gives up.
+fn check_head(head: &Parts) -> Result<(), Problem> {
+    let fields = |headers: &HeaderMap| -> usize {
+        headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum()
+    };
+    let target = |uri: &Uri| uri.path().len() + uri.query().map_or(0, str::len);
+    if head.headers.len() > HEADERS_MAX || fields(&head.headers) + target(&head.uri) > HEAD_MAX {
+        return Err(Problem::HeadTooLarge);
+    }
+    Ok(())
+}
+
+/// The API as one client on one worker uses it.
+#[derive(Clone)]
+pub(super) struct Session {
+    pub(super) api: Arc<Api>,
+    pub(super) worker: usize,
+    pub(super) client: IpAddr,
+}
+
+impl Handler for Session {
+    async fn handle(&self, head: Parts, body: &mut Incoming) -> Response<Reply> {
+        let api = &*self.api;
+        let started_ns = clock::boot_now_ns();
+        let found = route::find(head.uri.path());
+        let route = found.map(|(endpoint, _)| endpoint.route);
+        let limited = route.is_some_and(Route::is_limited) && head.method != Method::OPTIONS;
+        let admitted = if limited {
+            api.limit(&head, self.client, started_ns)
+        } else {
+            Ok(())
+        };
+        let answer = match admitted {
+            Ok(()) => api.answer(&head, found, body).await,
+            Err(problem) => Err(problem),
+        };
+        let mut response = answer.unwrap_or_else(|problem| problem.response());
+        if route.is_some() {
+            cors::open(&head.headers, response.headers_mut());
+        }
+        if api.lifecycle.stage() == Stage::Draining {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        api.metrics.observe(
+            self.worker,
+            &Observation {
+                route,
+                method: MethodLabel::of(&head.method),
+                status: response.status(),
+                duration_ns: clock::boot_now_ns().saturating_sub(started_ns),
+            },
+        );
+        response
+    }
+}

@@ -1,0 +1,400 @@
+//! One connection from its first byte to its end.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+
+use http::header::CONNECTION;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response};
+use hyper::body::{Body as _, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::bounds::{
+    ANSWER_CHECKS, CHECK_EVERY, HEAD_CHECKS, HEAD_MAX, HEADERS_MAX, IDLE_CHECKS, LINGER,
+    LINGER_BYTES,
+};
+use super::guard::{Conversation, Guard, Turn};
+use super::problem::Problem;
+use super::reply::Reply;
+
+/// Bytes of a head at which hyper gives up by itself. Between [`HEAD_MAX`] and this our own
+/// code refuses, which is kinder to clients that use the connection for more.
+const PARSED_HEAD_MAX: usize = 2 * HEAD_MAX;
+/// The same for the number of fields.
+const PARSED_HEADERS_MAX: usize = 2 * HEADERS_MAX;
+
+/// How far draining is; it only goes forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Drain {
+    /// Connections are accepted and kept.
+    Open,
+    /// None is accepted any more; those that are open go on.
+    DoorClosed,
+    /// Idle ones are closed, the others after their answer.
+    CloseIdle,
+}
+
+/// What answers requests.
+pub(super) trait Handler: Clone + Send + Sync + 'static {
+    /// Answers one request, whose body is read as far as the answer needs it.
+    fn handle(
+        &self,
+        head: Parts,
+        body: &mut Incoming,
+    ) -> impl Future<Output = Response<Reply>> + Send;
+}
+
+/// How a connection ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Ending {
+    /// HTTP says that it is over, or the socket failed.
+    Over,
+    /// Nothing happened for too long, and nobody waits for an answer.
+    Stalled,
+    /// The client is owed an answer although no request was made out.
+    Owed(Problem),
+}
+
+/// Serves `stream` until it ends.
+pub(super) async fn serve<S, H>(stream: S, handler: H, mut drain: watch::Receiver<Drain>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Handler,
+{
+    let conversation = Arc::new(Conversation::default());
+    let guard = Guard::new(stream, Arc::clone(&conversation));
+    let service = service_fn(|request| answer(request, handler.clone(), Arc::clone(&conversation)));
+    let mut connection = http1::Builder::new()
+        .max_headers(PARSED_HEADERS_MAX)
+        .max_header_size(PARSED_HEAD_MAX)
+        .serve_connection(TokioIo::new(guard), service);
+    let mut watch = Watch::default();
+    let mut check = pin!(sleep(CHECK_EVERY));
+    let ending = loop {
+        tokio::select! {
+            biased;
+            result = &mut connection => {
+                let malformed = result.is_err_and(|error| error.is_parse());
+                break over(&conversation, malformed);
+            }
+            () = &mut check => {
+                if let Some(ending) = watch.check(&conversation) {
+                    break ending;
+                }
+                check.set(sleep(CHECK_EVERY));
+            }
+            // No sender is left only when the process ends; then nothing has to be closed.
+            Ok(()) = drain.changed() => {
+                if *drain.borrow_and_update() == Drain::CloseIdle {
+                    std::pin::Pin::new(&mut connection).graceful_shutdown();
+                }
+            }
+        }
+    };
+    let stream = connection.into_parts().io.into_inner().into_stream();
+    close(stream, &ending, conversation.is_unread()).await;
+}
+
+async fn answer<H: Handler>(
+    request: Request<Incoming>,
+    handler: H,
+    conversation: Arc<Conversation>,
+) -> Result<Response<Reply>, Infallible> {
+    conversation.work();
+    let (head, mut body) = request.into_parts();
+    let mut response = handler.handle(head, &mut body).await;
+    let unread = !body.is_end_stream();
+    if unread {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    conversation.answer(unread);
+    Ok(response)
+}
+
+/// What is left to do when hyper is done. It refuses most malformed heads with an answer
+/// that [`Guard`] keeps back, and some (the preface of HTTP/2) without a word.
+fn over(conversation: &Conversation, malformed: bool) -> Ending {
+    match conversation.refusal() {
+        // The bound of the head comes before hyper's own of the target.
+        Some(414 | 431) => Ending::Owed(Problem::HeadTooLarge),
+        Some(_) => Ending::Owed(Problem::HeadMalformed),
+        None if malformed && conversation.turn() == Turn::Head => {
+            Ending::Owed(Problem::HeadMalformed)
+        }
+        None => Ending::Over,
+    }
+}
+
+/// Counts checks without progress.
+#[derive(Debug, Default)]
+struct Watch {
+    progress: u32,
+    stalled: u32,
+}
+
+impl Watch {
+    fn check(&mut self, conversation: &Conversation) -> Option<Ending> {
+        let progress = conversation.progress();
+        if progress != self.progress {
+            *self = Self {
+                progress,
+                stalled: 0,
+            };
+            return None;
+        }
+        self.stalled += 1;
+        match conversation.turn() {
+            Turn::Head if self.stalled >= HEAD_CHECKS => Some(Ending::Owed(Problem::HeadTimeout)),
+            Turn::Answer if self.stalled >= ANSWER_CHECKS => Some(Ending::Stalled),
+            Turn::Idle if self.stalled >= IDLE_CHECKS => Some(Ending::Stalled),
+            // What works on a request has time-outs of its own.
+            Turn::Head | Turn::Answer | Turn::Idle | Turn::Work => None,
+        }
+    }
+}
+
+/// Writes what is owed and closes. A client that may still be sending is read from for a
+/// while, because closing a socket with unread bytes in it makes the kernel reset the
+/// connection, and then the client may never see the answer.
+async fn close<S>(mut stream: S, ending: &Ending, unread: bool)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let lingers = match ending {
+        Ending::Stalled => return,
+        Ending::Over => unread,
+        Ending::Owed(problem) => {
+            let answer = problem.raw_response();
+            if !matches!(timeout(LINGER, stream.write_all(&answer)).await, Ok(Ok(()))) {
+                return;
+            }
+            true
+        }
+    };
+    if stream.shutdown().await.is_ok() && lingers {
+        // Silence, an error and the bound all mean the same: enough was done.
+        let _ = timeout(LINGER, discard(&mut stream)).await;
+    }
+}
+
+async fn discard<S: AsyncRead + Unpin>(stream: &mut S) {
+    // On the heap, so that no connection carries it for its whole life.
+    let mut buffer = vec![0; 16 * 1024];
+    let mut left = LINGER_BYTES;
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        let Some(rest) = left.checked_sub(count) else {
+            return;
+        };
+        left = rest;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use http_body_util::BodyExt as _;
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::http::reply;
+
+    /// Answers with the path, and on `/read` with what the body was.
+    #[derive(Clone)]
+    struct Echo;
+
+    impl Handler for Echo {
+        async fn handle(&self, head: Parts, body: &mut Incoming) -> Response<Reply> {
+            let path = head.uri.path().to_owned();
+            let text = if path == "/read" {
+                body.collect()
+                    .await
+                    .map(|all| all.to_bytes())
+                    .unwrap_or_default()
+            } else {
+                path.into()
+            };
+            reply::bytes(StatusCode::OK, "text/plain", text)
+        }
+    }
+
+    struct Client {
+        stream: DuplexStream,
+        drain: watch::Sender<Drain>,
+    }
+
+    impl Client {
+        fn connect() -> Self {
+            let (stream, server) = duplex(1 << 20);
+            let (drain, drained) = watch::channel(Drain::Open);
+            tokio::spawn(serve(server, Echo, drained));
+            Self { stream, drain }
+        }
+
+        async fn send(&mut self, text: impl AsRef<[u8]>) {
+            self.stream
+                .write_all(text.as_ref())
+                .await
+                .expect("the pipe is open");
+        }
+
+        /// Reads until the server closes.
+        async fn rest(&mut self) -> String {
+            let mut text = String::new();
+            self.stream
+                .read_to_string(&mut text)
+                .await
+                .expect("is text");
+            text
+        }
+
+        /// Reads one answer with an empty or short body.
+        async fn answer(&mut self) -> String {
+            let mut text = vec![0; 4096];
+            let count = self.stream.read(&mut text).await.expect("the pipe is open");
+            text.truncate(count);
+            String::from_utf8(text).expect("is text")
+        }
+    }
+
+    fn check_problem(answer: &str, status: u16) {
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a whole answer");
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        assert!(
+            head.contains("content-type: application/problem+json"),
+            "{head}"
+        );
+        assert!(head.contains("connection: close"), "{head}");
+        let body: serde_json::Value = serde_json::from_str(body).expect("is JSON");
+        assert_eq!(body["status"], status);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_request_gets_a_whole_answer() {
+        let long = "x".repeat(PARSED_HEAD_MAX);
+        let many = "a: b\r\n".repeat(PARSED_HEADERS_MAX + 1);
+        for (head, status) in [
+            ("\u{1}\r\n\r\n".to_owned(), 400),
+            ("GET / HTTP/9.9\r\n\r\n".to_owned(), 400),
+            ("GET  HTTP/1.1\r\n\r\n".to_owned(), 400),
+            ("GET / HTTP/1.1\r\nbad header\r\n\r\n".to_owned(), 400),
+            (
+                "PUT / HTTP/1.1\r\ncontent-length: x\r\n\r\n".to_owned(),
+                400,
+            ),
+            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), 400),
+            (format!("GET / HTTP/1.1\r\na: {long}\r\n\r\n"), 431),
+            (format!("GET / HTTP/1.1\r\n{many}\r\n"), 431),
+        ] {
+            let mut client = Client::connect();
+            client.send(&head).await;
+            let answer = client.rest().await;
+            assert!(!answer.is_empty(), "{head:.40}");
+            check_problem(&answer, status);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bad_request_after_a_good_one_is_refused_alone() {
+        let mut client = Client::connect();
+        client.send("GET /a HTTP/1.1\r\n\r\n").await;
+        assert!(client.answer().await.ends_with("\r\n\r\n/a"));
+        client.send("nonsense\r\n\r\n").await;
+        check_problem(&client.rest().await, 400);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_head_times_out() {
+        let mut client = Client::connect();
+        let start = Instant::now();
+        client.send("GET / HT").await;
+        let mut answer = String::new();
+        client
+            .stream
+            .read_to_string(&mut answer)
+            .await
+            .expect("is text");
+        check_problem(&answer, 408);
+        assert!(start.elapsed() >= CHECK_EVERY * HEAD_CHECKS);
+        assert!(start.elapsed() <= CHECK_EVERY * (HEAD_CHECKS + 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_closed_without_a_word() {
+        let mut client = Client::connect();
+        let start = Instant::now();
+        client.send("GET /a HTTP/1.1\r\n\r\n").await;
+        assert!(client.answer().await.ends_with("/a"));
+        assert_eq!(client.rest().await, "");
+        assert!(start.elapsed() >= CHECK_EVERY * IDLE_CHECKS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pipelined_requests_are_answered_in_order() {
+        let mut client = Client::connect();
+        client
+            .send("GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\nconnection: close\r\n\r\n")
+            .await;
+        let answers = client.rest().await;
+        let (first, second) = (answers.find("/a"), answers.find("/b"));
+        assert!(first.is_some() && first < second, "{answers}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unread_body_ends_the_connection_after_the_answer() {
+        let mut client = Client::connect();
+        client
+            .send("PUT /skip HTTP/1.1\r\ncontent-length: 1000000\r\n\r\nxxx")
+            .await;
+        client.send(vec![b'x'; 300_000]).await;
+        let answer = client.answer().await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+        client.send(vec![b'x'; 300_000]).await;
+        assert_eq!(client.rest().await, "", "and nothing is reset meanwhile");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_is_asked_for_when_it_is_wanted() {
+        let head = "HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n";
+        let mut client = Client::connect();
+        client.send(format!("PUT /read {head}")).await;
+        assert_eq!(client.answer().await, "HTTP/1.1 100 Continue\r\n\r\n");
+        client.send("abc").await;
+        assert!(client.answer().await.ends_with("\r\n\r\nabc"));
+
+        let mut client = Client::connect();
+        client.send(format!("PUT /skip {head}")).await;
+        assert!(client.answer().await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn draining_closes_idle_connections_and_finishes_others() {
+        let mut idle = Client::connect();
+        idle.send("GET /a HTTP/1.1\r\n\r\n").await;
+        assert!(idle.answer().await.ends_with("/a"));
+        let mut busy = Client::connect();
+        busy.send("PUT /read HTTP/1.1\r\ncontent-length: 3\r\n\r\na")
+            .await;
+        tokio::task::yield_now().await;
+        for client in [&idle, &busy] {
+            client
+                .drain
+                .send(Drain::CloseIdle)
+                .expect("the connection is there");
+        }
+        assert_eq!(idle.rest().await, "");
+        busy.send("bc").await;
+        let answer = busy.rest().await;
+        assert!(answer.ends_with("\r\n\r\nabc"), "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+    }
+}

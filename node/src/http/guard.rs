@@ -1,0 +1,188 @@
+//! The socket under hyper, watched.
+//!
+//! hyper answers a head that it cannot parse by itself, with a bare status line, and knows
+//! no answer at all for a head that does not come. [`Guard`] sits between hyper and the
+//! socket and keeps account of whose turn it is ([`Conversation`]). Bytes that hyper wants
+//! to write when no request is being answered can only be such a bare answer: they are
+//! kept from the socket, and the connection's driver writes a whole one.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Turn {
+    /// The client's; it has not begun.
+    Idle,
+    /// The client's; its head has begun and not ended.
+    Head,
+    /// Ours: a request is being worked on, which includes reading its body.
+    Work,
+    /// Ours: an answer is being written.
+    Answer,
+}
+
+/// What a connection, its socket and its service know of each other. All of them run on one
+/// thread, one after the other; atomics only because their futures must be `Send`.
+#[derive(Debug, Default)]
+pub(super) struct Conversation {
+    turn: AtomicU8,
+    progress: AtomicU32,
+    refusal: AtomicU16,
+    unread: AtomicBool,
+}
+
+impl Conversation {
+    pub(super) fn turn(&self) -> Turn {
+        match self.turn.load(Ordering::Relaxed) {
+            0 => Turn::Idle,
+            1 => Turn::Head,
+            2 => Turn::Work,
+            _ => Turn::Answer,
+        }
+    }
+
+    fn set(&self, turn: Turn) {
+        self.turn.store(turn as u8, Ordering::Relaxed);
+        self.advance();
+    }
+
+    fn advance(&self) {
+        self.progress.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A number that changes whenever something happens that a time-out waits for.
+    pub(super) fn progress(&self) -> u32 {
+        self.progress.load(Ordering::Relaxed)
+    }
+
+    /// A request was made out.
+    pub(super) fn work(&self) {
+        self.set(Turn::Work);
+    }
+
+    /// The answer to it is there; `unread` when the client may still be sending its body.
+    pub(super) fn answer(&self, unread: bool) {
+        self.unread.store(unread, Ordering::Relaxed);
+        self.set(Turn::Answer);
+    }
+
+    /// The status code with which hyper wanted to refuse a head.
+    pub(super) fn refusal(&self) -> Option<u16> {
+        Some(self.refusal.load(Ordering::Relaxed)).filter(|status| *status != 0)
+    }
+
+    /// Whether the client may still be sending the body of the last request.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
+    }
+}
+
+/// A socket, or in tests a pipe.
+#[derive(Debug)]
+pub(super) struct Guard<S> {
+    stream: S,
+    conversation: Arc<Conversation>,
+}
+
+impl<S> Guard<S> {
+    pub(super) const fn new(stream: S, conversation: Arc<Conversation>) -> Self {
+        Self {
+            stream,
+            conversation,
+        }
+    }
+
+    pub(super) fn into_stream(self) -> S {
+        self.stream
+    }
+
+    /// Whether `bytes` are hyper's own answer, which then counts as written.
+    fn keeps_back(&self, bytes: &[u8]) -> bool {
+        match self.conversation.turn() {
+            Turn::Work | Turn::Answer => false,
+            Turn::Idle | Turn::Head => {
+                self.conversation
+                    .refusal
+                    .store(status_of(bytes), Ordering::Relaxed);
+                true
+            }
+        }
+    }
+}
+
+/// The status code in the first line of an answer, 400 when it has none.
+fn status_of(bytes: &[u8]) -> u16 {
+    let code = bytes
+        .get("HTTP/1.1 ".len()..)
+        .and_then(|rest| rest.get(..3));
+    code.and_then(|code| std::str::from_utf8(code).ok())
+        .and_then(|code| code.parse().ok())
+        .unwrap_or(400)
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+        if buffer.filled().len() > before && self.conversation.turn() == Turn::Idle {
+            self.conversation.set(Turn::Head);
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.keeps_back(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        self.conversation.advance();
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.keeps_back(bytes.first().map_or(&[], |first| first)) {
+            return Poll::Ready(Ok(bytes.iter().map(|slice| slice.len()).sum()));
+        }
+        self.conversation.advance();
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// hyper flushes when it has written all it had, and every answer is written whole
+    /// before that, because its body is one piece.
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        if self.conversation.turn() == Turn::Answer {
+            self.conversation.set(Turn::Idle);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Closing is the driver's business, which may have something left to say.
+    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

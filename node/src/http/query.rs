@@ -1,0 +1,213 @@
+//! Query strings, times to live and cursors.
+
+use std::time::Duration;
+
+use super::bounds::PAGE_MAX;
+use super::key::{hex_digit, percent_decode};
+
+/// Why a query is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum QueryError {
+    /// A percent sign is not followed by two hexadecimal digits.
+    #[error("a percent sign in the query must be followed by two hexadecimal digits")]
+    Percent,
+    /// The time to live is no number.
+    #[error("the time to live must be a whole number of seconds from 1 on, in ?ttl= or in X-TTL")]
+    Ttl,
+    /// The page size is no number.
+    #[error("limit must be a whole number from 1 on; more than {PAGE_MAX} counts as {PAGE_MAX}")]
+    Limit,
+    /// The cursor is none that a node gave.
+    #[error("cursor must be the next_cursor of an earlier answer, unchanged")]
+    Cursor,
+}
+
+/// The first value of a parameter; `None` when there is none.
+pub(super) fn parameter(query: Option<&str>, name: &str) -> Result<Option<Vec<u8>>, QueryError> {
+    let Some(query) = query else { return Ok(None) };
+    for pair in query.split('&') {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if key == name {
+            let value = percent_decode(value.as_bytes(), true).ok_or(QueryError::Percent)?;
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
+}
+
+/// The bounds of times to live, in whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TtlBounds {
+    /// Shorter ones are raised to this.
+    pub min: Duration,
+    /// Longer ones are cut to this.
+    pub max: Duration,
+    /// What counts when the client says nothing.
+    pub default: Duration,
+}
+
+impl TtlBounds {
+    /// The time to live of a write in seconds, from the query or else the header.
+    pub(super) fn of(&self, query: Option<&str>, header: Option<&[u8]>) -> Result<u32, QueryError> {
+        let asked = match (parameter(query, "ttl")?, header) {
+            (Some(value), _) => whole_number(&value),
+            (None, Some(value)) => whole_number(value.trim_ascii()),
+            (None, None) => Some(self.default.as_secs()),
+        };
+        let seconds = asked.ok_or(QueryError::Ttl)?;
+        let clamped = seconds.clamp(self.min.as_secs(), self.max.as_secs());
+        Ok(u32::try_from(clamped).unwrap_or(u32::MAX))
+    }
+}
+
+/// A decimal number from 1 on; one that is too large for the type is the largest.
+fn whole_number(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    let mut number = 0u64;
+    for byte in text {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        number = number.saturating_mul(10).saturating_add(u64::from(digit));
+    }
+    (number > 0).then_some(number)
+}
+
+/// What a listing asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Listing {
+    pub(super) prefix: Vec<u8>,
+    pub(super) after: Option<Vec<u8>>,
+    pub(super) limit: usize,
+}
+
+impl Listing {
+    pub(super) fn parse(query: Option<&str>) -> Result<Self, QueryError> {
+        let limit = match parameter(query, "limit")? {
+            None => PAGE_MAX,
+            Some(text) => {
+                let limit = whole_number(&text).ok_or(QueryError::Limit)?;
+                usize::try_from(limit).unwrap_or(PAGE_MAX).min(PAGE_MAX)
+            }
+        };
+        let after = parameter(query, "cursor")?
+            .filter(|text| !text.is_empty())
+            .map(|text| decode_cursor(&text).ok_or(QueryError::Cursor))
+            .transpose()?;
+        Ok(Self {
+            prefix: parameter(query, "prefix")?.unwrap_or_default(),
+            after,
+            limit,
+        })
+    }
+}
+
+/// A cursor is the last key of the page before, in hexadecimal: it needs no state, so every
+/// node understands it, and it passes through URLs unchanged.
+pub(super) fn encode_cursor(key: &[u8]) -> String {
+    use std::fmt::Write as _;
+    key.iter()
+        .fold(String::with_capacity(2 * key.len()), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+fn decode_cursor(text: &[u8]) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.as_chunks::<2>();
+    if !rest.is_empty() || pairs.len() > super::bounds::KEY_MAX {
+        return None;
+    }
+    pairs
+        .iter()
+        .map(|&[high, low]| Some((hex_digit(high)? << 4) | hex_digit(low)?))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BOUNDS: TtlBounds = TtlBounds {
+        min: Duration::from_secs(300),
+        max: Duration::from_secs(86_400),
+        default: Duration::from_secs(3600),
+    };
+
+    fn check(query: Option<&str>, header: Option<&str>, expect: Result<u32, QueryError>) {
+        let found = BOUNDS.of(query, header.map(str::as_bytes));
+        assert_eq!(found, expect, "{query:?} {header:?}");
+    }
+
+    #[test]
+    fn the_query_wins_over_the_header_and_both_are_clamped() {
+        check(None, None, Ok(3600));
+        check(Some("ttl=600"), None, Ok(600));
+        check(Some("a=b&ttl=600"), Some("700"), Ok(600));
+        check(Some("ttl=600&ttl=700"), None, Ok(600));
+        check(Some("attl=600"), Some(" 700 "), Ok(700));
+        check(Some("ttl=1"), None, Ok(300));
+        check(Some("ttl=99999999999999999999999"), None, Ok(86_400));
+        check(Some("ttl=%36%30%30"), None, Ok(600));
+        check(None, Some("000000400"), Ok(400));
+        for bad in ["", "0", "-1", "+5", "1.5", "5s", "1e3", " 600", "0x10"] {
+            check(
+                Some(&format!("ttl={}", bad.replace('+', "%2B"))),
+                Some("600"),
+                Err(QueryError::Ttl),
+            );
+        }
+        check(Some("ttl"), None, Err(QueryError::Ttl));
+        check(Some("ttl=%6"), None, Err(QueryError::Percent));
+        check(Some(""), Some(""), Err(QueryError::Ttl));
+    }
+
+    #[test]
+    fn listings_have_bounds() {
+        let listing = |prefix: &str, after: Option<&str>, limit| {
+            Ok(Listing {
+                prefix: prefix.into(),
+                after: after.map(Into::into),
+                limit,
+            })
+        };
+        let check = |query: Option<&str>, expect| {
+            assert_eq!(Listing::parse(query), expect, "{query:?}");
+        };
+        check(None, listing("", None, PAGE_MAX));
+        check(Some("prefix=a%2Fb+c&limit=5"), listing("a/b c", None, 5));
+        check(
+            Some("limit=100000000000000000000"),
+            listing("", None, PAGE_MAX),
+        );
+        check(
+            Some("cursor=6b31&prefix=k"),
+            listing("k", Some("k1"), PAGE_MAX),
+        );
+        check(Some("cursor="), listing("", None, PAGE_MAX));
+        check(Some("limit=0"), Err(QueryError::Limit));
+        check(Some("limit=x"), Err(QueryError::Limit));
+        check(Some("cursor=6b3"), Err(QueryError::Cursor));
+        check(Some("cursor=zz"), Err(QueryError::Cursor));
+        check(
+            Some(&format!("cursor={}", "00".repeat(1025))),
+            Err(QueryError::Cursor),
+        );
+        check(Some("prefix=%"), Err(QueryError::Percent));
+    }
+
+    proptest! {
+        #[test]
+        fn a_cursor_is_its_key(key in prop::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert_eq!(decode_cursor(encode_cursor(&key).as_bytes()), Some(key));
+        }
+
+        #[test]
+        fn no_query_panics(query in "[%&=a-z0-9+]{0,40}") {
+            let _ = Listing::parse(Some(&query));
+            let _ = BOUNDS.of(Some(&query), None);
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! The limits of the container: memory, processor.

@@ -1,1 +1,0 @@
-//! Counters and histograms, and their text for Prometheus.

@@ -1,1 +1,0 @@
-//! What a node inherits from its supervisor.
