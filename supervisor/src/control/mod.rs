@@ -1,9 +1,33 @@
-//! The control API: HTTP and JSON over a Unix socket, and the client of the command line.
+//! The control API: HTTP/1.1 and JSON over a Unix socket, and the client of the command line.
+//!
+//! | call | answer |
+//! |---|---|
+//! | `GET /status` | 200 [`FleetStatus`](crate::status::FleetStatus) |
+//! | `GET /health` | 200 or 503 [`Health`] |
+//! | `POST /stop?now=&wait=` | 202, then events as they happen; the stop is done when the last is `fleet_stopped` |
+//! | `GET /logs?follow=&node=&since=&lines=&format=` | 200, a stream of lines |
+//! | `POST /logs/rotate` | 200 [`RotateReport`](crate::logs::RotateReport) |
+//! | `GET /events?follow=` | 200, a stream of JSON lines |
+//!
+//! Errors are `application/problem+json` (RFC 9457). Every connection carries one request.
+//!
+//! The server knows neither nodes nor processes: what it cannot answer from the logs it asks
+//! the event loop by a [`Request`].
 
 mod address;
+mod api;
+mod body;
+mod client;
+mod problem;
+mod query;
 mod request;
 mod server;
+mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use address::ControlAddress;
-pub use request::{Request, StopReply, REQUESTS_MAX};
+pub use client::{Answer, ClientError, ControlClient};
+pub use problem::Problem;
+pub use request::{Health, REQUESTS_MAX, Request, StopReply};
 pub use server::{Control, ControlConfig, ControlError};

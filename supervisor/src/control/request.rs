@@ -1,8 +1,9 @@
 //! What the control API asks of the event loop.
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use crate::status::FleetStatus;
+use crate::status::{FleetPhase, FleetStatus};
 
 /// Requests that wait for the event loop; a client beyond it gets 503.
 pub const REQUESTS_MAX: usize = 16;
@@ -19,7 +20,7 @@ pub enum Request {
     Stop {
         /// Kill at once instead of asking first.
         now: bool,
-        /// Who asks, as an event shows it, such as `supervisor stop (pid 4711)`.
+        /// Who asks, as an event shows it, such as `pid 4711 over the control socket`.
         by: String,
         /// Answered at once: the stop itself is followed by events.
         reply: oneshot::Sender<StopReply>,
@@ -33,4 +34,32 @@ pub enum StopReply {
     Started,
     /// It was under way already (and was made a kill when `now` was asked for).
     UnderWay,
+}
+
+/// Whether enough nodes are ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Yes or no.
+    pub healthy: bool,
+    /// What the fleet is doing.
+    pub phase: FleetPhase,
+    /// Nodes that are ready.
+    pub ready: u16,
+    /// Nodes that there are.
+    pub nodes: u16,
+    /// Nodes that have to be ready.
+    pub needed: u16,
+}
+
+impl From<&FleetStatus> for Health {
+    fn from(status: &FleetStatus) -> Self {
+        Self {
+            healthy: status.healthy,
+            phase: status.phase,
+            ready: status.ready,
+            // There are no more nodes than ports.
+            nodes: u16::try_from(status.nodes.len()).unwrap_or(u16::MAX),
+            needed: status.min_ready.max(1),
+        }
+    }
 }

@@ -105,6 +105,12 @@ impl Logs {
         }
     }
 
+    /// Whether lines are written to files.
+    #[must_use]
+    pub fn has_files(&self) -> bool {
+        self.0.files.is_some()
+    }
+
     /// Opens every file anew, after somebody else renamed it.
     pub fn reopen(&self) {
         if let Some(files) = &self.0.destinations.files {

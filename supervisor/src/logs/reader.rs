@@ -408,13 +408,15 @@ impl Reader {
             files.close(&nodes, stamp);
             files_done.wait(deadline);
         }
+        // What happened to the files at the end.
         for command in mailbox.close() {
-            if let Command::Event(event) | Command::Record(event) = command {
-                let event = Arc::new(event);
-                feed.event(&event);
-                if let Some(shown) = &destinations.shown {
-                    let _ = shown.order(ShowOrder::Event(event));
-                }
+            let Command::Event(event) = command else {
+                continue;
+            };
+            let event = Arc::new(event);
+            feed.event(&event);
+            if let Some(shown) = &destinations.shown {
+                let _ = shown.order(ShowOrder::Event(event));
             }
         }
         if let Some(shown) = &destinations.shown {

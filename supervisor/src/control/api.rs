@@ -1,0 +1,253 @@
+//! The calls of the API.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, Response, StatusCode};
+use serde::Serialize;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::body::Content;
+use super::problem::Problem;
+use super::query::Query;
+use super::request::{Health, Request, StopReply};
+use super::stream;
+use crate::event::{Event, EventKind};
+use crate::logs::{LineForm, Logs};
+use crate::status::FleetStatus;
+
+/// How long the event loop, or a disk that is asked for the files' lengths, may take.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Clients for whom files are read at one time; each keeps a thread and a disk busy.
+const READERS_MAX: usize = 4;
+
+/// Everything that there is, for the answer to a call that there is not.
+const CALLS: &str =
+    "GET /status, GET /health, POST /stop, GET /logs, POST /logs/rotate, GET /events";
+
+/// Answers calls. Clones share everything.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    logs: Logs,
+    requests: mpsc::Sender<Request>,
+    readers: Arc<Semaphore>,
+}
+
+/// Who calls.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// The process, as the kernel tells it.
+    pub(crate) pid: Option<i32>,
+}
+
+type Answer = Result<Response<Content>, Problem>;
+
+impl Api {
+    pub(crate) fn new(logs: Logs, requests: mpsc::Sender<Request>) -> Self {
+        Self {
+            logs,
+            requests,
+            readers: Arc::new(Semaphore::new(READERS_MAX)),
+        }
+    }
+
+    /// Answers a call.
+    pub(crate) async fn answer<B>(
+        &self,
+        request: &http::Request<B>,
+        caller: &Caller,
+    ) -> Response<Content> {
+        let result = self.call(request, caller).await;
+        let mut response = result.unwrap_or_else(|problem| problem_response(&problem));
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
+    async fn call<B>(&self, request: &http::Request<B>, caller: &Caller) -> Answer {
+        let mut query = Query::parse(request.uri().query())?;
+        let path = request.uri().path();
+        match (request.method(), path) {
+            (&Method::GET, "/status") => {
+                query.finish()?;
+                Ok(json(StatusCode::OK, &self.status().await?))
+            }
+            (&Method::GET, "/health") => {
+                query.finish()?;
+                let health = Health::from(&self.status().await?);
+                let yes = health.healthy;
+                let status = if yes {
+                    StatusCode::OK
+                } else {
+                    StatusCode::SERVICE_UNAVAILABLE
+                };
+                Ok(json(status, &health))
+            }
+            (&Method::POST, "/stop") => self.stop(query, caller).await,
+            (&Method::GET, "/logs") => self.lines(query).await,
+            (&Method::POST, "/logs/rotate") => {
+                query.finish()?;
+                let report = soon(self.logs.rotate(), "the disk").await?;
+                Ok(json(StatusCode::OK, &report.ok_or_else(no_files)?))
+            }
+            (&Method::GET, "/events") => {
+                let follow = query.switch("follow", false)?;
+                query.finish()?;
+                self.events(follow).await
+            }
+            (_, "/status" | "/health" | "/logs" | "/events") => {
+                Err(Problem::method_not_allowed("GET"))
+            }
+            (_, "/stop" | "/logs/rotate") => Err(Problem::method_not_allowed("POST")),
+            _ => Err(Problem::new(
+                StatusCode::NOT_FOUND,
+                format!("there is no {path} here; there are {CALLS}"),
+            )),
+        }
+    }
+
+    async fn status(&self) -> Result<FleetStatus, Problem> {
+        self.ask(|reply| Request::Status { reply }).await
+    }
+
+    /// Puts a question to the event loop.
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, Problem> {
+        let (reply, answer) = oneshot::channel();
+        self.requests
+            .try_send(request(reply))
+            .map_err(|_| busy("the supervisor"))?;
+        soon(answer, "the supervisor")
+            .await?
+            .map_err(|_| busy("the supervisor"))
+    }
+
+    async fn stop(&self, mut query: Query, caller: &Caller) -> Answer {
+        let now = query.switch("now", false)?;
+        let wait = query.switch("wait", true)?;
+        query.finish()?;
+        // Before the order, so that no event of the stop is missed. When there are too many
+        // followers, the order counts more than watching it.
+        let following = if wait {
+            self.logs.follow_events().await
+        } else {
+            None
+        };
+        let by = match caller.pid {
+            Some(pid) => format!("pid {pid} over the control socket"),
+            None => "the control socket".to_owned(),
+        };
+        let reply = self.ask(|reply| Request::Stop { now, by, reply }).await?;
+        let Some((_, live)) = following else {
+            let started = reply == StopReply::Started;
+            return Ok(json(
+                StatusCode::ACCEPTED,
+                &serde_json::json!({ "started": started }),
+            ));
+        };
+        let last = |event: &Event| matches!(event.kind, EventKind::FleetStopped { .. });
+        let pieces = stream::events(Vec::new(), live, last);
+        Ok(content(
+            StatusCode::ACCEPTED,
+            JSON_LINES,
+            Content::Stream(pieces),
+        ))
+    }
+
+    async fn lines(&self, mut query: Query) -> Answer {
+        let follow = query.switch("follow", false)?;
+        let (wanted, form) = query.lines()?;
+        query.finish()?;
+        if !follow && !self.logs.has_files() {
+            return Err(no_files());
+        }
+        let readers = Arc::clone(&self.readers);
+        let permit = readers
+            .try_acquire_owned()
+            .map_err(|_| too_many("read logs"))?;
+        let following = soon(self.logs.follow(&wanted), "the disk").await?;
+        let (history, live) = following.ok_or_else(|| too_many("follow logs"))?;
+        let live = follow.then_some(live);
+        let pieces = stream::lines(history, live, wanted, form, permit)
+            .map_err(|error| Problem::unavailable(format!("no thread could be had: {error}")))?;
+        let kind = match form {
+            LineForm::Text => "text/plain; charset=utf-8",
+            LineForm::Raw => "application/octet-stream",
+            LineForm::Json => JSON_LINES,
+        };
+        Ok(content(StatusCode::OK, kind, Content::Stream(pieces)))
+    }
+
+    async fn events(&self, follow: bool) -> Answer {
+        let content_of = |pieces| content(StatusCode::OK, JSON_LINES, pieces);
+        if !follow {
+            let events = soon(self.logs.recent_events(), "the supervisor").await?;
+            return Ok(content_of(Content::Whole(Some(stream::json_lines(
+                &events,
+            )))));
+        }
+        let (recent, live) = soon(self.logs.follow_events(), "the supervisor")
+            .await?
+            .ok_or_else(|| too_many("follow events"))?;
+        Ok(content_of(Content::Stream(stream::events(
+            recent,
+            live,
+            |_| false,
+        ))))
+    }
+}
+
+/// JSON objects, one per line.
+const JSON_LINES: &str = "application/x-ndjson";
+
+/// Waits for an answer, but not for ever.
+async fn soon<T>(answer: impl Future<Output = T>, of: &str) -> Result<T, Problem> {
+    timeout(REPLY_TIMEOUT, answer).await.map_err(|_| busy(of))
+}
+
+fn busy(who: &str) -> Problem {
+    Problem::unavailable(format!("{who} is busy; try again in a moment"))
+}
+
+fn too_many(doing: &str) -> Problem {
+    Problem::unavailable(format!("too many others {doing} now; try again later"))
+}
+
+fn no_files() -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "LOG_DIR is off, so that there are no files; lines can only be followed as they come",
+    )
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Response<Content> {
+    content(status, "application/json", Content::json(value))
+}
+
+fn content(status: StatusCode, kind: &'static str, body: Content) -> Response<Content> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+fn problem_response(problem: &Problem) -> Response<Content> {
+    let status = problem.status();
+    let mut response = content(status, "application/problem+json", Content::json(problem));
+    let headers = response.headers_mut();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if let Some(allow) = problem.allow {
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+    }
+    response
+}

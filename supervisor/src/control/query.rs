@@ -1,0 +1,177 @@
+//! The parameters behind the `?` of a request.
+
+use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
+
+use super::problem::Problem;
+use crate::logs::{LineForm, LogQuery, NodeFilter};
+
+/// Parameters of one request; each is taken out once, and what is left is unknown.
+#[derive(Debug)]
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Decodes a query string.
+    pub(crate) fn parse(query: Option<&str>) -> Result<Self, Problem> {
+        let decode = |text: &str| {
+            let text = text.replace('+', " ");
+            let decoded = percent_decode_str(&text).decode_utf8();
+            decoded
+                .map(std::borrow::Cow::into_owned)
+                .map_err(|_| Problem::bad_request(format!("the query {text:?} is not UTF-8")))
+        };
+        let pairs = query
+            .unwrap_or_default()
+            .split('&')
+            .filter(|pair| !pair.is_empty());
+        let pairs = pairs.map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decode(name)?, decode(value)?))
+        });
+        pairs.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Every value of a parameter.
+    fn all(&mut self, name: &str) -> Vec<String> {
+        self.0
+            .extract_if(.., |(key, _)| key == name)
+            .map(|(_, value)| value)
+            .collect()
+    }
+
+    /// The value of a parameter that may stand once.
+    fn one(&mut self, name: &str) -> Result<Option<String>, Problem> {
+        let mut values = self.all(name);
+        match values.len() {
+            0 | 1 => Ok(values.pop()),
+            _ => Err(Problem::bad_request(format!(
+                "the parameter {name} stands there twice"
+            ))),
+        }
+    }
+
+    /// A switch: absent means `default`, without a value or `true` on, `false` off.
+    pub(crate) fn switch(&mut self, name: &str, default: bool) -> Result<bool, Problem> {
+        match self.one(name)?.as_deref() {
+            None => Ok(default),
+            Some("" | "true" | "1") => Ok(true),
+            Some("false" | "0") => Ok(false),
+            Some(other) => Err(wrong(name, other, "true or false")),
+        }
+    }
+
+    /// Which lines are wanted, and in which form.
+    pub(crate) fn lines(&mut self) -> Result<(LogQuery, LineForm), Problem> {
+        let since = match self.one("since")? {
+            None => None,
+            Some(text) => match text.parse::<Timestamp>() {
+                Ok(time) => Some(time),
+                Err(_) => {
+                    let allowed = "a time such as 2026-11-20T12:00:00Z";
+                    return Err(wrong("since", &text, allowed));
+                }
+            },
+        };
+        let last = match self.one("lines")? {
+            None => None,
+            Some(text) => match text.parse() {
+                Ok(lines) => Some(lines),
+                Err(_) => return Err(wrong("lines", &text, "a whole number")),
+            },
+        };
+        let form = match self.one("format")?.as_deref() {
+            None | Some("text") => LineForm::Text,
+            Some("json") => LineForm::Json,
+            Some("raw") => LineForm::Raw,
+            Some(other) => return Err(wrong("format", other, "text, json or raw")),
+        };
+        let nodes = NodeFilter::of(self.all("node"));
+        Ok((LogQuery { nodes, since, last }, form))
+    }
+
+    /// Everything that was meant was taken out.
+    pub(crate) fn finish(self) -> Result<(), Problem> {
+        match self.0.first() {
+            None => Ok(()),
+            Some((name, _)) => Err(Problem::bad_request(format!(
+                "there is no parameter {name:?} here"
+            ))),
+        }
+    }
+}
+
+fn wrong(name: &str, found: &str, allowed: &str) -> Problem {
+    Problem::bad_request(format!(
+        "the parameter {name} is {found:?}; allowed is {allowed}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Query {
+        Query::parse(Some(text)).expect("parses")
+    }
+
+    #[test]
+    fn switches() {
+        let check = |text: &str, expect: Option<bool>| {
+            assert_eq!(parse(text).switch("follow", false).ok(), expect, "{text}");
+        };
+        check("", Some(false));
+        check("follow", Some(true));
+        check("follow=true", Some(true));
+        check("follow=1&x=2", Some(true));
+        check("follow=false", Some(false));
+        check("follow=no", None);
+        check("follow&follow", None);
+        assert!(parse("").switch("wait", true).expect("default"));
+    }
+
+    #[test]
+    fn lines() {
+        let check = |text: &str, expect: Result<(LogQuery, LineForm), &str>| {
+            let found = parse(text).lines();
+            assert_eq!(
+                found.map_err(|problem| problem.detail),
+                expect.map_err(str::to_owned)
+            );
+        };
+        check("", Ok((LogQuery::default(), LineForm::Text)));
+        check(
+            "node=1&node=flux-node-2&since=2026-11-20T12:00:00%2B01:00&lines=7&format=raw",
+            Ok((
+                LogQuery {
+                    nodes: NodeFilter::of(["1".to_owned(), "2".to_owned()]),
+                    since: Some("2026-11-20T11:00:00Z".parse().expect("time")),
+                    last: Some(7),
+                },
+                LineForm::Raw,
+            )),
+        );
+        check(
+            "lines=-1",
+            Err("the parameter lines is \"-1\"; allowed is a whole number"),
+        );
+        check(
+            "format=xml",
+            Err("the parameter format is \"xml\"; allowed is text, json or raw"),
+        );
+        check(
+            "since=yesterday",
+            Err(
+                "the parameter since is \"yesterday\"; allowed is a time such as \
+                 2026-11-20T12:00:00Z",
+            ),
+        );
+    }
+
+    #[test]
+    fn what_nobody_knows_is_an_error() {
+        assert!(parse("").finish().is_ok());
+        let problem = parse("folow=1").finish().expect_err("unknown");
+        assert_eq!(problem.detail, "there is no parameter \"folow\" here");
+        assert!(Query::parse(Some("a=%ff")).is_err());
+    }
+}

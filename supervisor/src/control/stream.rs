@@ -1,0 +1,163 @@
+//! Lines and events on their way to a client.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::thread;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use super::body::{Broken, PIECES_MAX, Piece};
+use crate::event::{Event, EventKind};
+use crate::logs::{History, LineForm, Live, LiveReceiver, LogQuery, Loss, Stamp, event_json};
+
+/// Bytes of lines that are sent at once.
+const PIECE_SIZE: usize = 64 << 10;
+
+/// Sends what is in the files, then what comes. Files are read by a thread, because disks
+/// block; it holds `permit` as long.
+pub(crate) fn lines(
+    history: History,
+    live: Option<LiveReceiver>,
+    query: LogQuery,
+    form: LineForm,
+    permit: OwnedSemaphorePermit,
+) -> io::Result<mpsc::Receiver<Piece>> {
+    let (pieces, receiver) = mpsc::channel(PIECES_MAX);
+    let (end, ended) = oneshot::channel();
+    let to_client = pieces.clone();
+    thread::Builder::new()
+        .name("control-logs".to_owned())
+        .spawn(move || {
+            let result = send_history(&history, &query, form, &to_client);
+            drop(permit);
+            match result {
+                // A client that has gone needs no more.
+                Ok(ControlFlow::Break(())) => {}
+                Ok(ControlFlow::Continue(())) => drop(end.send(())),
+                Err(_) => drop(to_client.blocking_send(Err(Broken))),
+            }
+        })?;
+    if let Some(live) = live {
+        tokio::spawn(async move {
+            if ended.await.is_ok() {
+                send_live(live, form, pieces).await;
+            }
+        });
+    }
+    Ok(receiver)
+}
+
+fn send_history(
+    history: &History,
+    query: &LogQuery,
+    form: LineForm,
+    to_client: &mpsc::Sender<Piece>,
+) -> io::Result<ControlFlow<()>> {
+    let mut buffer = Vec::with_capacity(PIECE_SIZE);
+    let send = |buffer: &mut Vec<u8>| {
+        let piece = Bytes::from(std::mem::take(buffer));
+        match to_client.blocking_send(Ok(piece)) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    };
+    let mut flow = ControlFlow::Continue(());
+    history.read(query, |node, stamp, line| {
+        form.write(node, stamp, line, &mut buffer);
+        if buffer.len() >= PIECE_SIZE {
+            flow = send(&mut buffer);
+        }
+        flow
+    })?;
+    Ok(if flow.is_continue() && !buffer.is_empty() {
+        send(&mut buffer)
+    } else {
+        flow
+    })
+}
+
+/// Sends live lines until they or the client come to an end.
+async fn send_live(mut live: LiveReceiver, form: LineForm, to_client: mpsc::Sender<Piece>) {
+    loop {
+        let next = tokio::select! {
+            next = live.next() => next,
+            () = to_client.closed() => return,
+        };
+        let mut text = Vec::new();
+        match next {
+            None => return,
+            Some(Live::Lines(batch)) => {
+                // Every line has its newline.
+                for line in batch.lines.split_inclusive(|byte| *byte == b'\n') {
+                    let line = &line[..line.len() - 1];
+                    form.write(&batch.node.name, batch.stamp, line, &mut text);
+                }
+            }
+            Some(Live::Missed(loss)) => write_missed(form, loss, &mut text),
+        }
+        if to_client.send(Ok(Bytes::from(text))).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn write_missed(form: LineForm, loss: Loss, text: &mut Vec<u8>) {
+    match form {
+        LineForm::Json => {
+            let kind = EventKind::LogLinesDropped {
+                to: "follower".to_owned(),
+                lines: loss.lines,
+            };
+            let event = Event {
+                time: Timestamp::now(),
+                node: None,
+                kind,
+            };
+            text.extend_from_slice(event_json(&event).as_bytes());
+            text.push(b'\n');
+        }
+        LineForm::Text | LineForm::Raw => {
+            let line = format!("[supervisor] {} lines missed: read too slowly", loss.lines);
+            form.write("supervisor", Stamp::now(), line.as_bytes(), text);
+        }
+    }
+}
+
+/// Sends events that were, then those that come, each as a JSON line, until `last` says that
+/// one of them is the last.
+pub(crate) fn events(
+    recent: Vec<Arc<Event>>,
+    mut live: mpsc::Receiver<Arc<Event>>,
+    last: impl Fn(&Event) -> bool + Send + 'static,
+) -> mpsc::Receiver<Piece> {
+    let (pieces, receiver) = mpsc::channel(PIECES_MAX);
+    tokio::spawn(async move {
+        if !recent.is_empty() && pieces.send(Ok(json_lines(&recent))).await.is_err() {
+            return;
+        }
+        loop {
+            let next = tokio::select! {
+                next = live.recv() => next,
+                () = pieces.closed() => return,
+            };
+            let Some(event) = next else { return };
+            let end = last(&event);
+            if pieces.send(Ok(json_lines(&[event]))).await.is_err() || end {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Events as JSON lines.
+pub(crate) fn json_lines(events: &[Arc<Event>]) -> Bytes {
+    let lines: String = events
+        .iter()
+        .map(|event| event_json(event) + "\n")
+        .collect();
+    Bytes::from(lines)
+}
