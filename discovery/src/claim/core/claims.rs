@@ -6,40 +6,15 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::candidates::Candidates;
+use super::config::{Config, Scope};
 use super::event::{Input, Newcomer, Output};
 use super::message::{Claim, Message, Rank, Recipient, Stamp, Standing};
 use super::neighbours::Neighbours;
 use super::own::{Own, Stage};
-use super::timing::{
-    CLAIM_EXPIRY, CLAIM_REFRESH, CLAIM_REPEAT, CLAIM_SETTLE, Jitter, MOVE_TIMEOUT, NO_PORT_RETRY,
-    SECOND_PASS, jittered,
-};
+use super::timing::{Jitter, NO_PORT_RETRY, SECOND_PASS, Timing, jittered};
 
 /// How often a claimant goes through all slots before it is without a port.
 const PASSES: u32 = 2;
-
-/// Who must not hold the same slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scope {
-    /// The processes of one network namespace: the kernel decides, the first bind wins,
-    /// and a claim is settled as soon as its sockets are bound.
-    Host,
-    /// Hosts that are told apart by port only: the claimants decide by [`Rank`].
-    Domain,
-}
-
-/// What a core needs to know from the beginning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Config {
-    /// Who must not hold the same slot.
-    pub scope: Scope,
-    /// Number of slots in the range, at least 1.
-    pub slots: u16,
-    /// A number that grows with every start of the process that holds these identities.
-    /// If it ever goes back, others do not believe its claims until they have forgotten
-    /// the older ones ([`CLAIM_EXPIRY`]).
-    pub incarnation: u64,
-}
 
 /// Something that happens by itself when its time comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +35,7 @@ pub enum Timer {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Claims<J> {
     config: Config,
+    timing: Timing,
     jitter: J,
     own: BTreeMap<Uuid, Own>,
     neighbours: Neighbours,
@@ -86,15 +62,25 @@ enum Obstacle {
 }
 
 impl<J: Jitter> Claims<J> {
-    /// No claims yet.
+    /// No claims yet, and the usual times.
     ///
     /// # Panics
     /// When there are no slots.
     #[must_use]
     pub fn new(config: Config, jitter: J) -> Self {
+        Self::with_timing(config, Timing::default(), jitter)
+    }
+
+    /// No claims yet.
+    ///
+    /// # Panics
+    /// When there are no slots.
+    #[must_use]
+    pub fn with_timing(config: Config, timing: Timing, jitter: J) -> Self {
         assert!(config.slots > 0, "a range has at least one slot");
         Self {
             config,
+            timing,
             jitter,
             own: BTreeMap::new(),
             neighbours: Neighbours::default(),
@@ -240,7 +226,8 @@ impl<J: Jitter> Claims<J> {
         if own.announced {
             let stamp = self.send_leave(uuid, out);
             // Its own echo must not pass for a neighbour.
-            self.neighbours.hear(uuid, stamp, None, now + CLAIM_EXPIRY);
+            self.neighbours
+                .hear(uuid, stamp, None, now + self.timing.expiry());
         }
     }
 
@@ -342,8 +329,8 @@ impl<J: Jitter> Claims<J> {
                 let stage = Stage::Tentative {
                     slot,
                     sequence: self.sequence,
-                    settles_at: now + CLAIM_SETTLE,
-                    repeats_at: now + jittered(&mut self.jitter, CLAIM_REPEAT),
+                    settles_at: now + self.timing.settle,
+                    repeats_at: now + jittered(&mut self.jitter, self.timing.repeat()),
                 };
                 self.claimant(uuid).stage = stage;
                 out.push(Output::Tentative { uuid, slot });
@@ -377,7 +364,11 @@ impl<J: Jitter> Claims<J> {
             Message::Leave { uuid, stamp } => (*uuid, *stamp, None),
         };
         let foreign = self.config.scope == Scope::Domain && !self.own.contains_key(&uuid);
-        if !foreign || !self.neighbours.hear(uuid, stamp, claim, now + CLAIM_EXPIRY) {
+        if !foreign
+            || !self
+                .neighbours
+                .hear(uuid, stamp, claim, now + self.timing.expiry())
+        {
             return;
         }
         let Some(theirs) = claim else { return };
@@ -396,12 +387,12 @@ impl<J: Jitter> Claims<J> {
 
     /// A stronger claim to the slot that `uuid` holds is known.
     fn lose(&mut self, uuid: Uuid, now: Duration, out: &mut Vec<Output>) {
-        let slots = self.config.slots;
+        let (slots, move_timeout) = (self.config.slots, self.timing.move_timeout);
         let own = self.claimant(uuid);
         match own.stage {
             Stage::Tentative { slot, .. } => out.push(Output::Release { slot }),
             Stage::Settled { slot, .. } => {
-                let until = now + MOVE_TIMEOUT;
+                let until = now + move_timeout;
                 own.leaving.insert(slot, until);
                 own.candidates = Candidates::new(slots, Some(slot), own.start);
                 out.push(Output::Yield { uuid, slot, until });
@@ -428,7 +419,7 @@ impl<J: Jitter> Claims<J> {
     }
 
     fn settle(&mut self, uuid: Uuid, now: Duration, out: &mut Vec<Output>) {
-        let repeats_at = Some(now + jittered(&mut self.jitter, CLAIM_REFRESH));
+        let repeats_at = Some(now + jittered(&mut self.jitter, self.timing.refresh));
         self.sequence += 1;
         let sequence = self.sequence;
         let own = self.claimant(uuid);
@@ -445,8 +436,8 @@ impl<J: Jitter> Claims<J> {
     }
 
     fn repeat(&mut self, uuid: Uuid, now: Duration, out: &mut Vec<Output>) {
-        let repeat = now + jittered(&mut self.jitter, CLAIM_REPEAT);
-        let refresh = now + jittered(&mut self.jitter, CLAIM_REFRESH);
+        let repeat = now + jittered(&mut self.jitter, self.timing.repeat());
+        let refresh = now + jittered(&mut self.jitter, self.timing.refresh);
         match &mut self.claimant(uuid).stage {
             Stage::Tentative { repeats_at, .. } => *repeats_at = repeat,
             Stage::Settled { repeats_at, .. } => *repeats_at = Some(refresh),

@@ -11,6 +11,7 @@
 
 mod candidates;
 mod claims;
+mod config;
 mod event;
 mod message;
 mod neighbours;
@@ -21,12 +22,12 @@ mod timing;
 mod tests;
 
 pub use candidates::Candidates;
-pub use claims::{Claims, Config, Scope, Timer};
+pub use claims::{Claims, Timer};
+pub use config::{Config, Scope};
 pub use event::{Input, Newcomer, Output};
 pub use message::{Claim, Message, Rank, Recipient, Stamp, Standing};
 pub use neighbours::NEIGHBOURS_MAX;
 pub use own::Stage;
 pub use timing::{
-    CLAIM_EXPIRY, CLAIM_REFRESH, CLAIM_REPEAT, CLAIM_SETTLE, Jitter, MOVE_TIMEOUT, NO_PORT_RETRY,
-    SECOND_PASS,
+    CLAIM_REFRESH, CLAIM_SETTLE, Jitter, MOVE_TIMEOUT, NO_PORT_RETRY, SECOND_PASS, Timing,
 };

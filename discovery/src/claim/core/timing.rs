@@ -2,25 +2,24 @@
 
 use std::time::Duration;
 
-/// How long a claim stays tentative after it took its slot. Long against the delays of a
-/// network, so that everybody who wants the slot has spoken, and short against the
-/// patience of a person who starts a fleet.
+/// The usual [`Timing::settle`]. Long against the delays of a network, so that everybody
+/// who wants the slot has spoken, and short against the patience of a person who starts a
+/// fleet.
 pub const CLAIM_SETTLE: Duration = Duration::from_secs(2);
 
-/// The longest pause between two announcements of a tentative claim: ten of them fit
-/// into [`CLAIM_SETTLE`], so a few lost ones do not let two claims settle on one slot.
-pub const CLAIM_REPEAT: Duration = Duration::from_millis(200);
-
-/// The longest pause between two announcements of a settled claim.
+/// The usual [`Timing::refresh`].
 pub const CLAIM_REFRESH: Duration = Duration::from_secs(5);
 
-/// How long the claim of another is believed without being repeated: three refreshes may
-/// be lost, the fourth may be late.
-pub const CLAIM_EXPIRY: Duration = Duration::from_secs(20);
-
-/// How long a settled claimant that must yield may stay in its old slot, counted from the
-/// moment at which it began to yield.
+/// The usual [`Timing::move_timeout`].
 pub const MOVE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Announcements of a tentative claim that fit into the time until it settles: a few lost
+/// ones do not let two claims settle on one slot.
+const REPEATS: u32 = 10;
+
+/// Refreshes for which the claim of another is believed without being repeated: three may
+/// be lost, the fourth may be late.
+const EXPIRY_REFRESHES: u32 = 4;
 
 /// The shortest and longest pause between the first and the second pass over the slots.
 /// Whoever loses a slot lets go of it within milliseconds; the spread keeps claimants
@@ -30,6 +29,43 @@ pub const SECOND_PASS: (Duration, Duration) =
 
 /// The longest pause before a claimant that found no slot tries again.
 pub const NO_PORT_RETRY: Duration = Duration::from_secs(5);
+
+/// The times that a domain agrees on. Claimants with different ones still find to a result,
+/// only later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Timing {
+    /// How long a claim stays tentative after it took its slot.
+    pub settle: Duration,
+    /// The longest pause between two announcements of a settled claim.
+    pub refresh: Duration,
+    /// How long a settled claimant that must yield may stay in its old slot, counted from
+    /// the moment at which it began to yield.
+    pub move_timeout: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            settle: CLAIM_SETTLE,
+            refresh: CLAIM_REFRESH,
+            move_timeout: MOVE_TIMEOUT,
+        }
+    }
+}
+
+impl Timing {
+    /// The longest pause between two announcements of a tentative claim.
+    #[must_use]
+    pub fn repeat(&self) -> Duration {
+        self.settle / REPEATS
+    }
+
+    /// How long the claim of another is believed without being repeated.
+    #[must_use]
+    pub fn expiry(&self) -> Duration {
+        self.refresh * EXPIRY_REFRESHES
+    }
+}
 
 /// A jittered pause is between this many hundredths of the longest one and all of it.
 const JITTER_FLOOR_PERCENT: u32 = 80;
