@@ -151,6 +151,11 @@ impl Declaration {
         self.effect != Effect::Ineffective
     }
 
+    /// Whether every node has a value of its own, which the supervisor gives it.
+    pub fn is_per_node(&self) -> bool {
+        self.effect == Effect::PerNode
+    }
+
     /// The types that the value may have in a TOML file.
     pub(crate) fn toml_types(&self) -> &'static [TomlType] {
         self.kind.toml_types()
