@@ -1,0 +1,172 @@
+//! Records over a socket: the two halves of a greeted stream.
+
+use std::io::{self, IoSlice};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::wire::Rope;
+use crate::wire::record::{Broken, RecordReader, RecordWriter};
+
+/// Bytes read at a time when nothing larger is expected: two connections per peer at rest
+/// should not cost much.
+const READ: usize = 16 * 1024;
+
+/// Bytes reserved ahead for a record that is longer: memory grows with what has arrived,
+/// not with what was announced.
+const GROW: usize = 1024 * 1024;
+
+/// Pieces handed to the kernel at once; it takes 1024 (IOV_MAX).
+const PIECES: usize = 256;
+
+/// Why a stream ended.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// The socket failed.
+    #[error("stream failed")]
+    Io(#[from] io::Error),
+    /// The peer closed it.
+    #[error("stream was closed by the peer")]
+    Closed,
+    /// What arrived cannot be trusted.
+    #[error("stream is broken")]
+    Broken(#[from] Broken),
+    /// A record was authentic but is not understood.
+    #[error("stream is not understood")]
+    Malformed(#[from] crate::wire::Malformed),
+}
+
+/// The half that receives.
+#[derive(Debug)]
+pub struct Receiver<R> {
+    socket: R,
+    records: RecordReader,
+    buffer: BytesMut,
+}
+
+impl<R: AsyncRead + Unpin> Receiver<R> {
+    /// Receives records from `socket`.
+    pub fn new(socket: R, records: RecordReader) -> Self {
+        Self { socket, records, buffer: BytesMut::new() }
+    }
+
+    /// The body of the next record.
+    ///
+    /// # Errors
+    /// When the stream ended.
+    pub async fn next(&mut self) -> Result<Bytes, StreamError> {
+        loop {
+            if let Some(body) = self.ready()? {
+                return Ok(body);
+            }
+            let missing = self.records.missing(&self.buffer)?;
+            self.buffer.reserve(missing.clamp(READ, GROW));
+            if self.socket.read_buf(&mut self.buffer).await? == 0 {
+                return Err(StreamError::Closed);
+            }
+        }
+    }
+
+    /// The body of the next record if it has arrived already.
+    ///
+    /// # Errors
+    /// When it is broken.
+    pub fn ready(&mut self) -> Result<Option<Bytes>, StreamError> {
+        Ok(self.records.next(&mut self.buffer)?)
+    }
+}
+
+/// The half that sends.
+#[derive(Debug)]
+pub struct Sender<W> {
+    socket: W,
+    records: RecordWriter,
+}
+
+impl<W: AsyncWrite + Unpin> Sender<W> {
+    /// Sends records to `socket`.
+    pub fn new(socket: W, records: RecordWriter) -> Self {
+        Self { socket, records }
+    }
+
+    /// Sends one record in as few system calls as the socket takes it.
+    ///
+    /// # Errors
+    /// When the socket failed.
+    pub async fn send(&mut self, body: Rope) -> io::Result<()> {
+        let mut pieces = self.records.seal(body);
+        let mut pieces = &mut pieces[..];
+        while !pieces.is_empty() {
+            let slices: Vec<IoSlice<'_>> =
+                pieces.iter().take(PIECES).map(|piece| IoSlice::new(piece)).collect();
+            let mut written = self.socket.write_vectored(&slices).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            while let Some(first) = pieces.first_mut()
+                && written >= first.len()
+            {
+                written -= first.len();
+                pieces = &mut pieces[1..];
+            }
+            if let Some(first) = pieces.first_mut() {
+                first.advance(written);
+            }
+        }
+        self.socket.flush().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+
+    use super::*;
+    use crate::wire::hello::SessionKeys;
+    use crate::wire::testing::seal;
+
+    /// A body of several pieces, among them an empty one.
+    fn rope(length: usize) -> Rope {
+        let mut rope = Rope::new();
+        rope.body(&Bytes::from_static(b"head"));
+        rope.body(&Bytes::from(vec![7; length]));
+        rope.body(&Bytes::new());
+        rope.body(&Bytes::from(vec![8; 5_000]));
+        rope
+    }
+
+    #[tokio::test]
+    async fn records_arrive_through_any_window() {
+        for window in [1, 7, 4_096, 1 << 20] {
+            let keys = SessionKeys::new(&seal(Some("a")), &[1; 16], &[2; 16]);
+            let (near, far) = duplex(window);
+            let mut sender = Sender::new(near, RecordWriter::new(keys.client.clone()));
+            let mut receiver = Receiver::new(far, RecordReader::new(keys.client));
+            let lengths = [0, 3_000, 40_000];
+            let send = async {
+                for length in lengths {
+                    sender.send(rope(length)).await.expect("sent");
+                }
+                drop(sender);
+            };
+            let receive = async {
+                for length in lengths {
+                    let body = receiver.next().await.expect("a record");
+                    assert_eq!(body, rope(length).into_bytes(), "window {window}");
+                }
+                assert!(matches!(receiver.next().await, Err(StreamError::Closed)));
+            };
+            tokio::join!(send, receive);
+        }
+    }
+
+    #[tokio::test]
+    async fn another_session_is_not_understood() {
+        let keys = |nonce| SessionKeys::new(&seal(Some("a")), &[nonce; 16], &[2; 16]).client;
+        let (near, far) = duplex(1 << 20);
+        let mut sender = Sender::new(near, RecordWriter::new(keys(1)));
+        let mut receiver = Receiver::new(far, RecordReader::new(keys(9)));
+        sender.send(rope(10)).await.expect("sent");
+        assert!(matches!(receiver.next().await, Err(StreamError::Broken(Broken::Forged))));
+    }
+}

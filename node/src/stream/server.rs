@@ -1,0 +1,103 @@
+//! Accepting streams and answering on them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::channel::StreamError;
+use super::greet::{Channel, GreetError, boot_now_us};
+use super::host::{Shared, count};
+use super::peer::note_broken;
+use super::quiet::Quiet;
+use crate::membership::MAX_MEMBERS;
+use crate::wire::frame::{Reply, Request};
+use crate::wire::record::BATCH;
+use crate::wire::{Reader, Rope};
+
+/// Streams accepted at the same time: one of each member, and some that are about to be
+/// replaced or only introduce themselves.
+const MAX_STREAMS: usize = MAX_MEMBERS + 64;
+
+/// Pause after accepting failed. The supervisor closes the door of a socket that it shares
+/// with us by ending its listening state; then every attempt fails until it listens again.
+const CLOSED_DOOR: Duration = Duration::from_millis(200);
+
+/// Least time between two lines in the log about strangers.
+const STRANGERS_EVERY: Duration = Duration::from_secs(30);
+
+/// Accepts streams for ever.
+pub async fn serve(listener: TcpListener, shared: Arc<Shared>) -> std::convert::Infallible {
+    let quiet = Arc::new(Quiet::new(STRANGERS_EVERY));
+    let mut streams = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((socket, _)) if streams.len() < MAX_STREAMS => {
+                    streams.spawn(stream(socket, Arc::clone(&shared), Arc::clone(&quiet)));
+                }
+                // Dropping it closes it.
+                Ok(_) => count(&shared.counters.crowded),
+                Err(error) => {
+                    tracing::debug!(%error, "no stream can be accepted now");
+                    sleep(CLOSED_DOOR).await;
+                }
+            },
+            Some(_) = streams.join_next() => {}
+        }
+    }
+}
+
+async fn stream(socket: TcpStream, shared: Arc<Shared>, quiet: Arc<Quiet>) {
+    let address = socket.peer_addr();
+    match shared.greeter.accept(socket, shared.host.identity()).await {
+        Ok(channel) => {
+            count(&shared.counters.accepted);
+            let Err(error) = answer(channel, &shared).await;
+            note_broken(&shared, &error);
+            if matches!(error, StreamError::Broken(_) | StreamError::Malformed(_)) {
+                quiet.say(|more| tracing::warn!(?address, %error, more, "stream ended"));
+            }
+        }
+        Err(GreetError::Refused(refused)) => {
+            count(&shared.counters.refused);
+            quiet.say(|more| tracing::warn!(?address, %refused, more, "stranger refused"));
+        }
+        Err(error) => tracing::debug!(?address, %error, "no greeting"),
+    }
+}
+
+/// Answers questions until the stream ends. What arrived together is answered together.
+async fn answer(
+    mut channel: Channel,
+    shared: &Shared,
+) -> Result<std::convert::Infallible, StreamError> {
+    loop {
+        let mut record = Some(channel.receiver.next().await?);
+        let mut answers = Rope::new();
+        while let Some(questions) = record {
+            let mut reader = Reader::new(questions);
+            while reader.remaining() > 0 {
+                let question = Request::decode(&mut reader)?;
+                answer_one(&channel, shared, question, &mut answers);
+                if answers.len() >= BATCH {
+                    channel.sender.send(std::mem::take(&mut answers)).await?;
+                }
+            }
+            record = channel.receiver.ready()?;
+        }
+        if !answers.is_empty() {
+            channel.sender.send(answers).await?;
+        }
+    }
+}
+
+fn answer_one(channel: &Channel, shared: &Shared, question: Request, answers: &mut Rope) {
+    if let Request::Ping { id } = question {
+        Reply::Pong { id, boot_us: boot_now_us() }.encode(answers);
+    } else {
+        shared.host.answer(&channel.peer, channel.address.ip(), question, answers);
+    }
+}
