@@ -38,6 +38,8 @@ pub enum Drain {
     DoorClosed,
     /// Idle ones are closed, the others after their answer.
     CloseIdle,
+    /// The time is up: what is still open is cut off.
+    End,
 }
 
 /// What answers requests.
@@ -91,7 +93,7 @@ where
             }
             // No sender is left only when the process ends; then nothing has to be closed.
             Ok(()) = drain.changed() => {
-                if *drain.borrow_and_update() == Drain::CloseIdle {
+                if *drain.borrow_and_update() >= Drain::CloseIdle {
                     std::pin::Pin::new(&mut connection).graceful_shutdown();
                 }
             }

@@ -1,7 +1,7 @@
 //! The page that Prometheus reads.
 
 use std::fmt::{self, Debug};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -57,38 +57,70 @@ impl Page<'_> {
     }
 
     fn scalars(&self) -> Vec<Scalar> {
-        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let count = |count: usize| count as u64;
-        let requests = self.requests;
-        let mut scalars = vec![
-            Scalar::gauge(
+        let mut scalars = self.node();
+        scalars.extend(self.connections());
+        scalars.extend(
+            self.cluster
+                .values
+                .iter()
+                .map(|&(name, help, value)| Scalar {
+                    name: format!("repram_{name}"),
+                    help,
+                    value,
+                }),
+        );
+        scalars
+    }
+
+    fn node(&self) -> Vec<Scalar> {
+        let gauge = Scalar::gauge;
+        let (peers, waiting) = (self.peers_active as u64, self.refill.waiting_for as u64);
+        vec![
+            gauge(
                 "repram_ready",
                 "Whether the node serves",
                 u64::from(self.ready),
             ),
-            Scalar::gauge(
+            gauge(
                 "repram_peers_active",
                 "Members that answer, this one left out",
-                count(self.peers_active),
+                peers,
             ),
-            Scalar::gauge("repram_store_keys", "Values kept", self.store.keys),
-            Scalar::gauge(
+            gauge("repram_store_keys", "Values kept", self.store.keys),
+            gauge(
                 "repram_store_bytes",
                 "Bytes accounted",
                 self.store.used_bytes,
             ),
-            Scalar::gauge(
+            gauge(
                 "repram_store_limit_bytes",
                 "Bytes that may be accounted",
                 self.store.limit_bytes,
             ),
-            Scalar::gauge(
+            gauge(
                 "repram_refill_waiting_for",
                 "Members that have not sent all they have for this node yet",
-                count(self.refill.waiting_for),
+                waiting,
             ),
+            gauge(
+                "process_start_time_seconds",
+                "When the process started, since the Unix epoch",
+                self.started_unix_s,
+            ),
+            gauge(
+                "process_resident_memory_bytes",
+                "Bytes of the process in memory",
+                self.resident_bytes,
+            ),
+        ]
+    }
+
+    fn connections(&self) -> [Scalar; 4] {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let requests = self.requests;
+        [
             Scalar::gauge(
-                "repram_http_connections",
+                "repram_http_connections_open",
                 "Connections that are open",
                 load(&requests.connections_open),
             ),
@@ -107,28 +139,7 @@ impl Page<'_> {
                 "Requests that were refused because their address sent too many",
                 load(&requests.rate_limited),
             ),
-            Scalar::gauge(
-                "process_start_time_seconds",
-                "When the process started, since the Unix epoch",
-                self.started_unix_s,
-            ),
-            Scalar::gauge(
-                "process_resident_memory_bytes",
-                "Bytes of the process in memory",
-                self.resident_bytes,
-            ),
-        ];
-        scalars.extend(
-            self.cluster
-                .values
-                .iter()
-                .map(|&(name, help, value)| Scalar {
-                    name: format!("repram_{name}"),
-                    help,
-                    value,
-                }),
-        );
-        scalars
+        ]
     }
 }
 

@@ -142,20 +142,23 @@ impl Store {
     }
 
     /// Gives back the memory of entries that ended at least 128 ms ago, and of most that
-    /// ended since; returns how many there were. No lock is held for longer than a batch.
+    /// ended since; returns how many there were.
     pub fn reclaim(&self, now: BootMillis) -> usize {
-        let mut reclaimed = 0;
-        for shard in &self.shards {
-            loop {
-                let (removed, more) =
-                    lock(shard).reclaim(&self.hasher, &self.budget, now, RECLAIM_BATCH);
-                reclaimed += removed;
-                if !more {
-                    break;
-                }
-            }
-        }
-        reclaimed
+        self.reclaim_in_batches(now).sum()
+    }
+
+    /// As [`Store::reclaim`], one batch for each item that is asked for: some tens of
+    /// microseconds, during which one shard is locked. An item is the number of entries.
+    pub fn reclaim_in_batches(&self, now: BootMillis) -> impl Iterator<Item = usize> {
+        self.shards.iter().flat_map(move |shard| {
+            let mut more = true;
+            std::iter::from_fn(move || {
+                let removed;
+                (removed, more) = more
+                    .then(|| lock(shard).reclaim(&self.hasher, &self.budget, now, RECLAIM_BATCH))?;
+                Some(removed)
+            })
+        })
     }
 
     /// When [`Store::reclaim`] has something to do next; `None` when the store is empty.

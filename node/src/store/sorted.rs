@@ -286,11 +286,11 @@ mod tests {
                 // Mostly growth first and mostly removal then, so that runs split and join.
                 if (step > 0) == (number < 3_000) || model.is_empty() {
                     let key = key(choice);
-                    if !model.contains_key(&key) {
-                        let index = add(&mut slab, &key);
+                    model.entry(key).or_insert_with_key(|key| {
+                        let index = add(&mut slab, key);
                         sorted.insert(&slab, index);
-                        model.insert(key, index);
-                    }
+                        index
+                    });
                 } else {
                     let from = key(choice);
                     let next = model.range(from..).next().or(model.iter().next());

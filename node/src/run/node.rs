@@ -1,0 +1,133 @@
+//! A node's life between its start and its stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tracing::{info, warn};
+
+use super::failure::Failure;
+use super::start::Node;
+use super::stop::{self, Asked};
+use crate::clock;
+use crate::http::{Doorman, Stage};
+use crate::store::Store;
+use crate::supervised::{notify, watchdog_period};
+
+/// How often memory of entries that ended is given back: with the store's tick of 128 ms
+/// that is within a second of their end.
+const RECLAIM_EVERY: Duration = Duration::from_millis(500);
+
+/// The signals that end a node.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Takes the signals over from the kernel.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(super) fn listen() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal(kind).map_err(|source| Failure::System {
+                what: "signals cannot be had",
+                source,
+            })
+        };
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next.
+    pub(super) async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::Signal { name: "SIGTERM", number: 15 },
+            _ = self.interrupt.recv() => Asked::Signal { name: "SIGINT", number: 2 },
+            _ = self.hangup.recv() => Asked::Signal { name: "SIGHUP", number: 1 },
+        }
+    }
+}
+
+/// Runs `node` until it is asked to stop, and stops it.
+pub(super) async fn run(mut node: Node, mut signals: Signals) {
+    tokio::spawn(reclaim(Arc::clone(&node.store)));
+    let asked = {
+        let supervisor = node.supervisor.take();
+        let gone = async {
+            match supervisor {
+                Some((mut supervisor, cluster)) => {
+                    while let Some(message) = supervisor.next().await {
+                        // The cluster's end is open for as long as the node runs.
+                        let _ = cluster.send(message).await;
+                    }
+                    Asked::SupervisorGone
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            asked = signals.next() => asked,
+            asked = gone => asked,
+            never = serve(&mut node) => match never {},
+        }
+    };
+    stop::stop(node, asked, signals).await;
+}
+
+/// Joins the cluster, says so, and keeps saying that the node is alive.
+async fn serve(node: &mut Node) -> std::convert::Infallible {
+    node.cluster.joined().await;
+    node.lifecycle.advance(Stage::Serving);
+    if let Some(listener) = node.ingress.take() {
+        open_ingress(&node.doorman, listener);
+    }
+    let peers = node.cluster.peers().len();
+    info!(peers, "ready");
+    notify(&[NotifyState::Ready, NotifyState::Status("ready")]);
+    let Some(period) = watchdog_period(node.settings.liveness_period) else {
+        return std::future::pending().await;
+    };
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        for worker in &node.workers {
+            worker.is_turning().await;
+        }
+        notify(&[NotifyState::Watchdog]);
+    }
+}
+
+/// Accepts on the port that all nodes share; one thread does, because the other nodes accept
+/// on it too.
+fn open_ingress(doorman: &Doorman, listener: std::net::TcpListener) {
+    let listener = listener
+        .set_nonblocking(true)
+        .and_then(|()| tokio::net::TcpListener::from_std(listener));
+    match listener {
+        Ok(listener) => {
+            tokio::spawn(doorman.clone().run(listener));
+        }
+        Err(error) => warn!(%error, "the shared port cannot be used"),
+    }
+}
+
+async fn reclaim(store: Arc<Store>) {
+    loop {
+        sleep(RECLAIM_EVERY).await;
+        for removed in store.reclaim_in_batches(clock::boot_now()) {
+            if removed > 0 {
+                // Requests on this thread go first.
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}

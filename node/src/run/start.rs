@@ -1,0 +1,355 @@
+//! From settings to a node that accepts requests.
+
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use repram_config::{Loaded, Settings};
+use repram_discovery::auth::ClusterKeys;
+use repram_discovery::domain;
+use repram_discovery::peers::{PeerSource, RangeScan, ScanConfig, StaticPeers};
+use repram_discovery::slot::PortRange;
+use repram_discovery::sockets::LoopbackGuard;
+use repram_discovery::state_dir::StateDir;
+use repram_discovery::supervised::{Sibling, SupervisorMessage};
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
+
+use super::chain::chain;
+use super::failure::Failure;
+use super::identity::Identity;
+use super::sockets::NodeSockets;
+use super::workers::Worker;
+use super::{address, identity, keys, sockets};
+use crate::cluster::{Cluster, ClusterConfig, Me};
+use crate::http::{Api, ApiConfig, Connections, Doorman, Drain, Lifecycle, TtlBounds};
+use crate::limits;
+use crate::metrics::RequestMetrics;
+use crate::store::{Store, StoreConfig};
+use crate::supervised::{InheritedSockets, Supervisor};
+
+/// Shards per worker: with eight times as many shards as threads, two threads that are in
+/// the store at the same moment meet in one of 16 cases on two cores.
+const SHARDS_PER_WORKER: usize = 8;
+
+/// Messages of the supervisor on their way to the cluster. Each has all there is to know, so
+/// few are enough.
+const SIBLINGS_QUEUE: usize = 4;
+
+/// A node that accepts requests.
+pub(super) struct Node {
+    pub(super) settings: Settings,
+    pub(super) cluster: Cluster,
+    pub(super) store: Arc<Store>,
+    pub(super) lifecycle: Arc<Lifecycle>,
+    pub(super) connections: Arc<Connections>,
+    pub(super) drain: watch::Sender<Drain>,
+    pub(super) doorman: Doorman,
+    pub(super) workers: Vec<Worker>,
+    pub(super) supervisor: Option<(Supervisor, mpsc::Sender<SupervisorMessage>)>,
+    /// Accepted on while the node is ready.
+    pub(super) ingress: Option<TcpListener>,
+    /// Held for as long as the node lives: its identity's lock, and ports it must not lose.
+    pub(super) held: Held,
+}
+
+/// What only has to stay alive.
+pub(super) struct Held {
+    _state: Option<StateDir>,
+    _guard: Option<LoopbackGuard>,
+}
+
+/// Who the node is and what it was given, before anything is built from it.
+struct Beginning {
+    identity: Identity,
+    keys: Option<ClusterKeys>,
+    sockets: NodeSockets,
+    state: Option<StateDir>,
+    supervisor: Option<(Supervisor, Vec<Sibling>)>,
+    location: domain::Location,
+}
+
+/// Builds a node from its settings, and begins to accept. Must run on the main runtime.
+///
+/// # Errors
+/// Whatever keeps it from starting; nothing is left behind.
+pub(super) async fn start(
+    loaded: Loaded,
+    inherited: Option<InheritedSockets>,
+) -> Result<Node, Failure> {
+    let range = range(&loaded.settings)?;
+    let beginning = match Supervisor::of_this_process()? {
+        Some(supervisor) => under(supervisor, &loaded, inherited).await?,
+        None => alone(&loaded, inherited, &range).await?,
+    };
+    build(loaded, beginning, range).await
+}
+
+/// `load` has checked the range as a whole, so this fails on a mistake of ours only.
+fn range(settings: &Settings) -> Result<PortRange, Failure> {
+    PortRange::new(
+        settings.base_port,
+        settings.max_ports,
+        settings.gossip_port_offset,
+    )
+    .map_err(|error| Failure::System {
+        what: "the range of ports cannot be used",
+        source: std::io::Error::other(error),
+    })
+}
+
+async fn under(
+    mut supervisor: Supervisor,
+    loaded: &Loaded,
+    inherited: Option<InheritedSockets>,
+) -> Result<Beginning, Failure> {
+    let hello = supervisor.hello().await?;
+    let settings = &loaded.settings;
+    let sockets = match inherited {
+        Some(sockets) => sockets.into(),
+        None => sockets::bind_fixed(settings)?,
+    };
+    Ok(Beginning {
+        identity: identity::given(loaded, &hello)?,
+        keys: keys::given(&hello),
+        sockets,
+        state: None,
+        supervisor: Some((supervisor, hello.siblings)),
+        location: domain::locate(&settings.discovery_domain).await,
+    })
+}
+
+async fn alone(
+    loaded: &Loaded,
+    inherited: Option<InheritedSockets>,
+    range: &PortRange,
+) -> Result<Beginning, Failure> {
+    let settings = &loaded.settings;
+    let mut state = identity::open_state(settings);
+    let identity = identity::own(settings, &mut state);
+    let sockets = match inherited {
+        Some(sockets) => sockets.into(),
+        None if sockets::are_claimed(settings) => {
+            sockets::claim(settings, range, &identity, &mut state).await?
+        }
+        None => sockets::bind_fixed(settings)?,
+    };
+    let location = domain::locate(&settings.discovery_domain).await;
+    let keys = keys::own(loaded, &location, &state)?;
+    Ok(Beginning {
+        identity,
+        keys,
+        sockets,
+        state: Some(state),
+        supervisor: None,
+        location,
+    })
+}
+
+async fn build(loaded: Loaded, beginning: Beginning, range: PortRange) -> Result<Node, Failure> {
+    let Beginning {
+        identity,
+        keys,
+        sockets,
+        state,
+        supervisor,
+        location,
+    } = beginning;
+    let settings = &loaded.settings;
+    let workers = limits::workers();
+    let store = store(&loaded, supervisor.is_some(), workers)?;
+    let ip = address::advertised(settings, &location).await;
+    let ports = Ports::of(&sockets)?;
+    let me = me(settings, identity, ip, ports);
+    info!(
+        uuid = %me.uuid,
+        generation = me.generation,
+        http = ports.http,
+        gossip = ports.gossip,
+        version = env!("CARGO_PKG_VERSION"),
+        "{} starts", me.node_id
+    );
+
+    let config = ClusterConfig {
+        identity: me.clone(),
+        keys,
+        replication_factor: settings.replication_factor,
+        write_timeout: settings.write_timeout,
+        sources: sources(settings, &me, range),
+    };
+    let (supervisor, siblings) = supervisor.map(siblings).unzip();
+    let (gossip, gossip_udp) = (sockets.gossip, sockets.gossip_udp);
+    let cluster = Cluster::start(config, Arc::clone(&store), gossip, gossip_udp, siblings).await?;
+
+    let lifecycle = Arc::new(Lifecycle::default());
+    let api = Arc::new(Api::new(
+        api_config(settings, me, ports.http),
+        cluster.clone(),
+        Arc::clone(&store),
+        Arc::clone(&lifecycle),
+        Arc::new(RequestMetrics::new(workers)),
+    ));
+    let connections = Arc::new(Connections::new(limits::connections_max(), workers));
+    let (drain, drained) = watch::channel(Drain::Open);
+    let doorman = Doorman {
+        api,
+        connections: Arc::clone(&connections),
+        drain: drained,
+        worker: 0,
+    };
+    let workers = open_doors(&doorman, sockets.http, workers)?;
+    Ok(Node {
+        settings: loaded.settings,
+        cluster,
+        store,
+        lifecycle,
+        connections,
+        drain,
+        doorman,
+        workers,
+        supervisor,
+        ingress: sockets.ingress,
+        held: Held {
+            _state: state,
+            _guard: sockets.guard,
+        },
+    })
+}
+
+fn store(loaded: &Loaded, supervised: bool, workers: usize) -> Result<Arc<Store>, Failure> {
+    let limit = limits::storage_limit(&loaded.settings, supervised);
+    let limit_bytes = limit.map_err(|too_small| {
+        let allowed = "at least 1 MiB for a node: more memory, fewer nodes, or this setting";
+        let problem = loaded.problem("max_storage_mb", too_small.to_string(), allowed);
+        Failure::Settings(problem.into())
+    })?;
+    Ok(Arc::new(Store::new(StoreConfig {
+        limit_bytes,
+        shards: workers * SHARDS_PER_WORKER,
+    })))
+}
+
+/// The supervisor's line to the cluster, with the siblings it began with already on it.
+fn siblings(
+    (supervisor, siblings): (Supervisor, Vec<Sibling>),
+) -> (
+    (Supervisor, mpsc::Sender<SupervisorMessage>),
+    mpsc::Receiver<SupervisorMessage>,
+) {
+    let (sender, receiver) = mpsc::channel(SIBLINGS_QUEUE);
+    let first = sender.try_send(SupervisorMessage::Siblings(siblings));
+    first.expect("a new queue has room");
+    ((supervisor, sender), receiver)
+}
+
+#[derive(Clone, Copy)]
+struct Ports {
+    http: u16,
+    gossip: u16,
+}
+
+impl Ports {
+    fn of(sockets: &NodeSockets) -> Result<Self, Failure> {
+        let port = |port: std::io::Result<u16>| {
+            port.map_err(|source| Failure::System {
+                what: "a socket has no port",
+                source,
+            })
+        };
+        Ok(Self {
+            http: port(sockets.http_port())?,
+            gossip: port(sockets.gossip_port())?,
+        })
+    }
+}
+
+fn me(settings: &Settings, identity: Identity, ip: std::net::IpAddr, ports: Ports) -> Me {
+    let at = |port| SocketAddr::new(ip, address::public_port(settings, port));
+    Me {
+        node_id: identity.node_id,
+        uuid: identity.uuid,
+        generation: identity.generation,
+        http: at(ports.http),
+        gossip: at(ports.gossip),
+        enclave: settings.enclave.clone(),
+        network: settings.network.clone(),
+        domain: settings.discovery_domain.clone(),
+    }
+}
+
+/// Where peers are looked for. A source that cannot be set up is told of and left out: the
+/// others may be enough.
+fn sources(settings: &Settings, me: &Me, range: PortRange) -> Vec<Box<dyn PeerSource>> {
+    let mut sources: Vec<Box<dyn PeerSource>> = Vec::new();
+    let peers: Vec<_> = settings
+        .static_peers()
+        .into_iter()
+        .map(|peer| (peer.host, peer.port))
+        .collect();
+    if !peers.is_empty() {
+        sources.push(Box::new(StaticPeers::new(
+            peers,
+            settings.gossip_port_offset,
+        )));
+    }
+    if settings.use_auto_discovery {
+        let scan = RangeScan::new(ScanConfig {
+            domain: me.domain.clone(),
+            network: me.network.clone(),
+            range,
+            uuid: me.uuid,
+        });
+        match scan {
+            Ok(scan) => sources.push(Box::new(scan)),
+            Err(error) => warn!(
+                error = chain(&error),
+                "the domain cannot be scanned for peers"
+            ),
+        }
+    }
+    sources
+}
+
+fn api_config(settings: &Settings, me: Me, port: u16) -> ApiConfig {
+    ApiConfig {
+        me,
+        port,
+        discovery_enabled: settings.use_auto_discovery,
+        claim_scope: settings.claim_scope,
+        ttl: TtlBounds {
+            min: settings.min_ttl,
+            max: settings.max_ttl,
+            default: settings.default_ttl,
+        },
+        rate_limit: NonZeroU32::new(settings.rate_limit),
+        trust_proxy: settings.trust_proxy,
+    }
+}
+
+/// Lets every worker accept on `listener`; the first is the main thread's own.
+fn open_doors(
+    doorman: &Doorman,
+    listener: TcpListener,
+    workers: usize,
+) -> Result<Vec<Worker>, Failure> {
+    let system = |source| Failure::System {
+        what: "the HTTP socket cannot be used",
+        source,
+    };
+    // It is a property of the open file, which the copies share.
+    listener.set_nonblocking(true).map_err(system)?;
+    let mut others = Vec::with_capacity(workers.saturating_sub(1));
+    for worker in 1..workers {
+        let copy = listener.try_clone().map_err(system)?;
+        others.push(Worker::start(
+            Doorman {
+                worker,
+                ..doorman.clone()
+            },
+            copy,
+        )?);
+    }
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(system)?;
+    tokio::spawn(doorman.clone().run(listener));
+    Ok(others)
+}
