@@ -4,28 +4,164 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::ArgMatches;
+use clap_complete::Shell;
+use repram_config::Flag;
+
+use super::since::Since;
+use super::{arguments, code, flags};
+
+/// Lines that `logs -f` shows of the past when nothing else is asked for, as `tail` does.
+const LINES_BEFORE_FOLLOWING: u64 = 10;
+
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Invocation {
     /// Run the fleet in the foreground.
     Run(RunOptions),
+    /// Show the status.
+    Status(StatusOptions),
+    /// Show lines.
+    Logs(LogsOptions),
+    /// Begin new log files.
+    Rotate(RotateOptions),
+    /// Show events.
+    Events(EventsOptions),
+    /// Stop the fleet.
+    Stop(StopOptions),
+    /// Ask whether enough nodes are ready.
+    Health(HealthOptions),
+    /// Show the settings.
+    Config(ConfigOptions),
+    /// Print a completion script.
+    Completions(Shell),
 }
 
 /// How to run the fleet.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RunOptions {
     /// The configuration file that `--config` names.
     pub config: Option<PathBuf>,
-    // flags: Vec<repram_config::Flag> follows with the config package.
+    /// Settings that were given as flags.
+    pub flags: Vec<Flag>,
 }
 
 /// Options of `supervisor config`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ConfigOptions {
-    /// The configuration file that `--config` names.
-    pub config: Option<PathBuf>,
+    /// The settings to show are those of such a run.
+    pub run: RunOptions,
     /// Print JSON.
     pub json: bool,
+}
+
+/// What tells which supervisor is asked.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// The configuration file that `--config` names.
+    pub config: Option<PathBuf>,
+    /// `--state-dir` and `--base-port`.
+    pub flags: Vec<Flag>,
+}
+
+/// Options of `supervisor status`.
+#[derive(Clone, Debug, Default)]
+pub struct StatusOptions {
+    /// Which supervisor.
+    pub place: Place,
+    /// Print JSON.
+    pub json: bool,
+}
+
+/// Options of `supervisor health`.
+pub type HealthOptions = StatusOptions;
+
+/// Options of `supervisor logs rotate`.
+pub type RotateOptions = StatusOptions;
+
+/// Options of `supervisor stop`.
+#[derive(Clone, Debug, Default)]
+pub struct StopOptions {
+    /// Which supervisor.
+    pub place: Place,
+    /// Kill instead of asking to end.
+    pub now: bool,
+    /// Wait until the supervisor has ended.
+    pub wait: bool,
+    /// Print JSON lines.
+    pub json: bool,
+}
+
+/// Options of `supervisor events`.
+#[derive(Clone, Debug, Default)]
+pub struct EventsOptions {
+    /// Which supervisor.
+    pub place: Place,
+    /// Go on with events as they come.
+    pub follow: bool,
+    /// Print JSON lines.
+    pub json: bool,
+    /// Show times in UTC.
+    pub utc: bool,
+}
+
+/// Options of `supervisor logs`.
+#[derive(Clone, Debug, Default)]
+pub struct LogsOptions {
+    /// Which supervisor.
+    pub place: Place,
+    /// Go on with lines as they come.
+    pub follow: bool,
+    /// Of these nodes; none means all.
+    pub nodes: Vec<String>,
+    /// From then on.
+    pub since: Option<Since>,
+    /// Only so many.
+    pub lines: Lines,
+    /// The bytes of the nodes without name and time.
+    pub raw: bool,
+    /// Print JSON lines.
+    pub json: bool,
+    /// Show times in UTC.
+    pub utc: bool,
+}
+
+impl LogsOptions {
+    /// How many of the last lines are shown; none means all.
+    pub(crate) fn last(&self) -> Option<u64> {
+        match self.lines {
+            Lines::Last(lines) => Some(lines),
+            Lines::All => None,
+            // Whoever says since when wants everything since then.
+            Lines::Unsaid if self.follow && self.since.is_none() => Some(LINES_BEFORE_FOLLOWING),
+            Lines::Unsaid => None,
+        }
+    }
+}
+
+/// How many lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lines {
+    /// Nothing was said.
+    #[default]
+    Unsaid,
+    /// Every line.
+    All,
+    /// The last so many.
+    Last(u64),
+}
+
+impl Lines {
+    /// Reads a number or `all`.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Self::All),
+            text => text
+                .parse()
+                .map(Self::Last)
+                .map_err(|_| "allowed is a whole number or `all`".to_owned()),
+        }
+    }
 }
 
 /// Reads the arguments, program name first.
@@ -33,13 +169,170 @@ pub struct ConfigOptions {
 /// # Errors
 /// Help, the version or what is wrong was printed; the code to exit with comes back.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, ExitCode> {
-    let _ = arguments.into_iter();
-    todo!()
+    let matches = arguments::command()
+        .try_get_matches_from(arguments)
+        .map_err(|error| {
+            // Without stderr there is nobody to tell.
+            let _ = error.print();
+            ExitCode::from(if error.use_stderr() {
+                code::USAGE
+            } else {
+                code::OK
+            })
+        })?;
+    // The parser has made sure that there is a command, and that it is one of ours.
+    matches
+        .subcommand()
+        .and_then(invocation)
+        .ok_or(ExitCode::from(code::INTERNAL))
 }
 
-/// Carries out everything but [`Invocation::Run`].
-#[must_use]
-pub fn execute(invocation: Invocation) -> ExitCode {
-    let _ = invocation;
-    todo!()
+fn invocation((name, matches): (&str, &ArgMatches)) -> Option<Invocation> {
+    let json = || matches.get_flag("json");
+    let utc = || matches.get_flag("utc");
+    let follow = || matches.get_flag("follow");
+    Some(match name {
+        "run" => Invocation::Run(run(matches)),
+        "config" => Invocation::Config(ConfigOptions {
+            run: run(matches),
+            json: json(),
+        }),
+        "status" => Invocation::Status(asking(matches)),
+        "health" => Invocation::Health(asking(matches)),
+        "logs" => match matches.subcommand() {
+            Some((_, matches)) => Invocation::Rotate(asking(matches)),
+            None => Invocation::Logs(LogsOptions {
+                place: place(matches),
+                follow: follow(),
+                nodes: matches
+                    .get_many("node")
+                    .unwrap_or_default()
+                    .cloned()
+                    .collect(),
+                since: matches.get_one("since").cloned(),
+                lines: matches.get_one("lines").copied().unwrap_or_default(),
+                raw: matches.get_flag("raw"),
+                json: json(),
+                utc: utc(),
+            }),
+        },
+        "events" => {
+            let place = place(matches);
+            Invocation::Events(EventsOptions {
+                place,
+                follow: follow(),
+                json: json(),
+                utc: utc(),
+            })
+        }
+        "stop" => Invocation::Stop(StopOptions {
+            place: place(matches),
+            now: matches.get_flag("now"),
+            wait: !matches.get_flag("no-wait"),
+            json: json(),
+        }),
+        "completions" => Invocation::Completions(matches.get_one::<String>("shell")?.parse().ok()?),
+        _ => return None,
+    })
+}
+
+fn run(matches: &ArgMatches) -> RunOptions {
+    RunOptions {
+        config: matches.get_one("config").cloned(),
+        flags: flags::given(matches),
+    }
+}
+
+fn place(matches: &ArgMatches) -> Place {
+    let RunOptions { config, flags } = run(matches);
+    Place { config, flags }
+}
+
+fn asking(matches: &ArgMatches) -> StatusOptions {
+    StatusOptions {
+        place: place(matches),
+        json: matches.get_flag("json"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Option<Invocation> {
+        let arguments = std::iter::once("supervisor").chain(line.split_whitespace());
+        let matches = arguments::command().try_get_matches_from(arguments).ok()?;
+        invocation(matches.subcommand()?)
+    }
+
+    #[test]
+    fn commands_are_understood() {
+        let check = |line: &str, expect: &str| {
+            let found = parse(line)
+                .map(|found| format!("{found:?}"))
+                .unwrap_or_default();
+            assert!(found.contains(expect), "{line}: {found}");
+        };
+        check("run", "Run(RunOptions { config: None, flags: [] })");
+        check("run --config a.toml", "config: Some(\"a.toml\")");
+        check(
+            "run --node-count 5",
+            "Flag { key: \"node_count\", value: \"5\" }",
+        );
+        check("run --node-count=-1", "value: \"-1\"");
+        check("run --node-count -1", "value: \"-1\"");
+        check("status --json --state-dir /x", "json: true");
+        check(
+            "status --state-dir /x",
+            "Flag { key: \"state_dir\", value: \"/x\" }",
+        );
+        check("health", "Health(");
+        check(
+            "logs -f --node 1,2 --node flux-node-3",
+            "nodes: [\"1\", \"2\", \"flux-node-3\"]",
+        );
+        check("logs -n all", "lines: All");
+        check("logs -n 7", "lines: Last(7)");
+        check("logs rotate", "Rotate(");
+        check("events -f --utc", "follow: true");
+        check("stop --now --no-wait", "now: true, wait: false");
+        check("config --json --base-port 1", "json: true");
+        check("completions zsh", "Completions(Zsh)");
+    }
+
+    #[test]
+    fn mistakes_are_usage_errors() {
+        let check = |line: &str| assert!(parse(line).is_none(), "{line}");
+        check("");
+        check("start");
+        check("run --node-cuont 3");
+        check("status --node-count 3");
+        check("logs --raw --json");
+        check("logs -n some");
+        check("logs --since yesterday");
+        check("completions tcsh");
+        check("run now");
+    }
+
+    #[test]
+    fn secrets_and_what_the_supervisor_sets_are_no_flags() {
+        assert!(parse("run --cluster-secret x").is_none());
+        assert!(parse("run --node-id x").is_none());
+    }
+
+    #[test]
+    fn following_begins_near_the_end() {
+        let check = |line: &str, expect: Option<u64>| {
+            let Some(Invocation::Logs(options)) = parse(line) else {
+                panic!("{line}")
+            };
+            assert_eq!(options.last(), expect, "{line}");
+        };
+        check("logs", None);
+        check("logs -f", Some(10));
+        check("logs -f -n 3", Some(3));
+        check("logs -f -n all", None);
+        check("logs -f --since 5m", None);
+        check("logs -n 3", Some(3));
+    }
 }

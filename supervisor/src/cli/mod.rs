@@ -1,6 +1,23 @@
 //! The command line: arguments, commands that ask a running supervisor, and what people see.
+//!
+//! [`parse`] turns arguments into an [`Invocation`] and touches nothing outside; [`execute`]
+//! carries out everything but `run`. What is shown is made by the pure functions of
+//! [`render`]; every command is one file of `command`.
 
+mod arguments;
 pub mod code;
+mod command;
+mod execute;
+mod flags;
 mod invocation;
+mod locate;
+mod reference;
+pub mod render;
+mod since;
 
-pub use invocation::{ConfigOptions, Invocation, RunOptions, execute, parse};
+pub use execute::execute;
+pub use invocation::{
+    ConfigOptions, EventsOptions, HealthOptions, Invocation, Lines, LogsOptions, Place,
+    RotateOptions, RunOptions, StatusOptions, StopOptions, parse,
+};
+pub use reference::reference;

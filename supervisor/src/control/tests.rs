@@ -331,7 +331,7 @@ async fn events_are_listed_and_followed() {
 async fn the_end_waits_for_answers_and_removes_the_socket() {
     let mut rig = rig();
     let address = rig.control.address().clone();
-    let client = ControlClient::find(&[address.clone()]).expect("answers");
+    let client = ControlClient::find(std::slice::from_ref(&address)).expect("answers");
     let asked = tokio::spawn(async move { client.get::<FleetStatus>("/status").await });
     let Some(Request::Status { reply }) = rig.requests.recv().await else {
         panic!("no question")

@@ -26,6 +26,16 @@ pub enum Clock {
 }
 
 impl Clock {
+    /// Dates and times in this zone.
+    #[must_use]
+    pub fn of(zone: TimeZone) -> Self {
+        if zone == TimeZone::UTC {
+            Self::Utc
+        } else {
+            Self::Zone(zone)
+        }
+    }
+
     /// The moment as text, in milliseconds.
     #[must_use]
     pub fn show(&self, time: Timestamp) -> String {

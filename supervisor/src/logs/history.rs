@@ -91,6 +91,12 @@ impl History {
         Ok(Self::new(Some(Arc::new(catalogue)), snapshot))
     }
 
+    /// Whether there are no files at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.snapshot.nodes.is_empty()
+    }
+
     /// Hands the lines that are wanted to `out`, node, stamp and text without newline, until
     /// it breaks off.
     ///

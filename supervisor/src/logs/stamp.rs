@@ -22,6 +22,9 @@ impl Default for Stamp {
 }
 
 impl Stamp {
+    /// Bytes of the text.
+    pub(crate) const LEN: usize = STAMP_LEN;
+
     /// The stamp of a moment, rounded down to milliseconds. A year that four digits cannot
     /// hold (a clock that is set to nonsense) becomes the epoch.
     pub(crate) fn new(time: Timestamp) -> Self {

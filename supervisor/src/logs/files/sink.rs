@@ -87,10 +87,10 @@ mod tests {
             assert!(open(&path).is_err(), "{name}");
         };
         check("link", &|path| {
-            std::os::unix::fs::symlink(&target, path).expect("symlink")
+            std::os::unix::fs::symlink(&target, path).expect("symlink");
         });
         check("hard", &|path| {
-            std::fs::hard_link(&target, path).expect("link")
+            std::fs::hard_link(&target, path).expect("link");
         });
         check("fifo", &|path| {
             nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRUSR).expect("fifo");

@@ -1,0 +1,5 @@
+//! Prints the reference page of the command line.
+
+fn main() {
+    print!("{}", repram_supervisor::cli::reference());
+}

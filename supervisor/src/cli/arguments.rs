@@ -1,0 +1,248 @@
+//! The arguments that there are, with their help.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, Command, ValueHint, value_parser};
+
+use super::flags;
+use super::since::Since;
+
+/// The whole command line.
+pub(crate) fn command() -> Command {
+    Command::new("supervisor")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Runs a fleet of repram nodes and keeps it running")
+        .long_about(
+            "Runs a fleet of repram nodes and keeps it running.\n\n\
+             `supervisor run` starts the nodes in the foreground; the other commands ask the \
+             supervisor that runs. Every setting can be given as a flag, as an environment \
+             variable or in a TOML file.",
+        )
+        .after_help(
+            "Example:\n  supervisor run --node-count 3     in one terminal\n  \
+             supervisor status                 in another\n\n\
+             Exit codes: 0 done; 1 the fleet failed, or the answer is no; 64 wrong usage; \
+             69 no ports, or no supervisor reachable; 70 internal error; 78 wrong settings",
+        )
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .max_term_width(100)
+        .subcommands([
+            run(),
+            status(),
+            logs(),
+            events(),
+            stop(),
+            health(),
+            config(),
+            completions(),
+        ])
+}
+
+fn run() -> Command {
+    Command::new("run")
+        .about("Start the fleet and stay in the foreground until it is stopped")
+        .after_help(
+            "Example:\n  supervisor run --node-count 5 --base-port 9081\n\n\
+             SIGTERM or SIGINT (Ctrl-C) stops the fleet, a second one kills it; SIGUSR1 opens \
+             the log files anew, SIGUSR2 prints the status.",
+        )
+        .arg(config_file())
+        .args(flags::all())
+}
+
+fn status() -> Command {
+    asking("status")
+        .about("Show what every node is doing")
+        .after_help(
+            "Example:\n  supervisor status\n  supervisor status --json | jq '.nodes[].state'",
+        )
+        .arg(json("Print the status as a JSON object"))
+}
+
+fn logs() -> Command {
+    asking("logs")
+        .about("Show what the nodes write, merged in the order of time")
+        .long_about(
+            "Shows what the nodes write, merged in the order of time, from their files and as \
+             it comes. Without a running supervisor the files in LOG_DIR are read.",
+        )
+        .after_help(
+            "Example:\n  supervisor logs -f                  the last lines, and those that come\n  \
+             supervisor logs --node 2 -n 100     the last hundred lines of flux-node-2\n  \
+             supervisor logs --since 5m          of the last five minutes\n  \
+             supervisor logs rotate              begin new files now",
+        )
+        .args([
+            Arg::new("follow")
+                .short('f')
+                .long("follow")
+                .action(ArgAction::SetTrue)
+                .help("Go on with lines as they come"),
+            Arg::new("node")
+                .long("node")
+                .value_name("NODE")
+                .action(ArgAction::Append)
+                .value_delimiter(',')
+                .help("Only of this node: a number or a name; may be repeated"),
+            Arg::new("since")
+                .long("since")
+                .value_name("TIME")
+                .value_parser(Since::parse)
+                .help("From then on: 5m, 1h30m, 12:00, 2026-11-20T12:00:00Z"),
+            Arg::new("lines")
+                .short('n')
+                .long("lines")
+                .value_name("N")
+                .value_parser(super::Lines::parse)
+                .help("Only the last N lines, or all [default: all, with -f 10]"),
+            Arg::new("raw")
+                .long("raw")
+                .action(ArgAction::SetTrue)
+                .help("The bytes of the nodes without name and time"),
+            json("One JSON object per line").conflicts_with("raw"),
+            utc(),
+        ])
+        .args_conflicts_with_subcommands(true)
+        .subcommand(
+            asking("rotate")
+                .about("Begin new log files now; the old ones are kept and compressed")
+                .after_help("Example:\n  supervisor logs rotate")
+                .arg(json("Print what was rotated as a JSON object")),
+        )
+}
+
+fn events() -> Command {
+    asking("events")
+        .about("Show what happened to the fleet, and why")
+        .after_help("Example:\n  supervisor events -f")
+        .args([
+            Arg::new("follow")
+                .short('f')
+                .long("follow")
+                .action(ArgAction::SetTrue)
+                .help("Go on with events as they come"),
+            json("One JSON object per line"),
+            utc(),
+        ])
+}
+
+fn stop() -> Command {
+    asking("stop")
+        .about("Stop the fleet and its supervisor")
+        .long_about(
+            "Stops the fleet and its supervisor: all nodes are asked to end, and killed when \
+             STOP_TIMEOUT is nearly over. Waits until the supervisor has ended.",
+        )
+        .after_help("Example:\n  supervisor stop && supervisor run")
+        .args([
+            Arg::new("now")
+                .long("now")
+                .action(ArgAction::SetTrue)
+                .help("Kill the nodes instead of asking them to end"),
+            Arg::new("no-wait")
+                .long("no-wait")
+                .action(ArgAction::SetTrue)
+                .help("Return as soon as the stop has begun"),
+            json("Print what happens as JSON objects, one per line"),
+        ])
+}
+
+fn health() -> Command {
+    asking("health")
+        .about("Say by the exit code whether enough nodes are ready")
+        .long_about(
+            "Says whether enough nodes are ready: at least MIN_READY, and at least one. The \
+             exit code is 0 for yes, 1 for no and 69 when no supervisor answers.",
+        )
+        .after_help("Example, in a Dockerfile:\n  HEALTHCHECK CMD [\"supervisor\", \"health\"]")
+        .arg(json("Print the answer as a JSON object"))
+}
+
+fn config() -> Command {
+    Command::new("config")
+        .about("Show the effective settings and where each came from")
+        .after_help("Example:\n  supervisor config --config repram.toml --node-count 5")
+        .arg(config_file())
+        .arg(json("Print the settings as a JSON object"))
+        .args(flags::all())
+}
+
+fn completions() -> Command {
+    Command::new("completions")
+        .about("Print a script that completes commands and flags in your shell")
+        .after_help(
+            "Example:\n  supervisor completions bash > ~/.local/share/bash-completion/completions/supervisor",
+        )
+        .arg(
+            Arg::new("shell")
+                .required(true)
+                .value_name("SHELL")
+                .value_parser(PossibleValuesParser::new(["bash", "fish", "zsh"]))
+                .help("For which shell"),
+        )
+}
+
+/// A command that asks a running supervisor.
+fn asking(name: &'static str) -> Command {
+    let config = config_file().help_heading("Which supervisor");
+    Command::new(name).arg(config).args(flags::place())
+}
+
+fn config_file() -> Arg {
+    Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .value_hint(ValueHint::FilePath)
+        .help("A TOML file with settings [env: REPRAM_CONFIG]")
+}
+
+fn json(help: &'static str) -> Arg {
+    Arg::new("json")
+        .long("json")
+        .action(ArgAction::SetTrue)
+        .help(help)
+}
+
+fn utc() -> Arg {
+    Arg::new("utc")
+        .long("utc")
+        .action(ArgAction::SetTrue)
+        .help("Show times in UTC instead of the local zone")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn everything_has_a_help_and_every_command_an_example() {
+        fn check(command: &Command) {
+            for arg in command.get_arguments() {
+                assert!(
+                    arg.get_help().is_some(),
+                    "{} {}",
+                    command.get_name(),
+                    arg.get_id()
+                );
+            }
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name}");
+            let after = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(after.contains("Example"), "{name}");
+            command.get_subcommands().for_each(check);
+        }
+        check(&command());
+    }
+}

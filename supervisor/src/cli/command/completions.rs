@@ -1,0 +1,33 @@
+//! `supervisor completions`.
+
+use clap_complete::Shell;
+
+use super::output::print;
+use crate::cli::execute::CommandError;
+use crate::cli::{arguments, code};
+
+/// Prints the script for a shell.
+pub(crate) fn show(shell: Shell) -> Result<u8, CommandError> {
+    print(script(shell)).map(|()| code::OK)
+}
+
+fn script(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut arguments::command(), "supervisor", &mut script);
+    script
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shell_completes_commands_and_flags() {
+        for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
+            let script = String::from_utf8(script(shell)).expect("UTF-8");
+            for word in ["status", "completions", "node-count", "follow"] {
+                assert!(script.contains(word), "{shell}: {word}");
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The commands, one per file.
+
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod events;
+pub(crate) mod health;
+pub(crate) mod lines;
+pub(crate) mod logs;
+mod output;
+pub(crate) mod status;
+pub(crate) mod stop;
+
+use super::Place;
+use super::execute::CommandError;
+use super::locate::Located;
+use crate::control::ControlClient;
+
+/// Where the supervisor may be, with a note when the settings have problems.
+fn locate(place: &Place) -> Result<Located, CommandError> {
+    let located = Located::find(place)?;
+    if let Some(warning) = &located.warning {
+        output::note(warning);
+    }
+    Ok(located)
+}
+
+/// The supervisor that is meant.
+fn connect(place: &Place) -> Result<ControlClient, CommandError> {
+    Ok(locate(place)?.connect()?)
+}

@@ -1,0 +1,161 @@
+//! Carries out commands.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io;
+use std::process::ExitCode;
+
+use repram_config::Problems;
+
+use super::command::{completions, config, events, health, logs, status, stop};
+use super::{Invocation, code};
+use crate::control::ClientError;
+
+/// Why a command brought nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    /// The settings do not even say where the supervisor is.
+    #[error(transparent)]
+    Settings(#[from] Problems),
+    /// The supervisor was not reached, or refused.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The answer could not be written to our stdout.
+    #[error("write to stdout")]
+    Output(#[source] io::Error),
+    /// Log files could not be read.
+    #[error("read the log files in {dir}")]
+    Files {
+        /// The directory.
+        dir: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Arguments that only now turn out to be wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// The system refused something that always works.
+    #[error("start")]
+    System(#[source] io::Error),
+}
+
+impl CommandError {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Settings(_) => code::CONFIG,
+            Self::Client(error) if error.is_unreachable() => code::UNAVAILABLE,
+            Self::Client(_) | Self::Files { .. } => code::FAILED,
+            Self::Output(_) | Self::System(_) => code::INTERNAL,
+            Self::Usage(_) => code::USAGE,
+        }
+    }
+
+    /// Whoever read our output has seen enough, as `head` does.
+    fn is_hangup(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// What can be done about it.
+    fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Client(ClientError::Unreachable { .. }) => Some(
+                "start one with `supervisor run`, or name the STATE_DIR of the one you mean with \
+                 --state-dir",
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// Carries out everything but [`Invocation::Run`], which is up to the caller.
+///
+/// # Panics
+/// When it is given [`Invocation::Run`].
+#[must_use]
+pub fn execute(invocation: Invocation) -> ExitCode {
+    let result = match invocation {
+        Invocation::Run(_) => panic!("the fleet is run by `run`"),
+        Invocation::Completions(shell) => completions::show(shell),
+        Invocation::Config(options) => config::show(&options),
+        Invocation::Status(options) => ask(status::show(&options)),
+        Invocation::Health(options) => ask(health::ask(&options)),
+        Invocation::Logs(options) => ask(logs::show(&options)),
+        Invocation::Rotate(options) => ask(logs::rotate(&options)),
+        Invocation::Events(options) => ask(events::show(&options)),
+        Invocation::Stop(options) => ask(stop::stop(&options)),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if error.is_hangup() => ExitCode::from(code::OK),
+        Err(error) => {
+            eprint!("{}", report(&error));
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+/// Runs a command that talks to a supervisor.
+fn ask(command: impl Future<Output = Result<u8, CommandError>>) -> Result<u8, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(CommandError::System)?;
+    runtime.block_on(command)
+}
+
+/// The error with its causes, each once, and what to do.
+fn report(error: &CommandError) -> String {
+    if let CommandError::Settings(problems) = error {
+        return format!("{problems}\n");
+    }
+    let mut text = format!("supervisor: {error}");
+    let mut cause = match error {
+        // Shows the error that it holds, so that the cause is that error's.
+        CommandError::Client(error) => error.source(),
+        error => error.source(),
+    };
+    while let Some(error) = cause {
+        // Writing to a string cannot fail.
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text.push('\n');
+    if let Some(advice) = error.advice() {
+        text.push_str(advice);
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::control::ControlAddress;
+
+    #[test]
+    fn errors_say_what_was_tried_and_what_to_do() {
+        let refused = || io::Error::from_raw_os_error(111);
+        let tried = vec![
+            (ControlAddress::in_directory(Path::new("/run/x")), refused()),
+            (ControlAddress::abstract_name(0, 8081), refused()),
+        ];
+        let error = CommandError::from(ClientError::Unreachable { tried });
+        assert_eq!(error.code(), 69);
+        let expect = "\
+supervisor: no supervisor answers
+  at /run/x/supervisor.sock: Connection refused (os error 111)
+  at @repram-supervisor/0/8081: Connection refused (os error 111)
+start one with `supervisor run`, or name the STATE_DIR of the one you mean with --state-dir
+";
+        assert_eq!(report(&error), expect);
+
+        let error = CommandError::Files {
+            dir: "/tmp".to_owned(),
+            source: refused(),
+        };
+        let expect = "supervisor: read the log files in /tmp: Connection refused (os error 111)\n";
+        assert_eq!(report(&error), expect);
+    }
+}

@@ -1,0 +1,67 @@
+//! The reference page of the command line, made from the arguments.
+
+use std::fmt::Write as _;
+
+use clap::Command;
+
+use super::arguments;
+
+/// What stands above the commands.
+const INTRODUCTION: &str = "\
+<!-- Generated from the arguments in supervisor/src/cli/arguments.rs. -->
+
+# Command line
+
+`supervisor run` stays in the foreground; every other command asks the supervisor that runs, \
+over its control socket. Flags of settings are described on the page of the \
+[settings](settings.md).
+";
+
+/// The page as Markdown: every command with its help.
+#[must_use]
+pub fn reference() -> String {
+    let mut page = INTRODUCTION.to_owned();
+    let mut root = arguments::command().term_width(100);
+    root.build();
+    section(&root, &mut page);
+    page
+}
+
+fn section(command: &Command, page: &mut String) {
+    let name = command.get_bin_name().unwrap_or(command.get_name());
+    let help = command.clone().render_long_help();
+    // Writing to a string cannot fail.
+    let _ = write!(
+        page,
+        "\n## `{name}`\n\n```text\n{}\n```\n",
+        help.to_string().trim_end()
+    );
+    for subcommand in command
+        .get_subcommands()
+        .filter(|command| command.get_name() != "help")
+    {
+        section(subcommand, page);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_its_section() {
+        let page = reference();
+        for name in [
+            "run",
+            "status",
+            "logs",
+            "logs rotate",
+            "events",
+            "stop",
+            "health",
+            "config",
+        ] {
+            assert!(page.contains(&format!("## `supervisor {name}`")), "{name}");
+        }
+    }
+}

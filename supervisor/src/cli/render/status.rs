@@ -1,0 +1,310 @@
+//! The status as a person reads it.
+
+use jiff::Timestamp;
+
+use super::table::{Align, Cell, table};
+use super::view::View;
+use crate::control::Health;
+use crate::event::span;
+use crate::status::{FleetPhase, FleetStatus, NodePhase, NodeStatus};
+use crate::style::Colour;
+
+/// The status for whoever looks at our stdout now: a line about the fleet, then a table of
+/// the nodes.
+#[must_use]
+pub fn status(status: &FleetStatus) -> String {
+    status_at(status, &View::of_stdout())
+}
+
+/// The same for somebody else at another time.
+#[must_use]
+pub fn status_at(status: &FleetStatus, view: &View) -> String {
+    let head = [
+        ("NODE", Align::Left),
+        ("STATE", Align::Left),
+        ("FOR", Align::Right),
+        ("PID", Align::Right),
+        ("HTTP", Align::Right),
+        ("GOSSIP", Align::Right),
+        ("RESTARTS", Align::Right),
+        ("LAST EXIT", Align::Left),
+    ];
+    let rows: Vec<_> = status
+        .nodes
+        .iter()
+        .map(|node| row(node, view.now))
+        .collect();
+    summary(status, view) + &table(head, &rows, view.style, view.width)
+}
+
+/// `healthy: 3 of 3 nodes ready, 2 needed; supervisor 4711, up 5 min 2 s`
+fn summary(status: &FleetStatus, view: &View) -> String {
+    let (word, colour) = word(status.healthy, status.phase);
+    let up = span(millis_between(status.started, view.now));
+    format!(
+        "{}: {}; supervisor {}, up {up}\n",
+        view.style.paint(colour, word),
+        counts(&Health::from(status)),
+        status.pid,
+    )
+}
+
+/// One line that says whether enough nodes are ready.
+#[must_use]
+pub fn health_line(health: &Health) -> String {
+    format!(
+        "{}: {}\n",
+        word(health.healthy, health.phase).0,
+        counts(health)
+    )
+}
+
+fn counts(health: &Health) -> String {
+    let Health {
+        ready,
+        nodes,
+        needed,
+        ..
+    } = health;
+    format!("{ready} of {nodes} nodes ready, {needed} needed")
+}
+
+fn word(healthy: bool, phase: FleetPhase) -> (&'static str, Colour) {
+    match (phase, healthy) {
+        (FleetPhase::Stopping, _) => ("stopping", Colour::Yellow),
+        (FleetPhase::Braked, _) => ("braked", Colour::Red),
+        (FleetPhase::Starting, false) => ("starting", Colour::Yellow),
+        (FleetPhase::Starting | FleetPhase::Running, true) => ("healthy", Colour::Green),
+        (FleetPhase::Running, false) => ("unhealthy", Colour::Red),
+    }
+}
+
+fn row(node: &NodeStatus, now: Timestamp) -> [Cell; 8] {
+    [
+        Cell::new(&node.node),
+        match state_colour(node.state) {
+            Some(colour) => Cell::coloured(node.state.as_str(), colour),
+            None => Cell::new(node.state.as_str()),
+        },
+        Cell::new(short_span(millis_between(node.since, now))),
+        Cell::optional(node.pid),
+        Cell::optional(node.http_port),
+        Cell::optional(node.gossip_port),
+        Cell::new(node.restarts.to_string()),
+        last_exit(node, now),
+    ]
+}
+
+fn state_colour(state: NodePhase) -> Option<Colour> {
+    match state {
+        NodePhase::Ready => Some(Colour::Green),
+        NodePhase::Failed => Some(Colour::Red),
+        NodePhase::NoPort | NodePhase::Unready => Some(Colour::Yellow),
+        NodePhase::Starting
+        | NodePhase::Waiting
+        | NodePhase::Stopping
+        | NodePhase::Clearing
+        | NodePhase::Stopped => None,
+    }
+}
+
+/// How the last process ended, and when there will be another: `SIGKILL, next in 12 s`.
+fn last_exit(node: &NodeStatus, now: Timestamp) -> Cell {
+    let exit = node.last_exit.as_ref().map(|exit| exit.reason.to_string());
+    let next = node.next_start.filter(|next| *next > now);
+    let next = next.map(|next| format!("next in {}", short_span(millis_between(now, next))));
+    let parts: Vec<String> = exit.into_iter().chain(next).collect();
+    Cell::optional((!parts.is_empty()).then(|| parts.join(", ")))
+}
+
+/// Milliseconds from one moment to another; 0 when the clock was set back meanwhile.
+fn millis_between(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.as_millisecond() - from.as_millisecond()).unwrap_or(0)
+}
+
+/// A span in one unit, for a narrow column.
+fn short_span(ms: u64) -> String {
+    match ms / 1000 {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::exit::ExitReason;
+    use crate::status::{LastExit, STATUS_SCHEMA};
+    use crate::style::Style;
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_795_176_000).expect("in range")
+    }
+
+    fn ago(seconds: i64) -> Timestamp {
+        now() - SignedDuration::from_secs(seconds)
+    }
+
+    fn node(number: u16, state: NodePhase) -> NodeStatus {
+        NodeStatus {
+            node: format!("flux-node-{number}"),
+            uuid: Uuid::nil(),
+            generation: 1,
+            state,
+            since: ago(42),
+            pid: Some(1000 + u32::from(number)),
+            http_port: Some(8080 + number),
+            gossip_port: Some(9080 + number),
+            restarts: 0,
+            failures: 0,
+            next_start: None,
+            last_exit: None,
+            message: None,
+        }
+    }
+
+    fn fleet(nodes: Vec<NodeStatus>) -> FleetStatus {
+        let ready = nodes
+            .iter()
+            .filter(|node| node.state == NodePhase::Ready)
+            .count();
+        FleetStatus {
+            schema: STATUS_SCHEMA,
+            version: "0.1.0".to_owned(),
+            pid: 4711,
+            started: ago(302),
+            phase: FleetPhase::Running,
+            ready: u16::try_from(ready).expect("few"),
+            min_ready: 2,
+            healthy: ready >= 2,
+            log_dir: None,
+            nodes,
+        }
+    }
+
+    fn view(style: Style, width: Option<usize>) -> View {
+        View {
+            now: now(),
+            style,
+            width,
+        }
+    }
+
+    fn exited(reason: ExitReason) -> Option<LastExit> {
+        Some(LastExit {
+            time: ago(9),
+            reason,
+            cause: "it was killed".to_owned(),
+        })
+    }
+
+    #[test]
+    fn a_healthy_fleet() {
+        let status = fleet(vec![node(1, NodePhase::Ready), node(2, NodePhase::Ready)]);
+        let expect = "\
+healthy: 2 of 2 nodes ready, 2 needed; supervisor 4711, up 5 min 2 s
+NODE         STATE   FOR   PID  HTTP  GOSSIP  RESTARTS  LAST EXIT
+flux-node-1  ready  42 s  1001  8081    9081         0  -
+flux-node-2  ready  42 s  1002  8082    9082         0  -
+";
+        assert_eq!(status_at(&status, &view(Style::Plain, Some(80))), expect);
+    }
+
+    #[test]
+    fn a_bad_hour_fits_80_columns() {
+        let waiting = NodeStatus {
+            since: ago(5),
+            pid: None,
+            restarts: 12_345,
+            next_start: Some(now() + SignedDuration::from_secs(25)),
+            last_exit: exited(ExitReason::Code(101)),
+            ..node(1, NodePhase::Waiting)
+        };
+        let starting = NodeStatus {
+            since: ago(86_400 * 3),
+            pid: Some(4_194_304),
+            restarts: 1,
+            last_exit: exited(ExitReason::Signal(9)),
+            ..node(2, NodePhase::Starting)
+        };
+        let none = NodeStatus {
+            pid: None,
+            http_port: None,
+            gossip_port: None,
+            since: ago(7_300),
+            ..node(10, NodePhase::NoPort)
+        };
+        let status = fleet(vec![waiting, starting, none]);
+        let expect = "\
+unhealthy: 0 of 3 nodes ready, 2 needed; supervisor 4711, up 5 min 2 s
+NODE          STATE     FOR      PID  HTTP  GOSSIP  RESTARTS  LAST EXIT
+flux-node-1   waiting   5 s        -  8081    9081     12345  exit code 101, ne…
+flux-node-2   starting  3 d  4194304  8082    9082         1  SIGKILL
+flux-node-10  no-port   2 h        -     -       -         0  -
+";
+        let text = status_at(&status, &view(Style::Plain, Some(80)));
+        assert_eq!(text, expect);
+        let full = status_at(&status, &view(Style::Plain, None));
+        assert!(full.contains("exit code 101, next in 25 s"), "{full}");
+    }
+
+    #[test]
+    fn the_fleet_is_in_one_word() {
+        let check = |phase: FleetPhase, healthy: bool, expect: &str| {
+            let status = FleetStatus {
+                phase,
+                healthy,
+                ..fleet(Vec::new())
+            };
+            let text = status_at(&status, &view(Style::Plain, None));
+            assert!(text.starts_with(&format!("{expect}: ")), "{text}");
+            assert!(health_line(&Health::from(&status)).starts_with(expect));
+        };
+        check(FleetPhase::Starting, false, "starting");
+        check(FleetPhase::Starting, true, "healthy");
+        check(FleetPhase::Running, true, "healthy");
+        check(FleetPhase::Running, false, "unhealthy");
+        check(FleetPhase::Braked, false, "braked");
+        check(FleetPhase::Stopping, true, "stopping");
+    }
+
+    #[test]
+    fn colours_are_only_added() {
+        let status = fleet(vec![node(1, NodePhase::Ready), node(2, NodePhase::Failed)]);
+        let plain = status_at(&status, &view(Style::Plain, Some(80)));
+        let coloured = status_at(&status, &view(Style::Coloured, Some(80)));
+        assert!(coloured.contains("\x1b[32mready\x1b[0m"));
+        assert!(coloured.contains("\x1b[31mfailed\x1b[0m"));
+        let mut stripped = coloured;
+        for code in ["\x1b[0m", "\x1b[1m", "\x1b[31m", "\x1b[32m"] {
+            stripped = stripped.replace(code, "");
+        }
+        assert_eq!(stripped, plain);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_no_harm() {
+        let node = NodeStatus {
+            since: ago(-60),
+            ..node(1, NodePhase::Ready)
+        };
+        let text = status_at(&fleet(vec![node]), &view(Style::Plain, None));
+        assert!(text.contains("ready  0 s"), "{text}");
+    }
+
+    #[test]
+    fn spans_are_short() {
+        let check = |seconds: u64, expect: &str| assert_eq!(short_span(seconds * 1000), expect);
+        check(0, "0 s");
+        check(119, "119 s");
+        check(120, "2 min");
+        check(7_199, "119 min");
+        check(7_200, "2 h");
+        check(172_800, "2 d");
+    }
+}
