@@ -116,7 +116,8 @@ pub async fn resolve(host: &str) -> Result<Vec<IpAddr>, ResolveError> {
     Ok(addresses)
 }
 
-fn distinct(found: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+/// Each address once, the first [`ADDRESSES_MAX`] of them.
+pub(crate) fn distinct(found: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
     let mut addresses = Vec::new();
     for address in found {
         if addresses.len() < ADDRESSES_MAX && !addresses.contains(&address) {

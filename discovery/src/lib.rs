@@ -23,6 +23,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod addresses;
 pub mod auth;
 mod chain;
 pub mod claim;
@@ -32,6 +33,7 @@ mod hex;
 pub mod holder;
 pub mod look;
 pub mod peers;
+pub mod rate;
 pub mod secret;
 pub mod slot;
 pub mod sockets;

@@ -3,6 +3,7 @@
 //! [`core`] has the rules, free of sockets and clocks; the rest are shells around it.
 //! [`claim_on_host`] claims within one network namespace, where the kernel decides.
 
+pub mod conversation;
 pub mod core;
 mod host;
 

@@ -2,6 +2,8 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::claim::conversation::ClaimFields;
+
 /// What `GET /health` answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Health {
@@ -65,6 +67,8 @@ pub struct HealthAnswer {
     pub network: Option<String>,
     /// Its enclave.
     pub enclave: Option<String>,
+    /// Its claim of the port.
+    pub claim: Option<ClaimFields>,
 }
 
 impl HealthStatus {
@@ -100,6 +104,9 @@ impl HealthAnswer {
             domain: text("domain"),
             network: text("network"),
             enclave: text("enclave"),
+            claim: fields
+                .get("claim")
+                .and_then(|claim| serde_json::from_value(claim.clone()).ok()),
         })
     }
 
@@ -112,6 +119,12 @@ impl HealthAnswer {
         !not_running
             .into_iter()
             .any(|it| status == Some(it.as_str()))
+    }
+
+    /// Whether somebody answers for a port on which no node runs yet.
+    #[must_use]
+    pub fn is_claiming(&self) -> bool {
+        self.status.as_deref() == Some(HealthStatus::Claiming.as_str())
     }
 }
 
@@ -175,6 +188,7 @@ mod tests {
                 domain: text("localhost"),
                 network: text("public"),
                 enclave: text("default"),
+                claim: None,
             }),
         );
         // The first version.

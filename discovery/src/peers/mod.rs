@@ -11,6 +11,7 @@
 
 mod health;
 mod list;
+mod question;
 mod range_scan;
 mod report;
 mod source;
@@ -19,7 +20,9 @@ mod static_peers;
 
 pub use health::{Health, HealthAnswer, HealthStatus};
 pub use list::{ListedPeer, PeerAnswer, Peers, PeersAnswer, UnixMillis};
-pub use range_scan::{ANSWER_MAX, PROBE_TIMEOUT, PROBES_MAX, RangeScan, ScanConfig};
+pub(crate) use question::whole_body;
+pub use question::{ANSWER_MAX, health_at};
+pub use range_scan::{PROBE_TIMEOUT, PROBES_MAX, RangeScan, ScanConfig};
 pub use report::{Outcome, Report};
 pub use source::{Candidate, Found, FoundFuture, PeerSource, SourceError};
 pub use sources::Sources;

@@ -5,7 +5,7 @@ use reqwest::{Client, redirect};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{Candidate, Found, FoundFuture, HealthAnswer, PeerSource, SourceError};
+use super::{Candidate, Found, FoundFuture, HealthAnswer, PeerSource, SourceError, health_at};
 use crate::domain;
 use crate::slot::{PortRange, Slot};
 
@@ -16,9 +16,6 @@ pub const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// takes one [`PROBE_TIMEOUT`] at most, and the descriptors stay a fraction of the usual
 /// limit of 1024.
 pub const PROBES_MAX: usize = 128;
-
-/// Bytes read of one answer. Ours have 300; anything may listen on the port.
-pub const ANSWER_MAX: usize = 64 * 1024;
 
 const NAME: &str = "scan";
 
@@ -83,8 +80,11 @@ impl RangeScan {
             while probes.len() < PROBES_MAX
                 && let Some((position, (address, slot))) = places.next()
             {
-                let probe = probe(self.client.clone(), address, slot);
-                probes.spawn(async move { (position, address, slot, probe.await) });
+                let client = self.client.clone();
+                probes.spawn(async move {
+                    let answer = health_at(&client, SocketAddr::new(address, slot.http)).await;
+                    (position, address, slot, answer)
+                });
             }
             match probes.join_next().await {
                 None => break,
@@ -154,18 +154,4 @@ impl PeerSource for RangeScan {
     fn candidates(&self) -> FoundFuture<'_> {
         Box::pin(self.find())
     }
-}
-
-/// What the HTTP port of `slot` at `address` says of itself, if anything.
-async fn probe(client: Client, address: IpAddr, slot: Slot) -> Option<HealthAnswer> {
-    let url = format!("http://{}/health", SocketAddr::new(address, slot.http));
-    let mut response = client.get(url).send().await.ok()?;
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.ok()? {
-        if body.len() + chunk.len() > ANSWER_MAX {
-            return None;
-        }
-        body.extend_from_slice(&chunk);
-    }
-    HealthAnswer::parse(&body)
 }

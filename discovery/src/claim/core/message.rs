@@ -27,7 +27,7 @@ pub struct Rank {
 
 /// The age of a statement among all that were made under one UUID. The newer one is the
 /// greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp {
     /// Grows with every start of the process that claims.
     pub incarnation: u64,

@@ -1,0 +1,121 @@
+//! Asking an announced peer back.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Client, redirect};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::addresses::DomainAddresses;
+use crate::peers::{HealthAnswer, health_at};
+
+/// Questions at the same time, at most.
+pub const QUESTIONS_MAX: usize = 4;
+
+/// How long a request may wait for one of these places.
+const PLACE_WAIT: Duration = Duration::from_secs(1);
+
+/// How long one question may take, from connecting to the last byte. The one who is asked
+/// has just spoken, so it is there.
+const QUESTION_TIME: Duration = Duration::from_secs(1);
+
+/// How long all addresses of the domain may take together.
+const DOMAIN_TIME: Duration = Duration::from_secs(1);
+
+/// How long an answer to a request may take when everything in it takes its time: the wait
+/// for a place, the question to the sender, and those to the domain.
+pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(4);
+
+/// How old the domain's addresses may be for it.
+const ADDRESSES_AGE_MAX: Duration = Duration::from_secs(5);
+
+/// Asks `GET /health`, few at a time.
+#[derive(Clone, Debug)]
+pub(super) struct Asker {
+    client: Client,
+    addresses: Arc<DomainAddresses>,
+    places: Arc<Semaphore>,
+}
+
+/// All places were taken for too long.
+#[derive(Debug)]
+pub(super) struct NoPlace;
+
+impl Asker {
+    /// Questions go out from the address `bind`, so that hosts know each other by the
+    /// addresses that they listen on.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be made.
+    pub(super) fn new(bind: IpAddr, addresses: Arc<DomainAddresses>) -> reqwest::Result<Self> {
+        Ok(Self {
+            client: client(bind, QUESTION_TIME)?,
+            addresses,
+            places: Arc::new(Semaphore::new(QUESTIONS_MAX)),
+        })
+    }
+
+    /// Looks at the host `sender`, then at all others of the domain, for somebody on `port`
+    /// whose answer is `wanted`. Returns it with its address.
+    pub(super) async fn find(
+        &self,
+        sender: IpAddr,
+        port: u16,
+        wanted: impl Fn(&HealthAnswer) -> bool,
+    ) -> Result<Option<(IpAddr, HealthAnswer)>, NoPlace> {
+        let sender = sender.to_canonical();
+        let answer = self.ask(SocketAddr::new(sender, port)).await?;
+        if let Some(answer) = answer.filter(&wanted) {
+            return Ok(Some((sender, answer)));
+        }
+        let elsewhere = self.find_in_domain(sender, port, wanted);
+        Ok(timeout(DOMAIN_TIME, elsewhere).await.ok().flatten())
+    }
+
+    async fn find_in_domain(
+        &self,
+        but: IpAddr,
+        port: u16,
+        wanted: impl Fn(&HealthAnswer) -> bool,
+    ) -> Option<(IpAddr, HealthAnswer)> {
+        let addresses = self.addresses.refreshed(ADDRESSES_AGE_MAX).await;
+        let mut questions = JoinSet::new();
+        for address in addresses.iter().copied().filter(|address| *address != but) {
+            let asker = self.clone();
+            questions.spawn(async move {
+                let answer = asker.ask(SocketAddr::new(address, port)).await;
+                (address, answer.ok().flatten())
+            });
+        }
+        while let Some(asked) = questions.join_next().await {
+            if let Ok((address, Some(answer))) = asked
+                && wanted(&answer)
+            {
+                return Some((address, answer));
+            }
+        }
+        None
+    }
+
+    async fn ask(&self, address: SocketAddr) -> Result<Option<HealthAnswer>, NoPlace> {
+        let place = timeout(PLACE_WAIT, self.places.acquire()).await;
+        let _place = place.map_err(|_| NoPlace)?.expect("it is never closed");
+        Ok(health_at(&self.client, address).await)
+    }
+}
+
+/// A client that speaks from the address `bind` and keeps no connection: whoever answers on
+/// a port may be another a moment later. Proxies of the environment are not used and
+/// redirections not followed, because what counts is who listens on the port.
+pub(super) fn client(bind: IpAddr, time: Duration) -> reqwest::Result<Client> {
+    Client::builder()
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .timeout(time)
+        .pool_max_idle_per_host(0)
+        .local_address(Some(bind).filter(|bind| !bind.is_unspecified()))
+        .build()
+}
