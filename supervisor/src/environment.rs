@@ -9,8 +9,12 @@ use repram_config::{Settings, declarations};
 pub type Variable = (OsString, OsString);
 
 /// Variables that belong to one process and are never handed down.
-const NOT_HANDED_DOWN: [&str; 4] =
-    ["NOTIFY_SOCKET", "REPRAM_CONFIG", "REPRAM_SUPERVISOR_FD", "PORT"];
+const NOT_HANDED_DOWN: [&str; 4] = [
+    "NOTIFY_SOCKET",
+    "REPRAM_CONFIG",
+    "REPRAM_SUPERVISOR_FD",
+    "PORT",
+];
 
 /// The same, by the beginning of their names.
 const FAMILIES_NOT_HANDED_DOWN: [&str; 2] = ["LISTEN_", "WATCHDOG_"];
@@ -20,15 +24,25 @@ const FAMILIES_NOT_HANDED_DOWN: [&str; 2] = ["LISTEN_", "WATCHDOG_"];
 #[must_use]
 pub fn common(ours: impl IntoIterator<Item = Variable>, settings: &Settings) -> Vec<Variable> {
     let handed_down = ours.into_iter().filter(|(name, _)| is_handed_down(name));
-    let effective = settings.to_environment().into_iter().map(|(name, value)| (name.into(), value.into()));
+    let effective = settings
+        .to_environment()
+        .into_iter()
+        .map(|(name, value)| (name.into(), value.into()));
     handed_down.chain(effective).collect()
 }
 
 fn is_handed_down(name: &OsStr) -> bool {
     let bytes = name.as_bytes();
-    let is_setting = || declarations().iter().flat_map(|one| one.variables()).any(|one| *one == name);
+    let is_setting = || {
+        declarations()
+            .iter()
+            .flat_map(|one| one.variables())
+            .any(|one| *one == name)
+    };
     !NOT_HANDED_DOWN.iter().any(|one| *one == name)
-        && !FAMILIES_NOT_HANDED_DOWN.iter().any(|family| bytes.starts_with(family.as_bytes()))
+        && !FAMILIES_NOT_HANDED_DOWN
+            .iter()
+            .any(|family| bytes.starts_with(family.as_bytes()))
         && !is_setting()
 }
 
@@ -65,6 +79,9 @@ mod tests {
     fn a_variable_is_set_once() {
         let mut environment = vec![("A".into(), "1".into()), ("B".into(), "2".into())];
         set(&mut environment, "A", "3");
-        assert_eq!(environment, [("B".into(), "2".into()), ("A".into(), OsString::from("3"))]);
+        assert_eq!(
+            environment,
+            [("B".into(), "2".into()), ("A".into(), OsString::from("3"))]
+        );
     }
 }

@@ -34,7 +34,7 @@ pub enum EventKind {
     FleetReady {
         /// Nodes that are ready.
         ready: u16,
-        /// Milliseconds since the supervisor's start.
+        /// Milliseconds since the supervisor's start, or since not all were ready.
         after_ms: u64,
     },
     /// So many nodes failed together that one of them now goes ahead alone.

@@ -1,21 +1,28 @@
 //! One process that runs a fleet of nodes.
 //!
-//! The decisions are made by [`fleet`], a state machine without I/O; `run` is the shell
+//! The decisions are made by [`fleet`], a state machine without I/O; [`run`](mod@run) is the shell
 //! around it. What stands between a node and the outside is small and separate: [`spawn`]
-//! starts processes, `logs` carries their lines, `control` answers the command line.
+//! starts processes, [`logs`] carries their lines, [`control`] answers the command line.
 //!
 //! Order that others rely on: the slots of all nodes are claimed before the first node is
 //! started; a node's new process is started only after its old one is reaped and nothing
 //! of its process group is left; a node is told what its siblings do before it could find
 //! out by itself; the last thing the supervisor does is to let go of the ports.
 
+pub mod cli;
+pub mod control;
+pub mod environment;
 pub mod event;
 pub mod exit;
 pub mod fleet;
+pub mod logs;
 pub mod notify;
-// pub mod probe;
+pub mod probe;
+pub mod program;
 pub mod reaper;
+pub mod run;
 pub mod siblings;
 pub mod signals;
 pub mod spawn;
 pub mod status;
+pub mod style;

@@ -107,7 +107,11 @@ mod tests {
             assert!(request[..length].starts_with(b"GET /health HTTP/1.1\r\n"));
             stream.write_all(reply.as_bytes()).await.expect("writes");
         });
-        let question = Question { address, timeout: Duration::from_secs(10), owner: None };
+        let question = Question {
+            address,
+            timeout: Duration::from_secs(10),
+            owner: None,
+        };
         let answer = Prober::new().expect("builds").ask(&question).await;
         server.await.expect("served");
         assert_eq!(answer, expect);
@@ -115,14 +119,22 @@ mod tests {
 
     #[tokio::test]
     async fn below_500_is_ready_and_anything_in_http_is_life() {
-        check("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", Answer::Ready).await;
+        check(
+            "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+            Answer::Ready,
+        )
+        .await;
         check("HTTP/1.0 404 Not Found\r\n\r\n", Answer::Ready).await;
         check(
             "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n",
             Answer::Alive("/health answered 503 Service Unavailable".into()),
         )
         .await;
-        check("hello\r\n\r\n", Answer::Nothing("/health did not answer in HTTP".into())).await;
+        check(
+            "hello\r\n\r\n",
+            Answer::Nothing("/health did not answer in HTTP".into()),
+        )
+        .await;
     }
 
     #[tokio::test]
@@ -131,11 +143,22 @@ mod tests {
         let address = listener.local_addr().expect("bound");
         let timeout = Duration::from_millis(20);
         let prober = Prober::new().expect("builds");
-        let ask = async |owner| prober.ask(&Question { address, timeout, owner }).await;
+        let ask = async |owner| {
+            prober
+                .ask(&Question {
+                    address,
+                    timeout,
+                    owner,
+                })
+                .await
+        };
         let late = "/health did not answer within 20 ms".to_owned();
         assert_eq!(ask(None).await, Answer::Nothing(late));
         let foreign = format!("port {} is not held by the node itself", address.port());
-        assert_eq!(ask(Some(Pid::from_raw(i32::MAX))).await, Answer::Nothing(foreign));
+        assert_eq!(
+            ask(Some(Pid::from_raw(i32::MAX))).await,
+            Answer::Nothing(foreign)
+        );
     }
 
     #[test]

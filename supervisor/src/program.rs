@@ -51,7 +51,10 @@ impl Program {
         let folder = supervisor.parent().unwrap_or(Path::new("/")).to_owned();
         let node = folder.join(NODE_BINARY);
         if node.is_file() {
-            Ok(Self { arguments: vec![node.into()], is_repram_node: true })
+            Ok(Self {
+                arguments: vec![node.into()],
+                is_repram_node: true,
+            })
         } else {
             Err(ProgramError::NoNode { folder })
         }
@@ -62,13 +65,20 @@ impl Program {
     fn from_command(command: &str) -> Self {
         if command.chars().all(is_plain) {
             let arguments: Vec<OsString> = command.split_whitespace().map(OsString::from).collect();
-            let is_repram_node =
-                arguments.first().is_some_and(|program| Path::new(program).ends_with(NODE_BINARY));
-            return Self { arguments, is_repram_node };
+            let is_repram_node = arguments
+                .first()
+                .is_some_and(|program| Path::new(program).ends_with(NODE_BINARY));
+            return Self {
+                arguments,
+                is_repram_node,
+            };
         }
         let script = format!("exec {command}");
         let arguments = ["/bin/sh", "-c", &script].map(OsString::from).to_vec();
-        Self { arguments, is_repram_node: false }
+        Self {
+            arguments,
+            is_repram_node: false,
+        }
     }
 }
 
@@ -88,18 +98,37 @@ mod tests {
             assert_eq!(program.arguments, expect, "{command}");
             assert_eq!(program.is_repram_node, node, "{command}");
         };
-        check("/bin/my-node  --port 1", &["/bin/my-node", "--port", "1"], false);
+        check(
+            "/bin/my-node  --port 1",
+            &["/bin/my-node", "--port", "1"],
+            false,
+        );
         check("./repram-node", &["./repram-node"], true);
-        check("repram-node --a=b", &["/bin/sh", "-c", "exec repram-node --a=b"], false);
-        check("python3 -m x $PORT", &["/bin/sh", "-c", "exec python3 -m x $PORT"], false);
-        check("sh -c 'a; exec b'", &["/bin/sh", "-c", "exec sh -c 'a; exec b'"], false);
+        check(
+            "repram-node --a=b",
+            &["/bin/sh", "-c", "exec repram-node --a=b"],
+            false,
+        );
+        check(
+            "python3 -m x $PORT",
+            &["/bin/sh", "-c", "exec python3 -m x $PORT"],
+            false,
+        );
+        check(
+            "sh -c 'a; exec b'",
+            &["/bin/sh", "-c", "exec sh -c 'a; exec b'"],
+            false,
+        );
     }
 
     #[test]
     fn without_a_command_it_is_the_node_beside_us() {
         let folder = tempfile::tempdir().expect("a folder");
         let supervisor = folder.path().join("supervisor");
-        assert!(matches!(Program::beside(&supervisor), Err(ProgramError::NoNode { .. })));
+        assert!(matches!(
+            Program::beside(&supervisor),
+            Err(ProgramError::NoNode { .. })
+        ));
         std::fs::write(folder.path().join(NODE_BINARY), "").expect("written");
         let program = Program::beside(&supervisor).expect("it is there");
         assert_eq!(program.arguments, [folder.path().join(NODE_BINARY)]);

@@ -17,8 +17,8 @@ pub struct Fleet {
     pub(super) stop: Option<Stop>,
     /// Whether the first claims are made.
     pub(super) begun: bool,
-    /// Whether the last thing that was said of the whole fleet is that all are ready.
-    pub(super) all_ready: bool,
+    /// Since when not every node with a port is ready; none while all are.
+    pub(super) incomplete: Option<Time>,
     pub(super) outputs: Vec<Output>,
 }
 
@@ -40,7 +40,7 @@ impl Fleet {
             brake: Brake::default(),
             stop: None,
             begun: false,
-            all_ready: false,
+            incomplete: Some(Time::ZERO),
             outputs: Vec::new(),
         }
     }
@@ -132,12 +132,13 @@ impl Fleet {
         let with_port = self.nodes.iter().filter(|node| node.ports.is_some());
         let ready = self.nodes.iter().filter(|node| node.is_ready()).count();
         let all = ready > 0 && with_port.count() == ready;
-        if all && !self.all_ready {
+        if !all {
+            self.incomplete.get_or_insert(now);
+        } else if let Some(since) = self.incomplete.take() {
             let ready = u16::try_from(ready).expect("no more nodes than node_count");
-            let after_ms = millis(now);
+            let after_ms = millis(now.saturating_sub(since));
             self.emit(None, EventKind::FleetReady { ready, after_ms });
         }
-        self.all_ready = all;
     }
 
     /// What the whole fleet is doing.

@@ -429,17 +429,18 @@ impl Fleet {
             },
             now,
         );
+        let count = self.config.node_count;
+        if self.brake.note(index, early || failures >= 2, count, now) {
+            self.engage_brake();
+        }
+        if self.brake.canary().is_some_and(|canary| canary != index) {
+            return self.hold(index);
+        }
         let delay_ms = millis(delay);
         self.emit(
             Some(index),
             EventKind::NodeRestarting { delay_ms, failures },
         );
-        let count = self.config.node_count;
-        if self.brake.note(index, early || failures >= 2, count, now) {
-            self.engage_brake();
-        } else if self.brake.canary().is_some_and(|canary| canary != index) {
-            self.hold(index);
-        }
         if delay > DOOR_PATIENCE {
             self.set_door(index, false);
         }

@@ -27,13 +27,24 @@ impl Fleet {
                 let process = process.clone();
                 let pid = process.pid;
                 let cause = StopCause::Moved;
-                node.enter(State::Stopping { process, kill_at: Some(until), cause }, now);
+                node.enter(
+                    State::Stopping {
+                        process,
+                        kill_at: Some(until),
+                        cause,
+                    },
+                    now,
+                );
                 let reason = match ports {
                     Some(ports) => format!("its port is another's, it moves to {}", ports.http),
                     None => "its port is another's, and no other is free".to_owned(),
                 };
                 self.emit(Some(index), EventKind::NodeStopping { reason });
-                self.outputs.push(Output::Signal { node: index, pid, signal: Sig::Term });
+                self.outputs.push(Output::Signal {
+                    node: index,
+                    pid,
+                    signal: Sig::Term,
+                });
             }
             // It is on its way out already: what follows then knows of the move.
             State::Stopping { .. } | State::Clearing { .. } | State::Spawning => {}
@@ -49,19 +60,33 @@ impl Fleet {
     /// When the node had to move and nothing of it runs any more: says so, and goes on in
     /// the new slot. Whether it did.
     pub(super) fn end_move(&mut self, index: NodeIndex, now: Time) -> bool {
-        let Some(ports) = self.node_mut(index).moving.take() else { return false };
+        let Some(ports) = self.node_mut(index).moving.take() else {
+            return false;
+        };
         self.outputs.push(Output::Vacated(index));
         let node = self.node_mut(index);
         node.ports = ports;
         node.door_open = true;
         let state = match ports {
-            Some(_) => State::Waiting { start_at: Some(now) },
+            Some(_) => State::Waiting {
+                start_at: Some(now),
+            },
             // The claim goes on looking by itself and says when it has found one.
             None => State::NoPort { retry_at: None },
         };
         node.enter(state, now);
-        if let Some(Ports { http: http_port, gossip: gossip_port }) = ports {
-            self.emit(Some(index), EventKind::NodeClaimed { http_port, gossip_port });
+        if let Some(Ports {
+            http: http_port,
+            gossip: gossip_port,
+        }) = ports
+        {
+            self.emit(
+                Some(index),
+                EventKind::NodeClaimed {
+                    http_port,
+                    gossip_port,
+                },
+            );
         }
         if self.brake.canary().is_some_and(|canary| canary != index) {
             self.hold(index);

@@ -24,7 +24,11 @@ impl Shell {
                 LogDir::Off => None,
                 LogDir::Path(path) => Some(path.display().to_string()),
             },
-            nodes: self.fleet.views(now).map(|view| self.node_status(view)).collect(),
+            nodes: self
+                .fleet
+                .views(now)
+                .map(|view| self.node_status(view))
+                .collect(),
         }
     }
 

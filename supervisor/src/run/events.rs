@@ -21,9 +21,20 @@ pub(super) const NEWS_MAX: usize = 256;
 /// What the shell's own tasks found out.
 #[derive(Debug)]
 pub(super) enum News {
-    Notified { node: NodeIndex, pid: u32, notices: Vec<Notice> },
-    Probed { node: NodeIndex, pid: u32, answer: Answer },
-    Claimed { node: NodeIndex, claim: Result<SlotSockets, NoSlot> },
+    Notified {
+        node: NodeIndex,
+        pid: u32,
+        notices: Vec<Notice>,
+    },
+    Probed {
+        node: NodeIndex,
+        pid: u32,
+        answer: Answer,
+    },
+    Claimed {
+        node: NodeIndex,
+        claim: Result<SlotSockets, NoSlot>,
+    },
 }
 
 /// Where events come from.
@@ -68,12 +79,23 @@ fn take_signal(shell: &mut Shell, origin: &Origin) {
     let by = || signals::describe(origin);
     match origin.signal {
         SIGCHLD => reap(shell),
-        SIGTERM | SIGINT => shell.feed(Input::Stop { by: by(), now: false }),
-        SIGQUIT => shell.feed(Input::Stop { by: by(), now: true }),
+        SIGTERM | SIGINT => shell.feed(Input::Stop {
+            by: by(),
+            now: false,
+        }),
+        SIGQUIT => shell.feed(Input::Stop {
+            by: by(),
+            now: true,
+        }),
         SIGHUP if origin.process.is_none() => {
-            shell.feed(Input::Stop { by: "the terminal, which went away".into(), now: false });
+            shell.feed(Input::Stop {
+                by: "the terminal, which went away".into(),
+                now: false,
+            });
         }
-        SIGHUP => shell.warn("SIGHUP: this version cannot reload its settings while it runs; restart it"),
+        SIGHUP => {
+            shell.warn("SIGHUP: this version cannot reload its settings while it runs; restart it")
+        }
         SIGUSR1 => shell.logs.reopen(),
         SIGUSR2 => shell.print_status(),
         _ => {}
@@ -118,11 +140,17 @@ fn take_news(shell: &mut Shell, news: News) {
 fn take_request(shell: &mut Shell, request: Request) {
     // Whoever asked may be gone: then nobody reads the answer.
     match request {
-        Request::Status { reply } => drop(reply.send(shell.status())),
+        Request::Status { reply } => {
+            let _ = reply.send(shell.status());
+        }
         Request::Stop { now, by, reply } => {
             let under_way = shell.is_stopping();
-            let answer = if under_way { StopReply::UnderWay } else { StopReply::Started };
-            drop(reply.send(answer));
+            let answer = if under_way {
+                StopReply::UnderWay
+            } else {
+                StopReply::Started
+            };
+            let _ = reply.send(answer);
             // Asking twice is no reason to kill: here, unlike by a key, one says so.
             if !under_way || now {
                 shell.feed(Input::Stop { by, now });

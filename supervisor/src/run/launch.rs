@@ -107,9 +107,16 @@ impl Launcher {
             Ok(running) => {
                 let pid = running.pid;
                 member.process = Some(running);
-                Input::Spawned { node, pid, generation }
+                Input::Spawned {
+                    node,
+                    pid,
+                    generation,
+                }
             }
-            Err(error) => Input::SpawnFailed { node, error: chain(&error) },
+            Err(error) => Input::SpawnFailed {
+                node,
+                error: chain(&error),
+            },
         }
     }
 
@@ -119,7 +126,9 @@ impl Launcher {
             return Ok(());
         }
         let slot = member.slot.expect("only a node with a slot is started");
-        SlotSockets::bind(self.bind, slot).map(drop).map_err(|taken| strangers::line(&taken))
+        SlotSockets::bind(self.bind, slot)
+            .map(drop)
+            .map_err(|taken| strangers::line(&taken))
     }
 
     fn start(
@@ -132,7 +141,9 @@ impl Launcher {
     ) -> Result<Running, LaunchError> {
         let notify = NotifySocket::open().map_err(LaunchError::Channel)?;
         let output = output_pipe().map_err(LaunchError::Channel)?;
-        let channel = self.open_link(generation, siblings).map_err(LaunchError::Channel)?;
+        let channel = self
+            .open_link(generation, siblings)
+            .map_err(LaunchError::Channel)?;
         let mut descriptors = Vec::new();
         if let Some(sockets) = &member.sockets {
             sockets.prepare_handover().map_err(LaunchError::Sockets)?;
@@ -173,7 +184,8 @@ impl Launcher {
             generation,
             siblings,
         };
-        link.send(&SupervisorMessage::Hello(hello)).map_err(io::Error::other)?;
+        link.send(&SupervisorMessage::Hello(hello))
+            .map_err(io::Error::other)?;
         Ok(Some((link, theirs)))
     }
 
@@ -220,7 +232,11 @@ fn output_pipe() -> io::Result<OutputPipe> {
 /// Passes on what a process notifies, until it is dropped with the process.
 async fn listen(socket: NotifySocket, node: NodeIndex, pid: u32, news: mpsc::Sender<News>) {
     while let Ok(notices) = socket.next().await {
-        if news.send(News::Notified { node, pid, notices }).await.is_err() {
+        if news
+            .send(News::Notified { node, pid, notices })
+            .await
+            .is_err()
+        {
             return;
         }
     }

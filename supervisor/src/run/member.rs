@@ -7,7 +7,7 @@ use repram_discovery::sockets::SlotSockets;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-use crate::fleet::{NodeIndex, Ports};
+use crate::fleet::NodeIndex;
 use crate::siblings::SiblingLink;
 
 /// One node, as the shell knows it.
@@ -33,7 +33,11 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn new(pid: u32, link: Option<SiblingLink>, listening: AbortHandle) -> Self {
-        Self { pid, link, listening }
+        Self {
+            pid,
+            link,
+            listening,
+        }
     }
 }
 
@@ -54,9 +58,5 @@ impl Member {
     pub(super) fn hold(&mut self, sockets: SlotSockets) {
         self.slot = Some(sockets.slot());
         self.sockets = Some(sockets);
-    }
-
-    pub(super) fn ports(&self) -> Option<Ports> {
-        self.slot.map(|slot| Ports { http: slot.http, gossip: slot.gossip })
     }
 }

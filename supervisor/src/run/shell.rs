@@ -84,7 +84,10 @@ impl Shell {
     /// The node whose main process this is.
     pub(super) fn node_of(&self, pid: Pid) -> Option<NodeIndex> {
         let is_it = |member: &&Member| {
-            member.process.as_ref().is_some_and(|process| process.pid == pid.as_raw().cast_unsigned())
+            member
+                .process
+                .as_ref()
+                .is_some_and(|process| process.pid == pid.as_raw().cast_unsigned())
         };
         self.members.iter().find(is_it).map(|member| member.index)
     }
@@ -100,12 +103,18 @@ impl Shell {
                 None
             }
             Output::Spawn(node) => Some(self.spawn(node)),
-            Output::Signal { node: _, pid, signal } => {
+            Output::Signal {
+                node: _,
+                pid,
+                signal,
+            } => {
                 signal_group(pid, signal);
                 None
             }
             Output::Clear { node, pid, kill } => Some(self.clear(node, pid, kill)),
-            Output::ClearStrays => Some(Input::StraysCleared { left: reaper::kill_children() }),
+            Output::ClearStrays => Some(Input::StraysCleared {
+                left: reaper::kill_children(),
+            }),
             Output::Door { node, open } => {
                 self.move_door(node, open);
                 None
@@ -137,7 +146,11 @@ impl Shell {
     pub(super) fn emit(&self, node: Option<NodeIndex>, kind: EventKind) {
         let node = node.map(|node| self.members[node.at()].name.clone());
         let became_ready = matches!(kind, EventKind::FleetReady { .. });
-        self.logs.event(&Event { time: Timestamp::now(), node, kind });
+        self.logs.event(&Event {
+            time: Timestamp::now(),
+            node,
+            kind,
+        });
         if became_ready && !self.table_shown.replace(true) {
             self.print_status();
             tell_our_own_supervisor(&[sd_notify::NotifyState::Ready]);
@@ -145,15 +158,25 @@ impl Shell {
     }
 
     pub(super) fn warn(&self, message: impl Into<String>) {
-        self.emit(None, EventKind::Warning { message: message.into() });
+        self.emit(
+            None,
+            EventKind::Warning {
+                message: message.into(),
+            },
+        );
     }
 
     /// Starts the process of a node. What it needs and cannot be had is reported like a
     /// program that could not be executed.
     fn spawn(&mut self, node: NodeIndex) -> Input {
+        if self.members[node.at()].slot.is_none() {
+            let holders = "somebody took the port while its door was opened".to_owned();
+            return Input::SlotLost { node, holders };
+        }
         let siblings = self.siblings_of(node);
         let member = &mut self.members[node.at()];
-        self.launcher.launch(member, siblings, &mut self.state, &self.logs, &self.news)
+        self.launcher
+            .launch(member, siblings, &mut self.state, &self.logs, &self.news)
     }
 
     fn clear(&mut self, node: NodeIndex, pid: u32, kill: bool) -> Input {
@@ -174,12 +197,29 @@ impl Shell {
     }
 
     fn move_door(&mut self, node: NodeIndex, open: bool) {
-        let Some(sockets) = &self.members[node.at()].sockets else { return };
-        let moved = if open { sockets.open_door() } else { sockets.close_door() };
-        if let Err(error) = moved {
-            let verb = if open { "opened" } else { "closed" };
-            self.warn(format!("the door of {} could not be {verb}: {error}", node.name()));
+        let member = &mut self.members[node.at()];
+        let Some(sockets) = &member.sockets else {
+            return;
+        };
+        let moved = if open {
+            sockets.open_door()
+        } else {
+            sockets.close_door()
+        };
+        let Err(error) = moved else { return };
+        let verb = if open { "opened" } else { "closed" };
+        let message = format!("the door of {} could not be {verb}: {error}", member.name);
+        if open {
+            // Somebody came between: the slot is lost, which the next start finds out.
+            (member.sockets, member.slot) = (None, None);
         }
+        self.warn(message);
+    }
+
+    /// Lets go of a slot that a stronger claim has.
+    fn vacated(&mut self, node: NodeIndex) {
+        let member = &mut self.members[node.at()];
+        (member.sockets, member.slot) = (None, None);
     }
 
     /// Looks for a slot in the background: a second pass takes a moment.
@@ -187,7 +227,10 @@ impl Shell {
         let (range, bind, news) = (self.range, self.settings.bind_address, self.news.clone());
         let member = &self.members[node.at()];
         let last_slot = self.state.identity(&member.name).last_slot;
-        let claimant = Claimant { uuid: member.uuid, last_slot };
+        let claimant = Claimant {
+            uuid: member.uuid,
+            last_slot,
+        };
         tokio::spawn(async move {
             let claims = claim_on_host(&range, bind, &[claimant]).await;
             for claim in claims {
@@ -208,9 +251,10 @@ impl Shell {
                 self.member(node).hold(sockets);
                 self.note_claim(node)
             }
-            Err(no_slot) => {
-                Input::NotClaimed { node, holders: strangers::lines(&no_slot).join("; ") }
-            }
+            Err(no_slot) => Input::NotClaimed {
+                node,
+                holders: strangers::lines(&no_slot).join("; "),
+            },
         }
     }
 
@@ -219,7 +263,10 @@ impl Shell {
         let member = &self.members[node.at()];
         let slot = member.slot.expect("it has just got one");
         self.state.remember_slot(&member.name, slot.index);
-        let ports = Ports { http: slot.http, gossip: slot.gossip };
+        let ports = Ports {
+            http: slot.http,
+            gossip: slot.gossip,
+        };
         Input::Claimed { node, ports }
     }
 
@@ -245,7 +292,9 @@ impl Shell {
                 Err(error) => return self.warn(format!("nodes cannot be asked: {error}")),
             },
         };
-        let Some(slot) = self.members[node.at()].slot else { return };
+        let Some(slot) = self.members[node.at()].slot else {
+            return;
+        };
         let question = Question {
             address: reachable(self.settings.bind_address, slot.http),
             timeout: self.settings.liveness_timeout,
@@ -284,7 +333,10 @@ impl Shell {
     }
 
     fn tell_who_stops(&self, nodes: &[NodeIndex]) {
-        let uuids: Vec<Uuid> = nodes.iter().map(|node| self.members[node.at()].uuid).collect();
+        let uuids: Vec<Uuid> = nodes
+            .iter()
+            .map(|node| self.members[node.at()].uuid)
+            .collect();
         for node in nodes {
             let message = || SupervisorMessage::StopTogether(uuids.clone());
             self.tell(&self.members[node.at()], message);
@@ -292,11 +344,17 @@ impl Shell {
     }
 
     fn tell(&self, member: &Member, message: impl FnOnce() -> SupervisorMessage) {
-        let link = member.process.as_ref().and_then(|process| process.link.as_ref());
+        let link = member
+            .process
+            .as_ref()
+            .and_then(|process| process.link.as_ref());
         if let Some(link) = link
             && let Err(error) = link.send(&message())
         {
-            self.warn(format!("{} cannot be told of its siblings: {error}", member.name));
+            self.warn(format!(
+                "{} cannot be told of its siblings: {error}",
+                member.name
+            ));
         }
     }
 

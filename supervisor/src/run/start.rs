@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use repram_config::{Environment, Loaded, LogDir, Problem, Problems, Role, Settings, load};
 use repram_discovery::claim::{Claimant, NoSlot, claim_on_host};
 use repram_discovery::domain;
+use repram_discovery::look::free_range;
 use repram_discovery::slot::PortRange;
-use repram_discovery::sockets::SlotSockets;
 use repram_discovery::state_dir::{DirLock, StateDir, StateDirError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -44,6 +44,7 @@ enum Refused {
 /// thread: nodes die with the thread that started them.
 #[must_use]
 pub fn run(options: &RunOptions) -> ExitCode {
+    warn_on_stderr();
     let environment = Environment::of_this_process(Role::Supervisor);
     let loaded = match load(&environment, options.config.as_deref(), &options.flags) {
         Ok(loaded) => loaded,
@@ -52,7 +53,9 @@ pub fn run(options: &RunOptions) -> ExitCode {
     for warning in &loaded.warnings {
         eprintln!("supervisor: {warning}");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     match runtime {
         Ok(runtime) => runtime.block_on(async {
             match start_and_run(loaded).await {
@@ -62,6 +65,15 @@ pub fn run(options: &RunOptions) -> ExitCode {
         }),
         Err(error) => refuse(&Refused::System(format!("no event loop: {error}"))),
     }
+}
+
+/// Shows what our libraries warn of, such as an identity that cannot be kept.
+fn warn_on_stderr() {
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
 }
 
 fn refuse(refused: &Refused) -> ExitCode {
@@ -107,12 +119,17 @@ async fn start_and_run(loaded: Loaded) -> Result<u8, Refused> {
             "a program, or a repram-node beside the supervisor",
         ))
     })?;
-    let range = PortRange::new(settings.base_port, settings.max_ports, settings.gossip_port_offset)
-        .map_err(|error| Refused::system("the range of ports", &error))?;
+    let range = PortRange::new(
+        settings.base_port,
+        settings.max_ports,
+        settings.gossip_port_offset,
+    )
+    .map_err(|error| Refused::system("the range of ports", &error))?;
     let (members, without) = claim_all(settings, &range, &mut places.state).await?;
     reaper::become_subreaper().map_err(|error| Refused::system("prctl", &error))?;
 
-    let (secrets, secret_warning) = secret::choose(settings, domain_is_here, &places.state);
+    let (secrets, secret_warning) =
+        secret::choose(&loaded, domain_is_here, &places.state).map_err(Refused::setting)?;
     let liveness = liveness(settings);
     let launcher = Launcher::new(settings, program, secrets, liveness)
         .map_err(|error| Refused::system("/dev/null", &error))?;
@@ -123,10 +140,15 @@ async fn start_and_run(loaded: Loaded) -> Result<u8, Refused> {
         logs: places.logs.clone(),
         requests: request_sender,
     };
-    let control =
-        control.build().map_err(|error| Refused::system("the control socket", &error))?;
+    let control = control
+        .build()
+        .map_err(|error| Refused::system("the control socket", &error))?;
     let mut shell = Shell {
-        fleet: Fleet::new(fleet_config(settings, liveness, launcher.program.is_repram_node)),
+        fleet: Fleet::new(fleet_config(
+            settings,
+            liveness,
+            launcher.program.is_repram_node,
+        )),
         settings: loaded.settings,
         members,
         range,
@@ -144,7 +166,15 @@ async fn start_and_run(loaded: Loaded) -> Result<u8, Refused> {
         shell.warn(warning);
     }
     shell.tell_claims(without);
-    let exit = events::run(&mut shell, Sources { signals, news, requests }).await;
+    let exit = events::run(
+        &mut shell,
+        Sources {
+            signals,
+            news,
+            requests,
+        },
+    )
+    .await;
     let limit = shell.last_words();
     shell.logs.finish(limit);
     control.finish(limit).await;
@@ -181,15 +211,25 @@ impl Places {
             LogDir::Off => None,
             LogDir::Path(dir) => Some(lock_logs(loaded, dir, &state)?),
         };
-        let logs = LogConfig::from_settings(settings).build().map_err(|error| {
-            Refused::setting(loaded.problem("log_dir", chain(&error), LOG_DIR_ALLOWED))
-        })?;
-        Ok(Self { state, logs, warnings, _log_lock: lock })
+        let logs = LogConfig::from_settings(settings)
+            .build()
+            .map_err(|error| {
+                Refused::setting(loaded.problem("log_dir", chain(&error), LOG_DIR_ALLOWED))
+            })?;
+        Ok(Self {
+            state,
+            logs,
+            warnings,
+            _log_lock: lock,
+        })
     }
 }
 
 fn in_use(loaded: &Loaded, key: &str, dir: &Path, pid: Option<u32>) -> Refused {
-    let who = pid.map_or_else(|| "another supervisor".to_owned(), |pid| format!("pid {pid}"));
+    let who = pid.map_or_else(
+        || "another supervisor".to_owned(),
+        |pid| format!("pid {pid}"),
+    );
     let found = format!("{}, which {who} uses", dir.display());
     Refused::setting(loaded.problem(key, found, "a folder that no other supervisor uses"))
 }
@@ -203,9 +243,11 @@ fn lock_logs(loaded: &Loaded, dir: &Path, state: &StateDir) -> Result<DirLock, R
     match DirLock::acquire(dir, state.lock()) {
         Ok(lock) => Ok(lock),
         Err(StateDirError::InUse { path, pid }) => Err(in_use(loaded, "log_dir", &path, pid)),
-        Err(error) => {
-            Err(Refused::setting(loaded.problem("log_dir", chain(&error), LOG_DIR_ALLOWED)))
-        }
+        Err(error) => Err(Refused::setting(loaded.problem(
+            "log_dir",
+            chain(&error),
+            LOG_DIR_ALLOWED,
+        ))),
     }
 }
 
@@ -213,7 +255,9 @@ fn lock_logs(loaded: &Loaded, dir: &Path, state: &StateDir) -> Result<DirLock, R
 /// listen where only this machine reaches them.
 async fn check_domain(loaded: &Loaded) -> Result<bool, Refused> {
     let settings = &loaded.settings;
-    let here = domain::locate(&settings.discovery_domain).await.is_this_machine();
+    let here = domain::locate(&settings.discovery_domain)
+        .await
+        .is_this_machine();
     if here || !settings.bind_address.is_loopback() {
         return Ok(here);
     }
@@ -223,7 +267,11 @@ async fn check_domain(loaded: &Loaded) -> Result<bool, Refused> {
         settings.discovery_domain
     );
     let found = settings.bind_address.to_string();
-    Err(Refused::setting(loaded.problem("bind_address", found, allowed)))
+    Err(Refused::setting(loaded.problem(
+        "bind_address",
+        found,
+        allowed,
+    )))
 }
 
 /// Claims a slot for every node before the first one is started.
@@ -237,14 +285,24 @@ async fn claim_all(
             let index = NodeIndex(index);
             let name = index.name();
             let uuid = state.identity(&name).uuid;
-            Member { index, name, uuid, slot: None, sockets: None, process: None }
+            Member {
+                index,
+                name,
+                uuid,
+                slot: None,
+                sockets: None,
+                process: None,
+            }
         })
         .collect();
     let claimants: Vec<Claimant> = members
         .iter()
         .map(|member| {
             let last_slot = state.identity(&member.name).last_slot;
-            Claimant { uuid: member.uuid, last_slot }
+            Claimant {
+                uuid: member.uuid,
+                last_slot,
+            }
         })
         .collect();
     let claims = claim_on_host(range, settings.bind_address, &claimants).await;
@@ -255,7 +313,10 @@ async fn claim_all(
             Err(no_slot) => without.push((member.index, no_slot)),
         }
     }
-    let (held, needed) = (members.len() - without.len(), usize::from(settings.min_ready.max(1)));
+    let (held, needed) = (
+        members.len() - without.len(),
+        usize::from(settings.min_ready.max(1)),
+    );
     match without.first() {
         Some((_, no_slot)) if held < needed => Err(too_few(settings, held, needed, no_slot)),
         _ => Ok((members, without)),
@@ -264,12 +325,23 @@ async fn claim_all(
 
 fn too_few(settings: &Settings, held: usize, needed: usize, no_slot: &NoSlot) -> Refused {
     let last = settings.base_port + (settings.max_ports - 1);
+    let base = settings.base_port;
     let mut lines = vec![format!(
-        "{held} of the {needed} nodes that are needed found free ports in {} to {last}; free some, \
-         or choose another range with BASE_PORT and MAX_PORTS:",
-        settings.base_port
+        "of the {needed} nodes that are needed, {held} found free ports in {base} to {last}:"
     )];
-    lines.extend(strangers::lines(no_slot).into_iter().map(|line| format!("  {line}")));
+    lines.extend(
+        strangers::lines(no_slot)
+            .into_iter()
+            .map(|line| format!("  {line}")),
+    );
+    let advice = match free_range(settings.max_ports, settings.gossip_port_offset) {
+        Some(range) => format!(
+            "end these, or use a range that looks free: BASE_PORT={}",
+            range.base()
+        ),
+        None => "end these, or choose another range with BASE_PORT and MAX_PORTS".to_owned(),
+    };
+    lines.push(advice);
     Refused::Ports(lines)
 }
 

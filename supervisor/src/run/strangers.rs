@@ -1,7 +1,7 @@
 //! Naming who holds the ports that we did not get.
 
 use repram_discovery::claim::NoSlot;
-use repram_discovery::holder::{Holder, Transport, holders_of};
+use repram_discovery::holder::{Transport, holders_of_taken, owners_of};
 use repram_discovery::sockets::{SlotTaken, SocketKind};
 
 /// One line for each slot that could not be had: the port, and who holds it.
@@ -19,17 +19,22 @@ pub(super) fn line(taken: &SlotTaken) -> String {
     if !taken.is_in_use() {
         return format!("{what} {port}: {}", taken.source);
     }
+    let holders = holders_of_taken(taken);
+    if holders.is_empty() {
+        return format!("{what} {port} is held by {}", unseen(port, kind));
+    }
+    let names: Vec<String> = holders.iter().map(ToString::to_string).collect();
+    format!("{what} {port} is held by {}", names.join(" and "))
+}
+
+/// A holder whose process the kernel does not show us.
+fn unseen(port: u16, kind: SocketKind) -> String {
     let transport = match kind {
         SocketKind::Http | SocketKind::Gossip => Transport::Tcp,
         SocketKind::GossipUdp => Transport::Udp,
     };
-    let holders: Vec<String> = holders_of(port, transport).iter().map(name).collect();
-    match holders.as_slice() {
-        [] => format!("{what} {port} is held by a process that we may not see"),
-        holders => format!("{what} {port} is held by {}", holders.join(" and ")),
+    match owners_of(port, transport).first() {
+        Some(uid) => format!("a process of uid {uid} that we may not see"),
+        None => "a process that we may not see".to_owned(),
     }
-}
-
-fn name(holder: &Holder) -> String {
-    format!("pid {} ({})", holder.pid, holder.command)
 }

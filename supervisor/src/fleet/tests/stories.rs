@@ -385,24 +385,54 @@ fn old_news_of_an_earlier_process_is_ignored() {
 #[test]
 fn a_node_whose_slot_is_lost_goes_on_in_another_without_a_failure() {
     let mut story = Story::all_ready(2);
-    let (node, ports) = (NodeIndex(0), Ports { http: 8_090, gossip: 9_090 });
-    story.give(1_000, Input::Move { node, ports: Some(ports), until: ms(31_000) });
+    let (node, ports) = (
+        NodeIndex(0),
+        Ports {
+            http: 8_090,
+            gossip: 9_090,
+        },
+    );
+    story.give(
+        1_000,
+        Input::Move {
+            node,
+            ports: Some(ports),
+            until: ms(31_000),
+        },
+    );
     assert_eq!(story.phases(), [Stopping, Ready]);
-    assert_eq!(story.deadline(), Some(30_010), "the other one's watchdog comes first");
+    assert_eq!(
+        story.deadline(),
+        Some(30_010),
+        "the other one's watchdog comes first"
+    );
     story.dies(1_100, 0);
     assert!(story.done.contains(&Output::Vacated(node)));
     let view = story.fleet.views(ms(1_100)).next().expect("it exists");
-    assert_eq!((view.phase, view.ports, view.failures), (Starting, Some(ports), 0));
+    assert_eq!(
+        (view.phase, view.ports, view.failures),
+        (Starting, Some(ports), 0)
+    );
 }
 
 #[test]
 fn a_node_whose_slot_is_lost_without_another_waits_for_one() {
     let mut story = Story::all_ready(2);
     let node = NodeIndex(0);
-    story.give(1_000, Input::Move { node, ports: None, until: ms(31_000) });
+    story.give(
+        1_000,
+        Input::Move {
+            node,
+            ports: None,
+            until: ms(31_000),
+        },
+    );
     story.dies(1_100, 0);
     assert_eq!(story.phases(), [NodePhase::NoPort, Ready]);
-    let ports = Ports { http: 8_090, gossip: 9_090 };
+    let ports = Ports {
+        http: 8_090,
+        gossip: 9_090,
+    };
     story.give(5_000, Input::Claimed { node, ports });
     assert_eq!(story.phases(), [Starting, Ready]);
 }

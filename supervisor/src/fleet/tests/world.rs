@@ -85,11 +85,17 @@ impl World {
     pub(super) fn plan_move(&mut self, delay: Duration) {
         let node = NodeIndex(self.random.u16(0..self.config.node_count));
         let until = self.now + delay + Duration::from_secs(30);
-        let ports = Ports { http: 9_500 + node.0, gossip: 9_700 + node.0 };
+        let ports = Ports {
+            http: 9_500 + node.0,
+            gossip: 9_700 + node.0,
+        };
         let ports = self.random.bool().then_some(ports);
         self.after(delay, Input::Move { node, ports, until });
         if ports.is_none() {
-            let ports = Ports { http: 9_600 + node.0, gossip: 9_800 + node.0 };
+            let ports = Ports {
+                http: 9_600 + node.0,
+                gossip: 9_800 + node.0,
+            };
             let later = delay + self.within(1, 60_000);
             self.after(later, Input::Claimed { node, ports });
         }
@@ -216,7 +222,10 @@ impl World {
                 None
             }
             Output::Vacated(node) => {
-                assert!(self.alive.values().all(|process| process.node != node), "it has left");
+                assert!(
+                    self.alive.values().all(|process| process.node != node),
+                    "it has left"
+                );
                 None
             }
             Output::Door { .. }
