@@ -1,28 +1,56 @@
 //! The handle that HTTP calls.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use repram_discovery::peers::{Report, Sources};
 use repram_discovery::supervised::SupervisorMessage;
-use tokio::sync::mpsc;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use super::RefillView;
-use super::{ClusterConfig, ClusterCounters, GetOutcome, KeysOutcome, PeerView, PutOutcome};
+use super::alarm::Alarm;
+use super::asks::{Asked, Asks};
+use super::boot::Boot;
+use super::joining::Joining;
+use super::node::{Counters, Node, View, chance, lock, seat};
+use super::{
+    ClusterConfig, ClusterCounters, GetOutcome, KeysOutcome, Me, PeerState, PeerView, PutOutcome,
+    RefillView, counters,
+};
+use crate::coordinator::{Refill, Writes};
+use crate::membership::{Identity, Input, Liveness, Member, Membership, Names, Profile};
+use crate::placement::Placement;
 use crate::store::Store;
+use crate::stream::{Greeter, Host, Shared, StreamCounters, Streams, serve};
+use crate::wire::frame::Request;
+use crate::wire::{Datagrams, Seal};
+use repram_config::ReplicationFactor;
 
 /// Why a cluster could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A gossip socket could not be used.
     #[error("gossip socket could not be used")]
-    Socket(#[source] std::io::Error),
+    Socket(#[from] io::Error),
 }
 
 /// A handle to the cluster: cheap to clone, usable from every thread.
+///
+/// Its tasks run on the runtime on which it was started, until [`Cluster::leave`].
 #[derive(Clone)]
 pub struct Cluster {
-    store: Arc<Store>,
+    node: Arc<Node>,
+    shared: Arc<Shared>,
+    sources: Arc<Sources>,
+    tasks: Arc<Mutex<JoinSet<()>>>,
 }
 
 impl Cluster {
@@ -31,63 +59,264 @@ impl Cluster {
     /// # Errors
     /// When a socket cannot be handed to the runtime.
     pub async fn start(
-        _config: ClusterConfig,
+        config: ClusterConfig,
         store: Arc<Store>,
-        _gossip_tcp: std::net::TcpListener,
-        _gossip_udp: std::net::UdpSocket,
-        _siblings: Option<mpsc::Receiver<SupervisorMessage>>,
+        gossip_tcp: std::net::TcpListener,
+        gossip_udp: std::net::UdpSocket,
+        siblings: Option<mpsc::Receiver<SupervisorMessage>>,
     ) -> Result<Self, StartError> {
-        Ok(Self { store })
+        let seal = Seal::new(
+            config.keys,
+            &config.identity.domain,
+            &config.identity.network,
+        );
+        let siblings_at = siblings_at(gossip_tcp.local_addr()?.ip());
+        gossip_tcp.set_nonblocking(true)?;
+        gossip_udp.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(gossip_tcp)?;
+        let socket = UdpSocket::from_std(gossip_udp)?;
+
+        let boot = Boot::of_this_kernel();
+        let identity = identity(&config.identity, boot.host);
+        let copies = match config.replication_factor {
+            ReplicationFactor::Count(copies) => usize::from(copies),
+            ReplicationFactor::All => usize::MAX,
+        };
+        let wait = config.write_timeout;
+        let node = Arc::new(node(identity, &seal, store, socket, copies, wait));
+        let shared = Arc::new(Shared {
+            greeter: Greeter {
+                seal,
+                clock: boot.clock,
+            },
+            host: Arc::clone(&node) as Arc<dyn Host>,
+            counters: StreamCounters::default(),
+        });
+        let streams = Streams::new(Arc::clone(&shared), Handle::current());
+        // Nobody else has seen the node yet.
+        let _ = node.streams.set(streams);
+
+        let sources = Arc::new(Sources::new(config.sources));
+        let joining = Joining {
+            node: Arc::clone(&node),
+            sources: Arc::clone(&sources),
+            siblings_at,
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(receive(Arc::clone(&node)));
+        tasks.spawn(wake(Arc::clone(&node)));
+        let serving = Arc::clone(&shared);
+        tasks.spawn(async move { match serve(listener, serving).await {} });
+        tasks.spawn(joining.run(siblings));
+        Ok(Self {
+            node,
+            shared,
+            sources,
+            tasks: Arc::new(Mutex::new(tasks)),
+        })
     }
 
     /// Writes a value. `ttl_s` is already clamped.
-    pub async fn put(&self, _key: Bytes, _value: Bytes, _ttl_s: u32) -> PutOutcome {
-        PutOutcome::Unavailable
+    pub async fn put(&self, key: Bytes, value: Bytes, ttl_s: u32) -> PutOutcome {
+        self.node.put(key, value, ttl_s).await
     }
 
     /// Reads a value.
-    pub async fn get(&self, _key: &Bytes) -> GetOutcome {
-        GetOutcome::Unknown
+    pub async fn get(&self, key: &Bytes) -> GetOutcome {
+        self.node.get(key).await
     }
 
-    /// Lists live keys in byte order: at most `limit` that start with `prefix`
-    /// and come after `after`.
-    pub async fn keys(&self, _prefix: Bytes, _after: Option<Bytes>, _limit: usize) -> KeysOutcome {
-        KeysOutcome::Unknown
+    /// Lists live keys in byte order: at most `limit` (and at most 10,000) that start with
+    /// `prefix` and come after `after`.
+    pub async fn keys(&self, prefix: Bytes, after: Option<Bytes>, limit: usize) -> KeysOutcome {
+        self.node.keys(prefix, after, limit).await
     }
 
-    /// The other members, in order of UUID.
+    /// The other members, in order of UUID, those included whose life has ended within the
+    /// last hour.
     #[must_use]
     pub fn peers(&self) -> Vec<PeerView> {
-        Vec::new()
+        lock(&self.node.membership)
+            .members()
+            .iter()
+            .map(peer_view)
+            .collect()
     }
 
-    /// Waits until the first discovery round is over and every member found is
-    /// joined: from then on the node may say that it is ready.
-    pub async fn joined(&self) {}
+    /// Waits until the first discovery round is over and every member found is joined: from
+    /// then on the node may say that it is ready.
+    pub async fn joined(&self) {
+        let mut joined = self.node.joined.subscribe();
+        // The node keeps the sender, so there is always an end to wait for.
+        let _ = joined.wait_for(|joined| *joined).await;
+    }
 
-    /// Each discovery source and its last round, as JSON for
-    /// `/cluster/discovery/health`.
+    /// Each discovery source and its last round.
     #[must_use]
-    pub fn discovery_report(&self) -> Vec<repram_discovery::peers::Report> {
-        Vec::new()
+    pub fn discovery_report(&self) -> Vec<Report> {
+        self.sources.reports()
     }
 
     /// Progress of the refill.
     #[must_use]
     pub fn refill(&self) -> RefillView {
-        RefillView::default()
+        let progress = lock(&self.node.refill).progress();
+        RefillView {
+            waiting_for: progress.waiting_for,
+            entries: progress.entries,
+            bytes: progress.bytes,
+        }
     }
 
     /// Counters since the start.
     #[must_use]
     pub fn counters(&self) -> ClusterCounters {
-        ClusterCounters::default()
+        counters::of(&self.node, &self.shared.counters)
     }
 
-    /// Tells the peers that this node leaves and ends all tasks, within
-    /// `within`.
-    pub async fn leave(&self, _within: Duration) {
-        let _ = &self.store;
+    /// Tells the peers that this node leaves, and ends all tasks: when every peer has
+    /// understood, or after `within`. Later calls of the other methods are answered from
+    /// what this node knew then.
+    pub async fn leave(&self, within: Duration) {
+        let (waiting, mut all_done) = mpsc::unbounded_channel::<()>();
+        for peer in self.node.streams().up() {
+            let id = self.node.asks.note(peer, Asked::Farewell(waiting.clone()));
+            // A peer whose queue is full finds out by our silence.
+            if self
+                .node
+                .streams()
+                .send(peer, Request::Leaving { id })
+                .is_err()
+            {
+                self.node.asks.forget(id);
+            }
+        }
+        drop(waiting);
+        // It ends when the last question is answered or lost.
+        let _ = timeout(within, all_done.recv()).await;
+        self.node.step(Input::Leave);
+        self.node.streams().end_all();
+        lock(&self.tasks).abort_all();
+    }
+}
+
+#[cfg(test)]
+impl Cluster {
+    /// Ends all tasks and tells nobody, as the kernel would for a process that is killed.
+    pub(super) fn kill(&self) {
+        lock(&self.tasks).abort_all();
+        self.node.streams().end_all();
+    }
+}
+
+/// Reads datagrams as they come.
+async fn receive(node: Arc<Node>) {
+    /// An error of the socket is about some datagram sent before; nothing is to be done but
+    /// not to spin.
+    const PAUSE: Duration = Duration::from_millis(10);
+    loop {
+        if node.socket.readable().await.is_err() {
+            tokio::time::sleep(PAUSE).await;
+        }
+        node.receive();
+    }
+}
+
+/// Wakes the cores when they want to be.
+async fn wake(node: Arc<Node>) {
+    loop {
+        node.alarm.wait(|| node.next_deadline()).await;
+        node.tick();
+    }
+}
+
+fn identity(me: &Me, host: u64) -> Identity {
+    Identity {
+        uuid: me.uuid,
+        generation: me.generation,
+        renewal: 0,
+        host,
+        gossip: me.gossip,
+        http_port: me.http.port(),
+        names: Arc::new(Names::new(&me.node_id, &me.enclave)),
+        fate: None,
+    }
+}
+
+fn node(
+    identity: Identity,
+    seal: &Seal,
+    store: Arc<Store>,
+    socket: UdpSocket,
+    copies: usize,
+    write_timeout: Duration,
+) -> Node {
+    let own = seat(&identity);
+    let placement = Arc::new(Placement::new([own], copies));
+    let profile = if identity.gossip.ip().is_loopback() {
+        Profile::Machine
+    } else {
+        Profile::Network
+    };
+    Node {
+        own,
+        enclave: identity.names.enclave.clone(),
+        store,
+        socket,
+        datagrams: Mutex::new(Datagrams::new(seal, own.uuid, own.generation)),
+        membership: Mutex::new(Membership::new(identity, profile, chance())),
+        writes: Mutex::new(Writes::new(own, write_timeout, Arc::clone(&placement))),
+        refill: Mutex::new(Refill::new(own.uuid)),
+        view: RwLock::new(View {
+            placement,
+            recent: VecDeque::new(),
+        }),
+        // Alone, it knows all there is.
+        knows_all: AtomicBool::new(true),
+        asks: Asks::default(),
+        alarm: Alarm::new(),
+        counters: Counters::default(),
+        joined: watch::Sender::new(false),
+        members_told: watch::Sender::new(()),
+        copies,
+        streams: OnceLock::new(),
+        changing: Mutex::new(()),
+    }
+}
+
+/// Where the sockets of siblings are reached: they are bound like ours.
+fn siblings_at(bound: IpAddr) -> IpAddr {
+    match bound.to_canonical() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        // Dual-stack, or without IPv4: loopback of IPv4 works in all but the last case.
+        IpAddr::V6(ip) if ip.is_unspecified() => {
+            let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            match std::net::UdpSocket::bind(v4) {
+                Ok(_) => Ipv4Addr::LOCALHOST.into(),
+                Err(_) => Ipv6Addr::LOCALHOST.into(),
+            }
+        }
+        bound => bound,
+    }
+}
+
+fn peer_view(member: &Member) -> PeerView {
+    let identity = &member.identity;
+    PeerView {
+        node_id: identity.names.node_id.clone(),
+        uuid: identity.uuid,
+        generation: identity.generation,
+        http: identity.http(),
+        gossip: identity.gossip,
+        enclave: identity.names.enclave.clone(),
+        state: match member.liveness {
+            Liveness::Alive => PeerState::Alive,
+            Liveness::Unreachable(_) => PeerState::Unreachable,
+            Liveness::Forgotten(_) | Liveness::Ended(crate::membership::Fate::Died, _) => {
+                PeerState::Dead
+            }
+            Liveness::Ended(crate::membership::Fate::Left, _) => PeerState::Left,
+        },
+        last_seen_unix_ms: Node::heard_unix_ms(member),
     }
 }

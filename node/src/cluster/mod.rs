@@ -1,13 +1,41 @@
-//! The cluster as the HTTP layer sees it: one handle that writes, reads and
-//! lists keys over all members.
+//! The cluster as the HTTP layer sees it: one handle that writes, reads and lists keys over
+//! all members.
+//!
+//! **A write's way.** [`Cluster::put`] gives the value to the core of writing, which stamps
+//! a version, picks the holders and asks for effects: put it into the own store, send it to
+//! the others. Streams carry it there and bring the acknowledgements back, which go into
+//! the core again, until it says how to answer. Every other operation goes the same way:
+//! a core decides, the node performs, and nothing but the cores decides.
+//!
+//! **Who is told of changes.** Datagrams, push-pulls and the supervisor's words go into
+//! membership. When it says that others count now than before, writes, refill and placement
+//! are told in one turn: first nobody may say "do not have" any more, then the placement
+//! changes, then pending writes go to their new holders and the refill starts. The refill's
+//! end, for exactly these members, allows "do not have" again.
+//!
+//! **Threads.** Any thread may call the handle; a step of a core is microseconds under its
+//! lock. Sockets and timers live on the runtime that started the cluster.
 
+mod alarm;
+mod asks;
+mod boot;
 mod config;
+mod counters;
 mod handle;
+mod joining;
+mod node;
 mod outcome;
+mod reading;
+mod refilling;
+mod scan;
+mod serving;
+#[cfg(test)]
+mod tests;
 mod view;
+mod writing;
 
+pub use crate::coordinator::{GetOutcome, PutOutcome};
 pub use config::{ClusterConfig, Me};
 pub use handle::{Cluster, StartError};
 pub use outcome::KeysOutcome;
-pub use crate::coordinator::{GetOutcome, PutOutcome};
 pub use view::{ClusterCounters, PeerState, PeerView, RefillView};

@@ -81,13 +81,24 @@ mod tests {
     use crate::placement::Seat;
 
     fn placement(members: u128, copies: usize) -> Placement {
-        let seat = |n| Seat { uuid: Uuid::from_u128(n), generation: 1, host: 0 };
+        let seat = |n| Seat {
+            uuid: Uuid::from_u128(n),
+            generation: 1,
+            host: 0,
+        };
         Placement::new((0..members).map(seat), copies)
     }
 
     fn page(keys: &[&'static str], more: bool) -> KeysPage {
-        let keys = keys.iter().map(|key| Bytes::from_static(key.as_bytes())).collect();
-        KeysPage { keys, more, complete: true }
+        let keys = keys
+            .iter()
+            .map(|key| Bytes::from_static(key.as_bytes()))
+            .collect();
+        KeysPage {
+            keys,
+            more,
+            complete: true,
+        }
     }
 
     /// Three members, three copies, pages of three.
@@ -95,7 +106,12 @@ mod tests {
         let mut listing = Listing::new(&placement(3, 3), 3);
         pages.into_iter().for_each(|page| listing.answered(page));
         let expect = expect.map(|(keys, more)| {
-            (keys.iter().map(|key| Bytes::copy_from_slice(key.as_bytes())).collect(), more)
+            (
+                keys.iter()
+                    .map(|key| Bytes::copy_from_slice(key.as_bytes()))
+                    .collect(),
+                more,
+            )
         });
         assert_eq!(listing.page(), expect);
     }
@@ -103,7 +119,10 @@ mod tests {
     #[test]
     fn pages_are_merged_each_key_once() {
         let all = |keys| Some(page(keys, false));
-        check(vec![all(&["a", "b"]), all(&["b"]), all(&[])], Some((&["a", "b"], false)));
+        check(
+            vec![all(&["a", "b"]), all(&["b"]), all(&[])],
+            Some((&["a", "b"], false)),
+        );
         check(
             vec![all(&["b", "d"]), all(&["a", "c"]), all(&["a"])],
             Some((&["a", "b", "c"], true)),
@@ -114,14 +133,25 @@ mod tests {
     fn a_page_that_was_cut_ends_what_is_certain() {
         let cut = Some(page(&["a", "b"], true));
         let all = Some(page(&["c", "d"], false));
-        check(vec![cut, all.clone(), all.clone()], Some((&["a", "b"], true)));
-        check(vec![Some(page(&[], true)), all.clone(), all], Some((&[], true)));
+        check(
+            vec![cut, all.clone(), all.clone()],
+            Some((&["a", "b"], true)),
+        );
+        check(
+            vec![Some(page(&[], true)), all.clone(), all],
+            Some((&[], true)),
+        );
     }
 
     #[test]
     fn too_many_silent_members_make_it_unknown() {
         let all = || Some(page(&["a"], false));
-        let unsure = || Some(KeysPage { complete: false, ..page(&["b"], false) });
+        let unsure = || {
+            Some(KeysPage {
+                complete: false,
+                ..page(&["b"], false)
+            })
+        };
         check(vec![all(), all(), None], Some((&["a"], false)));
         check(vec![all(), None, None], None);
         check(vec![all(), unsure(), all()], Some((&["a", "b"], false)));

@@ -69,7 +69,14 @@ impl Read {
             Local::Leftover(leftover) => (0, None, leftover),
         };
         let needed = placement.miss_quorum();
-        Self { unasked, outstanding: Vec::new(), needed, denied, leftover, found }
+        Self {
+            unasked,
+            outstanding: Vec::new(),
+            needed,
+            denied,
+            leftover,
+            found,
+        }
     }
 
     /// The first step.
@@ -168,9 +175,17 @@ mod tests {
     /// A read by a node that is a holder (or not) of three copies among `members`; the
     /// steps as text, holders by the order in which they are asked.
     fn check(local: Local, holder: bool, events: &[Event], expect: &[&str]) {
-        let seats = (1..=5).map(|n| Seat { uuid: uuid(n), generation: 1, host: 0 });
+        let seats = (1..=5).map(|n| Seat {
+            uuid: uuid(n),
+            generation: 1,
+            host: 0,
+        });
         let placement = Placement::new(seats, 3);
-        let ranks: Vec<Uuid> = placement.holders(b"key").iter().map(|seat| seat.uuid).collect();
+        let ranks: Vec<Uuid> = placement
+            .holders(b"key")
+            .iter()
+            .map(|seat| seat.uuid)
+            .collect();
         let own = if holder { ranks[0] } else { uuid(99) };
         let asked: Vec<Uuid> = ranks.into_iter().filter(|uuid| *uuid != own).collect();
         let mut read = Read::new(&placement, b"key", own, local, |_| 0);
@@ -188,7 +203,10 @@ mod tests {
             .into_iter()
             .map(|step| match step {
                 Step::Ask(holder) => {
-                    format!("ask {}", asked.iter().position(|it| *it == holder).expect("known"))
+                    format!(
+                        "ask {}",
+                        asked.iter().position(|it| *it == holder).expect("known")
+                    )
                 }
                 Step::Wait => "wait".to_owned(),
                 Step::Done(GetOutcome::Found(entry)) => {
@@ -203,7 +221,12 @@ mod tests {
 
     #[test]
     fn a_holder_answers_for_itself() {
-        check(Local::Holder(Answer::Have(entry("ours"))), true, &[], &["ours"]);
+        check(
+            Local::Holder(Answer::Have(entry("ours"))),
+            true,
+            &[],
+            &["ours"],
+        );
     }
 
     #[test]
@@ -211,19 +234,49 @@ mod tests {
         let missing = || Local::Holder(Answer::DoNotHave);
         check(missing(), true, &[HasNot(0)], &["ask 0", "missing"]);
         check(missing(), true, &[Has(0)], &["ask 0", "theirs"]);
-        check(missing(), true, &[KnowsNot(0), HasNot(1)], &["ask 0", "ask 1", "missing"]);
-        check(missing(), true, &[Fails(0), Fails(1)], &["ask 0", "ask 1", "unknown"]);
-        check(missing(), true, &[Fails(0), Has(1)], &["ask 0", "ask 1", "theirs"]);
+        check(
+            missing(),
+            true,
+            &[KnowsNot(0), HasNot(1)],
+            &["ask 0", "ask 1", "missing"],
+        );
+        check(
+            missing(),
+            true,
+            &[Fails(0), Fails(1)],
+            &["ask 0", "ask 1", "unknown"],
+        );
+        check(
+            missing(),
+            true,
+            &[Fails(0), Has(1)],
+            &["ask 0", "ask 1", "theirs"],
+        );
         let unsure = || Local::Holder(Answer::DoNotKnow);
-        check(unsure(), true, &[HasNot(0), HasNot(1)], &["ask 0", "ask 1", "missing"]);
-        check(unsure(), true, &[HasNot(0), KnowsNot(1)], &["ask 0", "ask 1", "unknown"]);
+        check(
+            unsure(),
+            true,
+            &[HasNot(0), HasNot(1)],
+            &["ask 0", "ask 1", "missing"],
+        );
+        check(
+            unsure(),
+            true,
+            &[HasNot(0), KnowsNot(1)],
+            &["ask 0", "ask 1", "unknown"],
+        );
     }
 
     #[test]
     fn who_holds_nothing_asks() {
         let nothing = || Local::Leftover(None);
         check(nothing(), false, &[Has(0)], &["ask 0", "theirs"]);
-        check(nothing(), false, &[HasNot(0), HasNot(1)], &["ask 0", "ask 1", "missing"]);
+        check(
+            nothing(),
+            false,
+            &[HasNot(0), HasNot(1)],
+            &["ask 0", "ask 1", "missing"],
+        );
         check(
             nothing(),
             false,
@@ -236,7 +289,12 @@ mod tests {
     fn a_leftover_is_the_last_resort() {
         let leftover = || Local::Leftover(Some(entry("left")));
         check(leftover(), false, &[Has(0)], &["ask 0", "theirs"]);
-        check(leftover(), false, &[HasNot(0), HasNot(1)], &["ask 0", "ask 1", "missing"]);
+        check(
+            leftover(),
+            false,
+            &[HasNot(0), HasNot(1)],
+            &["ask 0", "ask 1", "missing"],
+        );
         check(
             leftover(),
             false,
@@ -248,8 +306,18 @@ mod tests {
     #[test]
     fn the_slow_are_hedged() {
         let nothing = || Local::Leftover(None);
-        check(nothing(), false, &[Late, Has(1)], &["ask 0", "ask 1", "theirs"]);
-        check(nothing(), false, &[Late, Fails(1), Has(0)], &["ask 0", "ask 1", "wait", "theirs"]);
+        check(
+            nothing(),
+            false,
+            &[Late, Has(1)],
+            &["ask 0", "ask 1", "theirs"],
+        );
+        check(
+            nothing(),
+            false,
+            &[Late, Fails(1), Has(0)],
+            &["ask 0", "ask 1", "wait", "theirs"],
+        );
         check(
             nothing(),
             false,
@@ -261,7 +329,11 @@ mod tests {
 
     #[test]
     fn the_preferred_are_asked_first() {
-        let seats = (1..=3).map(|n| Seat { uuid: uuid(n), generation: 1, host: 0 });
+        let seats = (1..=3).map(|n| Seat {
+            uuid: uuid(n),
+            generation: 1,
+            host: 0,
+        });
         let placement = Placement::new(seats, 3);
         for first in 1..=3 {
             let prefer = |it| u8::from(it != uuid(first));
@@ -273,7 +345,11 @@ mod tests {
 
     #[test]
     fn a_lonely_node_knows_by_itself() {
-        let seat = Seat { uuid: uuid(1), generation: 1, host: 0 };
+        let seat = Seat {
+            uuid: uuid(1),
+            generation: 1,
+            host: 0,
+        };
         let placement = Placement::new([seat], 3);
         let local = Local::Holder(Answer::DoNotHave);
         let mut read = Read::new(&placement, b"k", uuid(1), local, |_| 0);

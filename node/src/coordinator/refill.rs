@@ -39,6 +39,11 @@ const RETRY_FIRST: Duration = Duration::from_millis(20);
 /// The longest such pause; each is twice the one before.
 const RETRY_LONGEST: Duration = Duration::from_secs(1);
 
+/// How long an answer may take before its member is left for another. A page takes
+/// milliseconds and a large value a second on a slow line; a member that hangs is noticed
+/// by membership about as fast.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
 /// Pause before a pull is repeated because this node had no room.
 const RETRY_FULL: Duration = Duration::from_secs(5);
 
@@ -136,6 +141,8 @@ struct Active {
     full: bool,
     /// Bytes of the page, for the pace.
     bytes: u64,
+    /// When an answer is late.
+    late_at: BootMillis,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -175,14 +182,20 @@ impl Refill {
             active: None,
             paced_until: BootMillis(0),
             tickets: 0,
-            progress: RefillProgress { waiting_for: 0, entries: 0, bytes: 0 },
+            progress: RefillProgress {
+                waiting_for: 0,
+                entries: 0,
+                bytes: 0,
+            },
         }
     }
 
     /// Whether this node knows of all that it should hold.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.sources.values().all(|source| source.told_for == Some(self.view))
+        self.sources
+            .values()
+            .all(|source| source.told_for == Some(self.view))
     }
 
     /// How far it is.
@@ -190,14 +203,21 @@ impl Refill {
     pub fn progress(&self) -> RefillProgress {
         let told = |source: &&Source| source.told_for == Some(self.view);
         let waiting_for = self.sources.len() - self.sources.values().filter(told).count();
-        RefillProgress { waiting_for, ..self.progress }
+        RefillProgress {
+            waiting_for,
+            ..self.progress
+        }
     }
 
     /// Other members count now.
     pub fn members_changed(&mut self, placement: &Placement, now: BootMillis) -> Vec<Pull> {
         self.view = placement.fingerprint();
         let mut known = std::mem::take(&mut self.sources);
-        for seat in placement.seats().iter().filter(|seat| seat.uuid != self.own) {
+        for seat in placement
+            .seats()
+            .iter()
+            .filter(|seat| seat.uuid != self.own)
+        {
             let source = known
                 .remove(&seat.uuid)
                 .filter(|source| source.generation == seat.generation)
@@ -244,12 +264,24 @@ impl Refill {
 
     /// A page came and was used.
     pub fn page(&mut self, ticket: u64, page: Page, now: BootMillis) -> Vec<Pull> {
-        let Some(active) = self.active.as_mut().filter(|active| active.ticket == ticket) else {
+        let Some(active) = self
+            .active
+            .as_mut()
+            .filter(|active| active.ticket == ticket)
+        else {
             return Vec::new();
         };
-        let Page::Items { wanted, next, entries, bytes, full } = page else {
+        let Page::Items {
+            wanted,
+            next,
+            entries,
+            bytes,
+            full,
+        } = page
+        else {
             return self.failed(ticket, now);
         };
+        active.late_at = now + ANSWER_WITHIN;
         active.wanted = wanted.into();
         active.next = next.map_or(Next::None, Next::After);
         active.full |= full;
@@ -260,17 +292,16 @@ impl Refill {
     }
 
     /// A value came, or not, and was used.
-    pub fn value(
-        &mut self,
-        ticket: u64,
-        key: &Bytes,
-        value: Value,
-        now: BootMillis,
-    ) -> Vec<Pull> {
-        let Some(active) = self.active.as_mut().filter(|active| active.ticket == ticket) else {
+    pub fn value(&mut self, ticket: u64, key: &Bytes, value: Value, now: BootMillis) -> Vec<Pull> {
+        let Some(active) = self
+            .active
+            .as_mut()
+            .filter(|active| active.ticket == ticket)
+        else {
             return Vec::new();
         };
         active.flying.remove(key);
+        active.late_at = now + ANSWER_WITHIN;
         match value {
             Value::Stored(bytes) => {
                 active.bytes += bytes;
@@ -287,16 +318,21 @@ impl Refill {
     #[must_use]
     pub fn next_deadline(&self) -> Option<BootMillis> {
         match &self.active {
-            Some(active) => matches!(active.next, Next::After(_))
-                .then_some(self.paced_until)
-                .filter(|_| active.wanted.is_empty() && active.flying.is_empty()),
+            Some(active) if active.is_pausing() => Some(self.paced_until),
+            Some(active) => Some(active.late_at),
             None => self.waiting().map(|(_, source)| source.retry_at).min(),
         }
     }
 
     /// What the passing of time brings.
     pub fn tick(&mut self, now: BootMillis) -> Vec<Pull> {
-        if self.active.is_some() { self.go_on(now) } else { self.next(now) }
+        match &self.active {
+            None => self.next(now),
+            Some(active) if !active.is_pausing() && active.late_at <= now => {
+                self.failed(active.ticket, now)
+            }
+            Some(_) => self.go_on(now),
+        }
     }
 
     /// Members that can be asked and have not told all.
@@ -314,7 +350,9 @@ impl Refill {
             return Vec::new();
         }
         let ready = self.waiting().find(|(_, source)| source.retry_at <= now);
-        let Some((from, _)) = ready else { return Vec::new() };
+        let Some((from, _)) = ready else {
+            return Vec::new();
+        };
         self.tickets += 1;
         self.active = Some(Active {
             from,
@@ -324,15 +362,22 @@ impl Refill {
             next: Next::Awaited,
             full: false,
             bytes: 0,
+            late_at: now + ANSWER_WITHIN,
         });
         self.ask_page(None).into_iter().collect()
     }
 
     /// Asks for what is wanted, or for the next page, or ends the pull.
     fn go_on(&mut self, now: BootMillis) -> Vec<Pull> {
-        let Some(active) = &mut self.active else { return Vec::new() };
+        let Some(active) = &mut self.active else {
+            return Vec::new();
+        };
         let mut pulls = Vec::new();
-        let mut flying: u64 = active.flying.values().map(|length| u64::from(*length)).sum();
+        let mut flying: u64 = active
+            .flying
+            .values()
+            .map(|length| u64::from(*length))
+            .sum();
         while active.flying.len() < FLYING_VALUES
             && let Some((key, length)) = active.wanted.pop_front_if(|(_, length)| {
                 flying == 0 || flying + u64::from(*length) <= FLYING_BYTES
@@ -340,7 +385,11 @@ impl Refill {
         {
             flying += u64::from(length);
             active.flying.insert(key.clone(), length);
-            pulls.push(Pull::Value { from: active.from, ticket: active.ticket, key });
+            pulls.push(Pull::Value {
+                from: active.from,
+                ticket: active.ticket,
+                key,
+            });
         }
         if !active.flying.is_empty() {
             return pulls;
@@ -355,6 +404,7 @@ impl Refill {
             Next::After(key) if self.paced_until <= now => {
                 let after = Some(key.clone());
                 active.next = Next::Awaited;
+                active.late_at = now + ANSWER_WITHIN;
                 pulls.extend(self.ask_page(after));
             }
             Next::After(_) => {}
@@ -380,7 +430,10 @@ impl Refill {
     fn ask_page(&self, after: Option<Bytes>) -> Option<Pull> {
         let active = self.active.as_ref()?;
         let source = self.sources.get(&active.from)?;
-        let first = self.sources.values().all(|source| source.told_for.is_none());
+        let first = self
+            .sources
+            .values()
+            .all(|source| source.told_for.is_none());
         Some(Pull::Page {
             from: active.from,
             ticket: active.ticket,
@@ -399,6 +452,13 @@ impl Refill {
     }
 }
 
+impl Active {
+    /// Whether nothing is awaited, and the next page is asked for when the pace allows.
+    fn is_pausing(&self) -> bool {
+        matches!(self.next, Next::After(_)) && self.wanted.is_empty() && self.flying.is_empty()
+    }
+}
+
 impl Source {
     const fn new(generation: u64) -> Self {
         Self {
@@ -411,7 +471,11 @@ impl Source {
 
     /// For a new set of members there is no reason to wait.
     fn at_once(self) -> Self {
-        Self { retry_at: BootMillis(0), pause: RETRY_FIRST, ..self }
+        Self {
+            retry_at: BootMillis(0),
+            pause: RETRY_FIRST,
+            ..self
+        }
     }
 }
 

@@ -21,7 +21,13 @@ fn placement(generations: &[u64]) -> Placement {
 }
 
 fn last_page() -> Page {
-    Page::Items { wanted: vec![], next: None, entries: 0, bytes: 0, full: false }
+    Page::Items {
+        wanted: vec![],
+        next: None,
+        entries: 0,
+        bytes: 0,
+        full: false,
+    }
 }
 
 /// Whom the only question goes to, with its ticket.
@@ -60,7 +66,15 @@ fn everyone_is_asked_before_it_is_complete() {
 #[test]
 fn values_come_with_the_first_member_only() {
     let (mut refill, pulls) = started();
-    let wants = |pulls: &[Pull]| matches!(pulls, [Pull::Page { with_values: true, .. }]);
+    let wants = |pulls: &[Pull]| {
+        matches!(
+            pulls,
+            [Pull::Page {
+                with_values: true,
+                ..
+            }]
+        )
+    };
     assert!(wants(&pulls));
     let pulls = refill.page(asked(&pulls).1, last_page(), NOW);
     assert!(!wants(&pulls));
@@ -76,7 +90,9 @@ fn a_new_life_is_asked_for_all_and_others_for_the_difference() {
     let pulls = refill.members_changed(&after, NOW);
     assert!(!refill.is_complete());
     let previous = |pulls: &[Pull]| {
-        let [Pull::Page { previous, view, .. }] = pulls else { panic!("{pulls:?}") };
+        let [Pull::Page { previous, view, .. }] = pulls else {
+            panic!("{pulls:?}")
+        };
         assert_eq!(*view, after.fingerprint());
         *previous
     };
@@ -110,12 +126,26 @@ fn a_broken_stream_and_a_late_answer_change_nothing_else() {
     let pulls = refill.lost(uuid(1), NOW);
     assert_eq!(asked(&pulls).0, 2);
     assert_eq!(refill.page(late, last_page(), NOW), []);
-    assert_eq!(refill.value(late, &Bytes::from_static(b"k"), Value::Gone, NOW), []);
+    assert_eq!(
+        refill.value(late, &Bytes::from_static(b"k"), Value::Gone, NOW),
+        []
+    );
     assert_eq!(refill.page(asked(&pulls).1, last_page(), NOW), []);
     assert!(!refill.is_complete(), "the first was not heard");
     let pulls = refill.connected(uuid(1), NOW);
     refill.page(asked(&pulls).1, last_page(), NOW);
     assert!(refill.is_complete());
+}
+
+#[test]
+fn who_does_not_answer_is_left_for_another() {
+    let (mut refill, pulls) = started();
+    let late = NOW + ANSWER_WITHIN;
+    assert_eq!((asked(&pulls).0, refill.next_deadline()), (1, Some(late)));
+    let pulls = refill.tick(late);
+    assert_eq!(asked(&pulls).0, 2);
+    refill.page(asked(&pulls).1, last_page(), late);
+    assert_eq!(asked(&refill.tick(late + RETRY_FIRST)).0, 1);
 }
 
 #[test]
@@ -125,12 +155,28 @@ fn values_fly_within_their_bound() {
     let huge = u32::try_from(FLYING_BYTES).expect("fits") + 1;
     let key = |n: u8| Bytes::copy_from_slice(&[n]);
     let wanted = vec![(key(0), 10), (key(1), huge), (key(2), 10)];
-    let page = Page::Items { wanted, next: None, entries: 0, bytes: 0, full: false };
-    let value = |n| Pull::Value { from: uuid(1), ticket, key: key(n) };
+    let page = Page::Items {
+        wanted,
+        next: None,
+        entries: 0,
+        bytes: 0,
+        full: false,
+    };
+    let value = |n| Pull::Value {
+        from: uuid(1),
+        ticket,
+        key: key(n),
+    };
     assert_eq!(refill.page(ticket, page, NOW), [value(0)]);
-    assert_eq!(refill.value(ticket, &key(0), Value::Stored(11), NOW), [value(1)]);
+    assert_eq!(
+        refill.value(ticket, &key(0), Value::Stored(11), NOW),
+        [value(1)]
+    );
     assert_eq!(refill.value(ticket, &key(1), Value::Gone, NOW), [value(2)]);
-    assert_eq!(asked(&refill.value(ticket, &key(2), Value::Stored(11), NOW)).0, 2);
+    assert_eq!(
+        asked(&refill.value(ticket, &key(2), Value::Stored(11), NOW)).0,
+        2
+    );
     let progress = refill.progress();
     assert_eq!((progress.entries, progress.bytes), (2, 22));
 }
@@ -140,7 +186,13 @@ fn the_pace_is_bounded() {
     let (mut refill, pulls) = started();
     let (_, ticket) = asked(&pulls);
     let (next, bytes) = (Some(Bytes::from_static(b"k")), BYTES_PER_SECOND);
-    let page = Page::Items { wanted: vec![], next, entries: 9, bytes, full: false };
+    let page = Page::Items {
+        wanted: vec![],
+        next,
+        entries: 9,
+        bytes,
+        full: false,
+    };
     assert_eq!(refill.page(ticket, page, NOW), []);
     let later = NOW + Duration::from_secs(1);
     assert_eq!(refill.next_deadline(), Some(later));
@@ -151,7 +203,13 @@ fn the_pace_is_bounded() {
 #[test]
 fn a_full_store_is_not_a_complete_refill() {
     let (mut refill, pulls) = started();
-    let page = Page::Items { wanted: vec![], next: None, entries: 0, bytes: 0, full: true };
+    let page = Page::Items {
+        wanted: vec![],
+        next: None,
+        entries: 0,
+        bytes: 0,
+        full: true,
+    };
     let pulls = refill.page(asked(&pulls).1, page, NOW);
     refill.page(asked(&pulls).1, last_page(), NOW);
     assert!(!refill.is_complete());
@@ -168,7 +226,10 @@ impl Model {
     /// Serves a page of at most two keys, as a member would, and uses it as ours would.
     fn page(&mut self, from: Uuid, after: Option<&Bytes>, with_values: bool) -> Page {
         let held = &self.held[from.as_u128() as usize - 1];
-        let rest = || held.iter().filter(|(key, _)| after.is_none_or(|after| *key > after));
+        let rest = || {
+            held.iter()
+                .filter(|(key, _)| after.is_none_or(|after| *key > after))
+        };
         let (mut wanted, mut entries, mut bytes) = (vec![], 0, 0);
         for (key, length) in rest().take(2) {
             if with_values && *length < 50 {
@@ -179,8 +240,17 @@ impl Model {
                 wanted.push((key.clone(), *length));
             }
         }
-        let next = rest().nth(1).map(|(key, _)| key.clone()).filter(|_| rest().count() > 2);
-        Page::Items { wanted, next, entries, bytes, full: false }
+        let next = rest()
+            .nth(1)
+            .map(|(key, _)| key.clone())
+            .filter(|_| rest().count() > 2);
+        Page::Items {
+            wanted,
+            next,
+            entries,
+            bytes,
+            full: false,
+        }
     }
 }
 

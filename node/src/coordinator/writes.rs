@@ -207,7 +207,10 @@ impl<T> Writes<T> {
         self.make_room(size);
         if self.bytes + size > MAX_PENDING_BYTES {
             self.counters.unavailable += 1;
-            return vec![Effect::Answer { waiter, outcome: PutOutcome::Unavailable }];
+            return vec![Effect::Answer {
+                waiter,
+                outcome: PutOutcome::Unavailable,
+            }];
         }
         let holders = holders(&self.placement, &write.key, &[]);
         let entry = Entry {
@@ -242,12 +245,18 @@ impl<T> Writes<T> {
         if let Ack::Older(version) = ack {
             self.clock.observe(version);
         }
-        let Some(operation) = self.operations.get_mut(&id) else { return Vec::new() };
+        let Some(operation) = self.operations.get_mut(&id) else {
+            return Vec::new();
+        };
         let newer = matches!(ack, Ack::Older(version) if version > operation.entry.version);
         if newer && operation.waiter.is_some() && operation.restamps < MAX_RESTAMPS {
             return self.restamp(id, wall_ms);
         }
-        let Some(holder) = operation.holders.iter_mut().find(|holder| holder.uuid == from) else {
+        let Some(holder) = operation
+            .holders
+            .iter_mut()
+            .find(|holder| holder.uuid == from)
+        else {
             return Vec::new();
         };
         holder.copy = match ack {
@@ -267,7 +276,10 @@ impl<T> Writes<T> {
     /// A value could not be handed to the stream of `to`.
     pub fn unsent(&mut self, id: u64, to: Uuid, now: BootMillis) {
         if let Some(operation) = self.operations.get_mut(&id)
-            && let Some(holder) = operation.holders.iter_mut().find(|holder| holder.uuid == to)
+            && let Some(holder) = operation
+                .holders
+                .iter_mut()
+                .find(|holder| holder.uuid == to)
         {
             holder.copy = Copy::Unsent;
             self.retry_from(now);
@@ -306,8 +318,7 @@ impl<T> Writes<T> {
         let ids: Vec<u64> = self.operations.keys().copied().collect();
         for id in ids {
             if let Some(operation) = self.operations.get_mut(&id) {
-                operation.holders =
-                    holders(&self.placement, &operation.key, &operation.holders);
+                operation.holders = holders(&self.placement, &operation.key, &operation.holders);
             }
             effects.extend(self.spread(id, |copy| copy == Copy::Unsent));
             effects.extend(self.settle(id));
@@ -359,7 +370,9 @@ impl<T> Writes<T> {
     fn make_room(&mut self, size: usize) {
         while self.bytes + size > MAX_PENDING_BYTES {
             let answered = self.operations.iter().find(|(_, it)| it.waiter.is_none());
-            let Some(id) = answered.map(|(id, _)| *id) else { return };
+            let Some(id) = answered.map(|(id, _)| *id) else {
+                return;
+            };
             self.remove(id);
             self.counters.abandoned += 1;
         }
@@ -368,7 +381,9 @@ impl<T> Writes<T> {
     /// Gives a write a version above everything that is known now, and starts it over. What
     /// is still on its way for the old number is not heard any more.
     fn restamp(&mut self, id: u64, wall_ms: u64) -> Vec<Effect<T>> {
-        let Some(mut operation) = self.remove(id) else { return Vec::new() };
+        let Some(mut operation) = self.remove(id) else {
+            return Vec::new();
+        };
         self.counters.restamped += 1;
         operation.restamps += 1;
         operation.entry.version = self.clock.tick(wall_ms);
@@ -385,7 +400,9 @@ impl<T> Writes<T> {
     }
 
     fn spread_to(&mut self, id: u64, wanted: impl Fn(&Holder) -> bool) -> Vec<Effect<T>> {
-        let Some(operation) = self.operations.get_mut(&id) else { return Vec::new() };
+        let Some(operation) = self.operations.get_mut(&id) else {
+            return Vec::new();
+        };
         let mut effects = Vec::with_capacity(operation.holders.len());
         for holder in operation.holders.iter_mut().filter(|holder| wanted(holder)) {
             holder.copy = Copy::Sent;
@@ -393,7 +410,12 @@ impl<T> Writes<T> {
             effects.push(if holder.uuid == self.own {
                 Effect::Store { id, key, entry }
             } else {
-                Effect::Send { to: holder.uuid, id, key, entry }
+                Effect::Send {
+                    to: holder.uuid,
+                    id,
+                    key,
+                    entry,
+                }
             });
         }
         effects
@@ -403,8 +425,13 @@ impl<T> Writes<T> {
     fn settle(&mut self, id: u64) -> Option<Effect<T>> {
         let quorum = self.placement.write_quorum();
         let operation = self.operations.get_mut(&id)?;
-        let count =
-            |copy| operation.holders.iter().filter(|holder| holder.copy == copy).count();
+        let count = |copy| {
+            operation
+                .holders
+                .iter()
+                .filter(|holder| holder.copy == copy)
+                .count()
+        };
         let (stored, full, ahead) = (count(Copy::Stored), count(Copy::Full), count(Copy::Ahead));
         let undecided = operation.holders.len() - stored - full - ahead;
         let outcome = if stored >= quorum {
@@ -427,7 +454,10 @@ impl<T> Writes<T> {
     fn time_out(&mut self, id: u64) -> Option<Effect<T>> {
         let operation = self.operations.get(&id)?;
         let any = |copy| operation.holders.iter().any(|holder| holder.copy == copy);
-        let holds = operation.holders.iter().any(|holder| holder.uuid == self.own);
+        let holds = operation
+            .holders
+            .iter()
+            .any(|holder| holder.uuid == self.own);
         let outcome = if any(Copy::Stored) {
             PutOutcome::Pending
         } else if any(Copy::Full) {
@@ -497,7 +527,11 @@ fn holders(placement: &Placement, key: &[u8], known: &[Holder]) -> Vec<Holder> {
             .iter()
             .find(|known| (known.uuid, known.generation) == (seat.uuid, seat.generation))
             .map_or(Copy::Unsent, |known| known.copy);
-        Holder { uuid: seat.uuid, generation: seat.generation, copy }
+        Holder {
+            uuid: seat.uuid,
+            generation: seat.generation,
+            copy,
+        }
     };
     placement.holders(key).into_iter().map(holder).collect()
 }

@@ -11,11 +11,18 @@ fn uuid(number: u128) -> Uuid {
 }
 
 fn seat(number: u128, generation: u64) -> Seat {
-    Seat { uuid: uuid(number), generation, host: 0 }
+    Seat {
+        uuid: uuid(number),
+        generation,
+        host: 0,
+    }
 }
 
 fn placement(members: &[u128]) -> Arc<Placement> {
-    Arc::new(Placement::new(members.iter().map(|number| seat(*number, 1)), 3))
+    Arc::new(Placement::new(
+        members.iter().map(|number| seat(*number, 1)),
+        3,
+    ))
 }
 
 fn writes(own: u128, members: &[u128]) -> Writes<&'static str> {
@@ -23,8 +30,16 @@ fn writes(own: u128, members: &[u128]) -> Writes<&'static str> {
 }
 
 fn value(key: &'static str) -> NewWrite {
-    let (key, value) = (Bytes::from_static(key.as_bytes()), Bytes::from_static(b"value"));
-    NewWrite { key, value, ttl_s: 600, held: None }
+    let (key, value) = (
+        Bytes::from_static(key.as_bytes()),
+        Bytes::from_static(b"value"),
+    );
+    NewWrite {
+        key,
+        value,
+        ttl_s: 600,
+        held: None,
+    }
 }
 
 /// The effects in words, members by number.
@@ -41,7 +56,11 @@ fn words(effects: &[Effect<&'static str>]) -> Vec<String> {
 }
 
 fn version_above(millis: u64) -> Version {
-    Version { time: HybridTime::from_millis(millis), uuid: uuid(9), generation: 1 }
+    Version {
+        time: HybridTime::from_millis(millis),
+        uuid: uuid(9),
+        generation: 1,
+    }
 }
 
 /// What happens to the first write.
@@ -94,8 +113,9 @@ fn a_write_goes_to_all_holders_at_once() {
     let mut writes = writes(1, &[1, 2, 3]);
     let effects = writes.begin(value("key"), "client", NOW, WALL);
     assert_eq!(words(&effects), ["send 1 to 2", "send 1 to 3", "store 1"]);
-    let Some(Effect::Store { entry, .. }) =
-        effects.iter().find(|effect| matches!(effect, Effect::Store { .. }))
+    let Some(Effect::Store { entry, .. }) = effects
+        .iter()
+        .find(|effect| matches!(effect, Effect::Store { .. }))
     else {
         panic!("{effects:?}")
     };
@@ -115,11 +135,18 @@ fn a_lonely_node_acknowledges_alone() {
 fn two_of_three_acknowledge_and_the_third_follows() {
     let writes = check(
         &[1, 2, 3],
-        &[(ack(1), &[]), (ack(3), &["client: Acknowledged"]), (ack(2), &[])],
+        &[
+            (ack(1), &[]),
+            (ack(3), &["client: Acknowledged"]),
+            (ack(2), &[]),
+        ],
     );
     assert_eq!(writes.under_way(), (0, 0));
     assert_eq!(writes.next_deadline(), None);
-    let writes = check(&[1, 2, 3], &[(ack(1), &[]), (ack(3), &["client: Acknowledged"])]);
+    let writes = check(
+        &[1, 2, 3],
+        &[(ack(1), &[]), (ack(3), &["client: Acknowledged"])],
+    );
     assert_eq!(writes.under_way().0, 1);
 }
 
@@ -165,8 +192,18 @@ fn what_could_not_be_sent_is_tried_again() {
 #[test]
 fn full_holders() {
     let full = |from| Event::Ack(1, from, Ack::Full);
-    check(&[1, 2, 3], &[(full(1), &[]), (full(2), &[]), (full(3), &["client: Full"])]);
-    check(&[1, 2, 3], &[(full(1), &[]), (ack(2), &[]), (ack(3), &["client: Acknowledged"])]);
+    check(
+        &[1, 2, 3],
+        &[(full(1), &[]), (full(2), &[]), (full(3), &["client: Full"])],
+    );
+    check(
+        &[1, 2, 3],
+        &[
+            (full(1), &[]),
+            (ack(2), &[]),
+            (ack(3), &["client: Acknowledged"]),
+        ],
+    );
     // One copy is there: it may still become two.
     check(
         &[1, 2, 3],
@@ -178,7 +215,10 @@ fn full_holders() {
             (ack(3), &["client: Acknowledged"]),
         ],
     );
-    check(&[1, 2, 3], &[(full(1), &[]), (After(5_000), &["client: Full"])]);
+    check(
+        &[1, 2, 3],
+        &[(full(1), &[]), (After(5_000), &["client: Full"])],
+    );
 }
 
 #[test]
@@ -238,12 +278,20 @@ fn a_clock_too_far_ahead_is_refused_by_a_majority() {
     let ahead = |from| Event::Ack(1, from, Ack::Ahead);
     let writes = check(
         &[1, 2, 3],
-        &[(ack(1), &[]), (ahead(2), &[]), (ahead(3), &["client: Unavailable"])],
+        &[
+            (ack(1), &[]),
+            (ahead(2), &[]),
+            (ahead(3), &["client: Unavailable"]),
+        ],
     );
     assert_eq!(writes.under_way(), (0, 0));
     let writes = check(
         &[1, 2, 3],
-        &[(ack(1), &[]), (ahead(2), &[]), (ack(3), &["client: Acknowledged"])],
+        &[
+            (ack(1), &[]),
+            (ahead(2), &[]),
+            (ack(3), &["client: Acknowledged"]),
+        ],
     );
     assert_eq!(writes.under_way(), (0, 0));
 }
@@ -264,7 +312,10 @@ fn when_a_holder_no_longer_counts_fewer_are_needed() {
     );
     check(
         &[1],
-        &[(Members(&[1, 2, 3]), &["send 1 to 2", "send 1 to 3"]), (ack(1), &[])],
+        &[
+            (Members(&[1, 2, 3]), &["send 1 to 2", "send 1 to 3"]),
+            (ack(1), &[]),
+        ],
     );
 }
 
@@ -276,19 +327,31 @@ fn a_new_life_has_no_copy() {
     let reborn = Placement::new([seat(1, 1), seat(2, 2)], 3);
     let effects = writes.members_changed(Arc::new(reborn));
     assert_eq!(words(&effects), ["send 1 to 2"]);
-    assert_eq!(words(&writes.acked(1, uuid(1), Ack::Stored, NOW, WALL)), [""; 0]);
+    assert_eq!(
+        words(&writes.acked(1, uuid(1), Ack::Stored, NOW, WALL)),
+        [""; 0]
+    );
 }
 
 #[test]
 fn a_hint_is_kept_until_every_holder_has_it() {
     let members: Vec<u128> = (1..=6).collect();
     let placement = placement(&members);
-    let held: BTreeSet<u128> =
-        placement.holders(b"key").iter().map(|seat| seat.uuid.as_u128()).collect();
-    let own = (1..=6).find(|number| !held.contains(number)).expect("not all hold it");
+    let held: BTreeSet<u128> = placement
+        .holders(b"key")
+        .iter()
+        .map(|seat| seat.uuid.as_u128())
+        .collect();
+    let own = (1..=6)
+        .find(|number| !held.contains(number))
+        .expect("not all hold it");
     let mut writes: Writes<&str> = Writes::new(seat(own, 1), TIMEOUT, placement);
     let effects = writes.begin(value("key"), "client", NOW, WALL);
-    assert!(effects.iter().all(|effect| matches!(effect, Effect::Send { .. })));
+    assert!(
+        effects
+            .iter()
+            .all(|effect| matches!(effect, Effect::Send { .. }))
+    );
     assert_eq!(effects.len(), 3);
     // Nobody answers: the hint is what is left.
     assert_eq!(words(&writes.tick(NOW + TIMEOUT)), ["client: Pending"]);
@@ -302,7 +365,10 @@ fn a_hint_is_kept_until_every_holder_has_it() {
 #[test]
 fn a_value_that_ended_is_not_offered_any_more() {
     let mut writes = writes(1, &[1, 2]);
-    let brief = NewWrite { ttl_s: 10, ..value("key") };
+    let brief = NewWrite {
+        ttl_s: 10,
+        ..value("key")
+    };
     writes.begin(brief, "client", NOW, WALL);
     writes.unsent(1, uuid(2), NOW);
     writes.acked(1, uuid(1), Ack::Stored, NOW, WALL);
@@ -315,7 +381,10 @@ fn a_value_that_ended_is_not_offered_any_more() {
 #[test]
 fn what_is_under_way_is_bounded() {
     let mut writes = writes(1, &[1, 2, 3]);
-    let large = || NewWrite { value: Bytes::from(vec![0; 1 << 20]), ..value("key") };
+    let large = || NewWrite {
+        value: Bytes::from(vec![0; 1 << 20]),
+        ..value("key")
+    };
     let mut begun = 0;
     loop {
         let effects = writes.begin(large(), "client", NOW, WALL);

@@ -47,7 +47,11 @@ pub struct Receiver<R> {
 impl<R: AsyncRead + Unpin> Receiver<R> {
     /// Receives records from `socket`.
     pub fn new(socket: R, records: RecordReader) -> Self {
-        Self { socket, records, buffer: BytesMut::new() }
+        Self {
+            socket,
+            records,
+            buffer: BytesMut::new(),
+        }
     }
 
     /// The body of the next record.
@@ -97,8 +101,11 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
         let mut pieces = self.records.seal(body);
         let mut pieces = &mut pieces[..];
         while !pieces.is_empty() {
-            let slices: Vec<IoSlice<'_>> =
-                pieces.iter().take(PIECES).map(|piece| IoSlice::new(piece)).collect();
+            let slices: Vec<IoSlice<'_>> = pieces
+                .iter()
+                .take(PIECES)
+                .map(|piece| IoSlice::new(piece))
+                .collect();
             let mut written = self.socket.write_vectored(&slices).await?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
@@ -167,6 +174,9 @@ mod tests {
         let mut sender = Sender::new(near, RecordWriter::new(keys(1)));
         let mut receiver = Receiver::new(far, RecordReader::new(keys(9)));
         sender.send(rope(10)).await.expect("sent");
-        assert!(matches!(receiver.next().await, Err(StreamError::Broken(Broken::Forged))));
+        assert!(matches!(
+            receiver.next().await,
+            Err(StreamError::Broken(Broken::Forged))
+        ));
     }
 }

@@ -116,7 +116,9 @@ impl Greeter {
         ours: Hello,
     ) -> Result<Channel, GreetError> {
         let nonce = ours.nonce;
-        socket.write_all(&hello::encode(&self.seal, &ours, None)).await?;
+        socket
+            .write_all(&hello::encode(&self.seal, &ours, None))
+            .await?;
         let theirs = self.read(&mut socket, Some(&nonce)).await?;
         let received = boot_now_us();
         if theirs.identity.uuid == ours.identity.uuid {
@@ -168,7 +170,12 @@ impl Greeter {
 
     fn hello(&self, identity: Identity) -> Hello {
         let nonce = fresh_nonce();
-        Hello { nonce, clock: self.clock, boot_us: boot_now_us(), identity }
+        Hello {
+            nonce,
+            clock: self.clock,
+            boot_us: boot_now_us(),
+            identity,
+        }
     }
 
     async fn read(
@@ -207,9 +214,8 @@ fn prepare(socket: &TcpStream) -> io::Result<()> {
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(IDLE).with_interval(PROBE))
 }
 
-async fn within<T>(
-    limit: Duration,
-    future: impl Future<Output = T>,
-) -> Result<T, GreetError> {
-    timeout(limit, future).await.map_err(|_| GreetError::TimedOut(limit))
+async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Result<T, GreetError> {
+    timeout(limit, future)
+        .await
+        .map_err(|_| GreetError::TimedOut(limit))
 }

@@ -45,7 +45,10 @@ impl ClockOffset {
     /// For a peer that reads the same clock, or another one.
     #[must_use]
     pub const fn new(same: bool) -> Self {
-        Self { same, measured: VecDeque::new() }
+        Self {
+            same,
+            measured: VecDeque::new(),
+        }
     }
 
     /// Whether the peer reads the same clock, so that there is nothing to measure.
@@ -62,32 +65,46 @@ impl ClockOffset {
         while self.measured.len() >= KEPT {
             self.measured.pop_front();
         }
-        self.measured.push_back(Measured { sent, theirs, received });
+        self.measured.push_back(Measured {
+            sent,
+            theirs,
+            received,
+        });
     }
 
     /// The smallest round trip measured in the last minute, in microseconds: how late a
     /// deadline may become.
     #[must_use]
     pub fn lateness_us(&self) -> Option<u64> {
-        if self.same { Some(0) } else { self.best().map(|measured| measured.round_trip()) }
+        if self.same {
+            Some(0)
+        } else {
+            self.best().map(|measured| measured.round_trip())
+        }
     }
 
     /// A deadline of ours in the peer's clock.
     #[must_use]
     pub fn to_theirs(&self, deadline: BootMillis) -> BootMillis {
         // Their clock is at most so far ahead of ours.
-        self.shift(deadline, |measured| difference(measured.theirs, measured.sent))
+        self.shift(deadline, |measured| {
+            difference(measured.theirs, measured.sent)
+        })
     }
 
     /// A deadline of the peer's in our clock.
     #[must_use]
     pub fn to_ours(&self, deadline: BootMillis) -> BootMillis {
         // Our clock is at most so far ahead of theirs.
-        self.shift(deadline, |measured| difference(measured.received, measured.theirs))
+        self.shift(deadline, |measured| {
+            difference(measured.received, measured.theirs)
+        })
     }
 
     fn shift(&self, deadline: BootMillis, by_us: impl Fn(&Measured) -> i128) -> BootMillis {
-        let Some(best) = self.best().filter(|_| !self.same) else { return deadline };
+        let Some(best) = self.best().filter(|_| !self.same) else {
+            return deadline;
+        };
         let shifted = i128::from(deadline.0) * 1000 + by_us(best);
         // Rounded up: never early.
         let micros = u128::try_from(shifted).unwrap_or(0);
@@ -95,7 +112,9 @@ impl ClockOffset {
     }
 
     fn best(&self) -> Option<&Measured> {
-        self.measured.iter().min_by_key(|measured| measured.round_trip())
+        self.measured
+            .iter()
+            .min_by_key(|measured| measured.round_trip())
     }
 }
 

@@ -119,7 +119,10 @@ mod tests {
     use super::*;
 
     fn get(id: u64, length: usize) -> Request {
-        Request::Get { id, key: Bytes::from(vec![0; length]) }
+        Request::Get {
+            id,
+            key: Bytes::from(vec![0; length]),
+        }
     }
 
     fn ids(questions: &[Request]) -> Vec<u64> {

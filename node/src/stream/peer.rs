@@ -153,7 +153,9 @@ impl Peer {
         let own = shared.host.identity();
         let mut channel = shared.greeter.open(address, own, GREET_WITHIN).await?;
         if channel.peer.uuid != self.uuid {
-            return Err(GreetError::WrongPeer { found: channel.peer.uuid });
+            return Err(GreetError::WrongPeer {
+                found: channel.peer.uuid,
+            });
         }
         if !channel.offset.is_same() {
             let measured = timeout(MEASURE_WITHIN, measure(&mut channel)).await;
@@ -164,11 +166,20 @@ impl Peer {
     }
 
     async fn converse(&self, shared: &Shared, channel: Channel) -> StreamError {
-        let Channel { receiver, sender, peer, address, offset } = channel;
+        let Channel {
+            receiver,
+            sender,
+            peer,
+            address,
+            offset,
+        } = channel;
         self.outbox.open();
         self.link.send_replace(Link::Up);
         shared.host.connected(&peer);
-        let clock = Mutex::new(Clock { offset, asked: None });
+        let clock = Mutex::new(Clock {
+            offset,
+            asked: None,
+        });
         tokio::select! {
             error = self.ask(sender, &clock) => error,
             error = self.hear(shared, receiver, address, &clock) => error,
@@ -230,7 +241,10 @@ impl Peer {
     fn down(&self, shared: &Shared) {
         let was_up = self.link.send_replace(Link::Down) == Link::Up;
         let dropped = self.outbox.close();
-        shared.counters.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
+        shared
+            .counters
+            .dropped
+            .fetch_add(dropped as u64, Ordering::Relaxed);
         if was_up {
             shared.host.lost(self.uuid);
         }
@@ -275,10 +289,16 @@ fn decode(record: Bytes, clock: &Mutex<Clock>) -> Result<Vec<Reply>, crate::wire
                 }
                 continue;
             }
-            Reply::Get { answer: Answer::Have(entry), .. } => {
+            Reply::Get {
+                answer: Answer::Have(entry),
+                ..
+            } => {
                 entry.deadline = lock(clock).offset.to_ours(entry.deadline);
             }
-            Reply::Digest { page: DigestPage::Items { items, .. }, .. } => {
+            Reply::Digest {
+                page: DigestPage::Items { items, .. },
+                ..
+            } => {
                 for entry in items.iter_mut().filter_map(|item| item.entry.as_mut()) {
                     entry.deadline = lock(clock).offset.to_ours(entry.deadline);
                 }

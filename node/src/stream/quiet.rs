@@ -20,14 +20,23 @@ impl Quiet {
     /// One line in `every`.
     #[must_use]
     pub const fn new(every: Duration) -> Self {
-        Self { every, state: Mutex::new(State { last: None, held_back: 0 }) }
+        Self {
+            every,
+            state: Mutex::new(State {
+                last: None,
+                held_back: 0,
+            }),
+        }
     }
 
     /// Calls `write` with the number of lines that were held back, or holds this one back.
     pub fn say(&self, write: impl FnOnce(u64)) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        if state.last.is_some_and(|last| now.duration_since(last) < self.every) {
+        if state
+            .last
+            .is_some_and(|last| now.duration_since(last) < self.every)
+        {
             state.held_back += 1;
             return;
         }
@@ -50,7 +59,10 @@ mod tests {
             quiet.say(|held_back| said.push(held_back));
         }
         assert_eq!(said, [0]);
-        let talkative = Quiet { every: Duration::ZERO, ..quiet };
+        let talkative = Quiet {
+            every: Duration::ZERO,
+            ..quiet
+        };
         talkative.say(|held_back| said.push(held_back));
         assert_eq!(said, [0, 4]);
     }

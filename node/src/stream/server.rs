@@ -96,8 +96,14 @@ async fn answer(
 
 fn answer_one(channel: &Channel, shared: &Shared, question: Request, answers: &mut Rope) {
     if let Request::Ping { id } = question {
-        Reply::Pong { id, boot_us: boot_now_us() }.encode(answers);
+        Reply::Pong {
+            id,
+            boot_us: boot_now_us(),
+        }
+        .encode(answers);
     } else {
-        shared.host.answer(&channel.peer, channel.address.ip(), question, answers);
+        shared
+            .host
+            .answer(&channel.peer, channel.address.ip(), question, answers);
     }
 }

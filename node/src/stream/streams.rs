@@ -30,7 +30,11 @@ impl Streams {
     /// No streams yet; their tasks will run on `runtime`.
     #[must_use]
     pub const fn new(shared: Arc<Shared>, runtime: Handle) -> Self {
-        Self { shared, runtime, peers: RwLock::new(BTreeMap::new()) }
+        Self {
+            shared,
+            runtime,
+            peers: RwLock::new(BTreeMap::new()),
+        }
     }
 
     /// Keeps a stream open to `peer`, where it is now.
@@ -75,14 +79,18 @@ impl Streams {
     /// Whether there is a stream to `peer`.
     #[must_use]
     pub fn is_up(&self, peer: Uuid) -> bool {
-        self.peers().get(&peer).is_some_and(|peer| *peer.link().borrow() == Link::Up)
+        self.peers()
+            .get(&peer)
+            .is_some_and(|peer| *peer.link().borrow() == Link::Up)
     }
 
     /// Peers to whom there is a stream.
     #[must_use]
     pub fn up(&self) -> Vec<Uuid> {
         let peers = self.peers();
-        let up = peers.iter().filter(|(_, peer)| *peer.link().borrow() == Link::Up);
+        let up = peers
+            .iter()
+            .filter(|(_, peer)| *peer.link().borrow() == Link::Up);
         up.map(|(uuid, _)| *uuid).collect()
     }
 
@@ -121,10 +129,13 @@ impl Streams {
             question.encode(&mut record);
             channel.sender.send(record).await?;
             let answer: Bytes = channel.receiver.next().await?;
-            let answer = Reply::decode(&mut Reader::new(answer)).map_err(super::StreamError::from)?;
+            let answer =
+                Reply::decode(&mut Reader::new(answer)).map_err(super::StreamError::from)?;
             Ok((channel, answer))
         };
-        timeout(patience, exchange).await.map_err(|_| GreetError::TimedOut(patience))?
+        timeout(patience, exchange)
+            .await
+            .map_err(|_| GreetError::TimedOut(patience))?
     }
 
     fn peers(&self) -> RwLockReadGuard<'_, BTreeMap<Uuid, Arc<Peer>>> {

@@ -90,18 +90,24 @@ fn request() -> impl Strategy<Value = Request> {
 }
 
 fn item() -> impl Strategy<Value = DigestItem> {
-    (bytes(50), version(), any::<u32>(), prop::option::of(entry())).prop_map(
-        |(key, version, length, entry)| {
+    (
+        bytes(50),
+        version(),
+        any::<u32>(),
+        prop::option::of(entry()),
+    )
+        .prop_map(|(key, version, length, entry)| {
             let version = entry.as_ref().map_or(version, |entry| entry.version);
-            let length = entry.as_ref().map_or(length, |entry| entry.value.len() as u32);
+            let length = entry
+                .as_ref()
+                .map_or(length, |entry| entry.value.len() as u32);
             DigestItem {
                 key,
                 version,
                 length,
                 entry,
             }
-        },
-    )
+        })
 }
 
 fn reply() -> impl Strategy<Value = Reply> {

@@ -1,0 +1,258 @@
+//! Finding peers: rounds over the sources, siblings, and becoming ready.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use repram_discovery::peers::{Candidate, Sources};
+use repram_discovery::supervised::{Sibling, SiblingState, SupervisorMessage};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
+
+use super::node::{Node, lock};
+use crate::membership::{Fate, Input, Liveness, Member};
+use crate::stream::GreetError;
+use crate::wire::frame::{Reply, Request};
+
+/// How long a candidate may take to answer: so long does readiness wait for it.
+const CANDIDATE_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long a sibling may take whose process is starting. Its socket is there before it,
+/// and the connection waits in the queue until the process accepts.
+const STARTING_WITHIN: Duration = Duration::from_secs(60);
+
+/// Candidates asked at the same time.
+const INTRODUCTIONS: usize = 32;
+
+/// Pause between two rounds as long as there is nobody.
+const ROUND_ALONE: Duration = Duration::from_secs(5);
+
+/// Pause between two rounds otherwise: the members know each other without them, but two
+/// networks that were apart for long may only find each other this way.
+const ROUND: Duration = Duration::from_secs(60);
+
+/// Pause between two push-pulls with some member. Gossip reaches nearly all at once; this
+/// reaches the rest.
+const PUSH_PULL: Duration = Duration::from_secs(30);
+
+/// Looks for peers for as long as the node lives.
+pub(super) struct Joining {
+    pub(super) node: Arc<Node>,
+    pub(super) sources: Arc<Sources>,
+    /// Address at which the siblings' sockets are reached.
+    pub(super) siblings_at: IpAddr,
+}
+
+impl Joining {
+    /// Rounds, siblings and push-pulls, each at its own pace.
+    pub(super) async fn run(self, siblings: Option<mpsc::Receiver<SupervisorMessage>>) {
+        let mut siblings = siblings.map(|channel| Siblings {
+            channel,
+            meetings: Meetings::default(),
+        });
+        // What the supervisor said already is part of the beginning.
+        let mut ready = Vec::new();
+        if let Some(siblings) = &mut siblings
+            && let Ok(message) = siblings.channel.try_recv()
+        {
+            ready = self.follow(message, &mut siblings.meetings);
+        }
+        tokio::join!(
+            self.rounds(ready),
+            self.siblings(siblings),
+            self.push_pulls()
+        );
+    }
+
+    /// The first round, which makes the node ready, and all that follow.
+    async fn rounds(&self, ready_siblings: Vec<Life>) {
+        let siblings = timeout(CANDIDATE_WITHIN, self.met(ready_siblings));
+        let _ = tokio::join!(self.round(), siblings);
+        // Everyone who was found is to be joined, not only heard of.
+        let _ = timeout(CANDIDATE_WITHIN, self.node.streams().tried()).await;
+        self.node.joined.send_replace(true);
+        loop {
+            let pause = if self.alive().is_empty() {
+                ROUND_ALONE
+            } else {
+                ROUND
+            };
+            sleep(jittered(pause)).await;
+            self.round().await;
+        }
+    }
+
+    /// Follows the supervisor's words about siblings.
+    async fn siblings(&self, siblings: Option<Siblings>) {
+        let Some(mut siblings) = siblings else { return };
+        loop {
+            tokio::select! {
+                message = siblings.channel.recv() => match message {
+                    Some(message) => {
+                        self.follow(message, &mut siblings.meetings);
+                    }
+                    None => return,
+                },
+                Some(met) = siblings.meetings.tasks.join_next() => {
+                    // A meeting that panicked has said so itself.
+                    if let Ok(life) = met {
+                        siblings.meetings.lives.remove(&life);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn push_pulls(&self) {
+        loop {
+            sleep(jittered(PUSH_PULL)).await;
+            let up = self.node.streams().up();
+            if let Some(peer) = fastrand::choice(&up) {
+                self.node.push_pull(*peer);
+            }
+        }
+    }
+
+    /// Asks all sources, and everyone they name that is not known.
+    async fn round(&self) {
+        let candidates = self.sources.round().await;
+        let known = self.alive();
+        let own = lock(&self.node.membership).identity().gossip;
+        let is_new = |candidate: &Candidate| {
+            candidate.gossip != own
+                && !known.iter().any(|(uuid, gossip)| {
+                    Some(*uuid) == candidate.uuid || *gossip == candidate.gossip
+                })
+        };
+        let places = candidates
+            .iter()
+            .filter(|it| is_new(it))
+            .map(|it| it.gossip)
+            .collect();
+        self.meet_all(places).await;
+    }
+
+    /// Waits until all these lives are known.
+    async fn met(&self, lives: Vec<Life>) {
+        let mut members = self.node.members_told.subscribe();
+        for (uuid, generation) in lives {
+            // The node keeps the sender, so there is always something to wait for.
+            let _ = members
+                .wait_for(|()| self.node.knows_life(uuid, generation))
+                .await;
+        }
+    }
+
+    async fn meet_all(&self, places: BTreeSet<SocketAddr>) {
+        let mut introductions = JoinSet::new();
+        for place in places {
+            while introductions.len() >= INTRODUCTIONS {
+                introductions.join_next().await;
+            }
+            introductions.spawn(meet(Arc::clone(&self.node), place, CANDIDATE_WITHIN));
+        }
+        while introductions.join_next().await.is_some() {}
+    }
+
+    /// Follows one message. Returns where siblings are that are ready and not known.
+    fn follow(&self, message: SupervisorMessage, meetings: &mut Meetings) -> Vec<Life> {
+        let list = match message {
+            SupervisorMessage::Siblings(list) => list,
+            SupervisorMessage::Hello(hello) => hello.siblings,
+            SupervisorMessage::StopTogether(_) => return Vec::new(),
+        };
+        let mut ready = Vec::new();
+        for sibling in &list {
+            self.bury(sibling);
+            let life = (sibling.uuid, sibling.generation);
+            let patience = match sibling.state {
+                SiblingState::Ready => CANDIDATE_WITHIN,
+                SiblingState::Starting => STARTING_WITHIN,
+                SiblingState::Dead | SiblingState::Stopping => continue,
+            };
+            if self.node.knows_life(life.0, life.1) || !meetings.lives.insert(life) {
+                continue;
+            }
+            if sibling.state == SiblingState::Ready {
+                ready.push(life);
+            }
+            let place = SocketAddr::new(self.siblings_at, sibling.gossip_port);
+            let node = Arc::clone(&self.node);
+            meetings.tasks.spawn(async move {
+                meet(node, place, patience).await;
+                life
+            });
+        }
+        ready
+    }
+
+    /// What the supervisor knows to be over, is over: a dead sibling's life, and every life
+    /// before the one that it speaks of.
+    fn bury(&self, sibling: &Sibling) {
+        let ended = match sibling.state {
+            SiblingState::Dead => Some(sibling.generation),
+            SiblingState::Starting | SiblingState::Ready | SiblingState::Stopping => {
+                sibling.generation.checked_sub(1)
+            }
+        };
+        if let Some(generation) = ended {
+            self.node.step(Input::Ended {
+                uuid: sibling.uuid,
+                generation,
+                fate: Fate::Died,
+            });
+        }
+    }
+
+    /// Members that answer, and where.
+    fn alive(&self) -> Vec<(Uuid, SocketAddr)> {
+        let membership = lock(&self.node.membership);
+        let alive = |member: &&Member| member.liveness == Liveness::Alive;
+        let place = |member: &Member| (member.identity.uuid, member.identity.gossip);
+        membership
+            .members()
+            .iter()
+            .filter(alive)
+            .map(place)
+            .collect()
+    }
+}
+
+/// One life of a sibling.
+type Life = (Uuid, u64);
+
+/// What the supervisor says, and the siblings that are being met meanwhile.
+struct Siblings {
+    channel: mpsc::Receiver<SupervisorMessage>,
+    meetings: Meetings,
+}
+
+/// Siblings that are being met, each life once: the supervisor repeats itself.
+#[derive(Default)]
+struct Meetings {
+    lives: BTreeSet<Life>,
+    tasks: JoinSet<Life>,
+}
+
+/// Meets whoever is at `place`: pushes what we know of the members and pulls what it knows.
+/// From then on both are members to each other.
+async fn meet(node: Arc<Node>, place: SocketAddr, patience: Duration) {
+    let updates = lock(&node.membership).knowledge();
+    let question = Request::PushPull { id: 0, updates };
+    match node.streams().ask_once(place, &question, patience).await {
+        Ok((channel, Reply::PushPull { updates, .. })) => {
+            node.learn(channel.address.ip(), updates);
+        }
+        Ok(_) => tracing::debug!(%place, "answered something else"),
+        Err(GreetError::Own) => {}
+        Err(error) => tracing::debug!(%place, %error, "not met"),
+    }
+}
+
+/// A fifth more or less, so that nodes that started together do not stay in step.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.8 + 0.4 * fastrand::f64())
+}

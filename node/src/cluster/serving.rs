@@ -1,0 +1,183 @@
+//! The node behind its streams: answering peers, and hearing their answers.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::asks::Asked;
+use super::node::{Node, count, lock};
+use crate::clock::{boot_now, unix_now_ms};
+use crate::membership::{Fate, Identity, Input};
+use crate::store::Entry;
+use crate::stream::Host;
+use crate::wire::Rope;
+use crate::wire::frame::{Ack, Answer, Origin, Reply, Request};
+
+/// How far a client's write may be ahead of our hybrid clock, in milliseconds. A clock that
+/// is further off is wrong, and would shut out every other writer of the key.
+const MAX_AHEAD_MS: u64 = 60_000;
+
+impl Host for Node {
+    fn identity(&self) -> Identity {
+        lock(&self.membership).identity().clone()
+    }
+
+    fn connected(&self, peer: &Identity) {
+        self.push_pull(peer.uuid);
+        let effects = lock(&self.writes).connected(peer.uuid);
+        self.perform(effects);
+        self.refill_step(|refill| refill.connected(peer.uuid, boot_now()));
+    }
+
+    fn lost(&self, peer: Uuid) {
+        lock(&self.writes).lost(peer);
+        for asked in self.asks.lost(peer) {
+            match asked {
+                Asked::Read(tell) => drop(tell.send((peer, None))),
+                Asked::Listing(tell) => drop(tell.send(None)),
+                // The refill hears of the stream itself.
+                Asked::Page(_) | Asked::Value(..) => {}
+                Asked::PushPull | Asked::Farewell(_) => {}
+            }
+        }
+        self.refill_step(|refill| refill.lost(peer, boot_now()));
+    }
+
+    fn replied(&self, peer: Uuid, source: IpAddr, replies: Vec<Reply>) {
+        let mut acks = Vec::new();
+        for reply in replies {
+            if let Reply::Put { id, ack } = reply {
+                acks.push((id, ack));
+            } else if let Some(asked) = self.asks.answered(peer, reply.id()) {
+                self.heard(peer, source, asked, reply);
+            }
+        }
+        self.acked(peer, &acks);
+    }
+
+    fn answer(&self, from: &Identity, source: IpAddr, question: Request, answers: &mut Rope) {
+        let reply = match question {
+            Request::Put {
+                id,
+                origin,
+                key,
+                entry,
+            } => Reply::Put {
+                id,
+                ack: self.take(key, entry, origin),
+            },
+            Request::Get { id, key } => Reply::Get {
+                id,
+                answer: self.look_up(&key),
+            },
+            Request::Keys {
+                id,
+                prefix,
+                after,
+                limit,
+            } => {
+                let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+                Reply::Keys {
+                    id,
+                    page: self.keys_page(&prefix, after.as_ref(), limit),
+                }
+            }
+            Request::Digest {
+                id,
+                view,
+                previous,
+                after,
+                with_values,
+            } => {
+                let page = self.digest(from.uuid, view, previous, after, with_values);
+                Reply::Digest { id, page }
+            }
+            Request::PushPull { id, updates } => {
+                self.learn(source, updates);
+                Reply::PushPull {
+                    id,
+                    updates: lock(&self.membership).knowledge(),
+                }
+            }
+            Request::Leaving { id } => {
+                let (uuid, generation) = (from.uuid, from.generation);
+                self.step(Input::Ended {
+                    uuid,
+                    generation,
+                    fate: Fate::Left,
+                });
+                Reply::Farewell { id }
+            }
+            // The streams answer it themselves.
+            Request::Ping { .. } => return,
+        };
+        reply.encode(answers);
+    }
+}
+
+impl Node {
+    /// Tells a peer what we know of the members, and asks what it knows.
+    pub(super) fn push_pull(&self, peer: Uuid) {
+        let updates = lock(&self.membership).knowledge();
+        let id = self.asks.note(peer, Asked::PushPull);
+        if self
+            .streams()
+            .send(peer, Request::PushPull { id, updates })
+            .is_err()
+        {
+            self.asks.forget(id);
+        }
+    }
+
+    fn heard(&self, peer: Uuid, source: IpAddr, asked: Asked, reply: Reply) {
+        match (asked, reply) {
+            (Asked::Read(tell), Reply::Get { answer, .. }) => {
+                // Whoever asked may have its answer already.
+                drop(tell.send((peer, Some(answer))));
+            }
+            (Asked::Listing(tell), Reply::Keys { page, .. }) => drop(tell.send(Some(page))),
+            (Asked::Page(ticket), Reply::Digest { page, .. }) => self.page_came(ticket, page),
+            (Asked::Value(ticket, key), Reply::Get { answer, .. }) => {
+                self.value_came(ticket, &key, answer);
+            }
+            (Asked::PushPull, Reply::PushPull { updates, .. }) => self.learn(source, updates),
+            (Asked::Farewell(_), Reply::Farewell { .. }) => {}
+            // An answer of another kind than the question: nothing can be made of it, and
+            // whoever asked is told that there is none.
+            (Asked::Read(tell), _) => drop(tell.send((peer, None))),
+            (Asked::Listing(tell), _) => drop(tell.send(None)),
+            (Asked::Page(ticket) | Asked::Value(ticket, _), _) => {
+                self.refill_step(|refill| refill.failed(ticket, boot_now()));
+            }
+            (Asked::PushPull | Asked::Farewell(_), _) => {}
+        }
+    }
+
+    /// A peer wants a value kept here.
+    fn take(&self, key: Bytes, entry: Entry, origin: Origin) -> Ack {
+        {
+            let mut writes = lock(&self.writes);
+            let limit = writes.hybrid_now(unix_now_ms()).millis() + MAX_AHEAD_MS;
+            if origin == Origin::Client && entry.version.time.millis() > limit {
+                return Ack::Ahead;
+            }
+            writes.observe(entry.version);
+        }
+        self.keep(key, entry)
+    }
+
+    /// A peer asks for a value.
+    fn look_up(&self, key: &Bytes) -> Answer {
+        if let Some(entry) = self.store.get(key, boot_now()) {
+            count(&self.counters.values_served);
+            return Answer::Have(entry);
+        }
+        if self.placement().is_holder(self.own.uuid, key) {
+            self.absence()
+        } else {
+            // Whoever asks sees other members than we do.
+            Answer::DoNotKnow
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Performing what the core of writing asks for.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::node::{Node, Waiter, lock};
+use crate::clock::{boot_now, unix_now_ms};
+use crate::coordinator::{Effect, NewWrite, PutOutcome};
+use crate::store::{ENTRY_OVERHEAD, Entry, Stored};
+use crate::wire::frame::{Ack, Origin, Request};
+use crate::wire::record::BATCH;
+
+/// Values up to this are copied by the store itself.
+const STORE_COPIES: usize = 16 * 1024;
+
+impl Node {
+    /// A client's write.
+    pub(super) async fn put(&self, key: Bytes, value: Bytes, ttl_s: u32) -> PutOutcome {
+        let held = if self.placement().is_holder(self.own.uuid, &key) {
+            None
+        } else {
+            // It is kept as a hint until every holder has it, and that takes memory too.
+            let bytes = (key.len() + value.len()) as u64 + ENTRY_OVERHEAD;
+            match self.store.reserve(bytes) {
+                Ok(held) => Some(held),
+                Err(_) => return PutOutcome::Full,
+            }
+        };
+        let (waiter, answer) = oneshot::channel();
+        let write = NewWrite {
+            key,
+            value,
+            ttl_s,
+            held,
+        };
+        let (effects, deadline) = {
+            let mut writes = lock(&self.writes);
+            let effects = writes.begin(write, waiter, boot_now(), unix_now_ms());
+            (effects, writes.next_deadline())
+        };
+        self.alarm.at_latest(deadline);
+        self.perform(effects);
+        answer.await.unwrap_or(PutOutcome::Unavailable)
+    }
+
+    /// Does what a step of the writes asks for, and what follows from that.
+    pub(super) fn perform(&self, effects: Vec<Effect<Waiter>>) {
+        let mut effects = VecDeque::from(effects);
+        while let Some(effect) = effects.pop_front() {
+            match effect {
+                Effect::Store { id, key, entry } => {
+                    let ack = self.keep(key, entry);
+                    let (now, wall_ms) = (boot_now(), unix_now_ms());
+                    let more = lock(&self.writes).acked(id, self.own.uuid, ack, now, wall_ms);
+                    effects.extend(more);
+                }
+                Effect::Send { to, id, key, entry } => {
+                    let put = Request::Put {
+                        id,
+                        origin: Origin::Client,
+                        key,
+                        entry,
+                    };
+                    if self.streams().send(to, put).is_err() {
+                        let mut writes = lock(&self.writes);
+                        writes.unsent(id, to, boot_now());
+                        self.alarm.at_latest(writes.next_deadline());
+                    }
+                }
+                // Whoever waited may have gone away; the write goes on without.
+                Effect::Answer { waiter, outcome } => drop(waiter.send(outcome)),
+            }
+        }
+    }
+
+    /// Puts a value into this node's own store.
+    pub(super) fn keep(&self, key: Bytes, mut entry: Entry) -> Ack {
+        // A slice of a record would keep all of the record in memory for as long as it
+        // lives.
+        if (STORE_COPIES..BATCH).contains(&entry.value.len()) {
+            entry.value = Bytes::copy_from_slice(&entry.value);
+        }
+        let version = entry.version;
+        match self.store.put(key, entry, boot_now()) {
+            Ok(Stored::Newer) => Ack::Stored,
+            Ok(Stored::Older(kept)) if kept == version => Ack::Stored,
+            Ok(Stored::Older(kept)) => Ack::Older(kept),
+            Err(_) => Ack::Full,
+        }
+    }
+
+    /// Acknowledgements of a peer.
+    pub(super) fn acked(&self, peer: Uuid, acks: &[(u64, Ack)]) {
+        if acks.is_empty() {
+            return;
+        }
+        let (now, wall_ms) = (boot_now(), unix_now_ms());
+        let mut effects = Vec::new();
+        {
+            let mut writes = lock(&self.writes);
+            for (id, ack) in acks {
+                effects.extend(writes.acked(*id, peer, *ack, now, wall_ms));
+            }
+            self.alarm.at_latest(writes.next_deadline());
+        }
+        self.perform(effects);
+    }
+}
