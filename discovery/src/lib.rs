@@ -32,6 +32,7 @@ pub mod held;
 mod hex;
 pub mod holder;
 pub mod look;
+pub mod notify;
 pub mod peers;
 pub mod rate;
 pub mod secret;

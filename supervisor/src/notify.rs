@@ -1,13 +1,19 @@
 //! The receiving end of sd_notify(3): one socket for each process of a node.
 //!
-//! The socket has an abstract name, which needs no folder that can be written and leaves
-//! nothing behind. A new process of a node gets a new socket, so that a late message of
-//! the old one cannot be taken for the new one's.
+//! A socket is a file in a folder of the supervisor's own, because not every library that
+//! notifies knows more than paths. Where no folder can be written, or its path is too long
+//! for a socket, it has a name in the abstract namespace, with an `@` in front. A new process of a
+//! node gets a new socket, so that a late message of the old one cannot be taken for the
+//! new one's.
 
+use std::ffi::OsString;
+use std::fs;
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram as StdDatagram};
+
+use std::path::{Path, PathBuf};
 
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -15,6 +21,7 @@ use nix::sys::socket::sockopt::PassCred;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, setsockopt};
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
+use uuid::Uuid;
 
 use crate::fleet::Notice;
 
@@ -24,22 +31,75 @@ const MESSAGE_MAX: usize = 4096;
 /// Descriptors in one message that are closed properly; the kernel drops the rest.
 const DESCRIPTORS_MAX: usize = 8;
 
+/// Bytes in a socket's path: `sun_path` in unix(7), less the zero at its end.
+const PATH_MAX: usize = 107;
+
+/// Where sockets are made.
+#[derive(Debug)]
+pub struct NotifySockets {
+    folder: Option<PathBuf>,
+    opened: u64,
+}
+
+impl NotifySockets {
+    /// Makes sockets in `notify` below `state_dir`, which belongs to this process alone:
+    /// what an earlier one left there is removed. Without a folder they get abstract names.
+    #[must_use]
+    pub fn below(state_dir: Option<&Path>) -> Self {
+        let folder = state_dir.map(|dir| dir.join("notify")).filter(|folder| {
+            let _ = fs::remove_dir_all(folder);
+            fs::create_dir(folder).is_ok()
+        });
+        Self { folder, opened: 0 }
+    }
+
+    /// A new socket for a process of the node with this name.
+    ///
+    /// # Errors
+    /// When the system has no descriptors left.
+    pub fn open(&mut self, node: &str) -> io::Result<NotifySocket> {
+        self.opened += 1;
+        let path = self
+            .folder
+            .as_ref()
+            .map(|folder| folder.join(format!("{node}.{}", self.opened)));
+        let in_folder = path.filter(|path| path.as_os_str().len() <= PATH_MAX);
+        match in_folder.map(NotifySocket::in_folder) {
+            Some(Ok(socket)) => Ok(socket),
+            Some(Err(_)) | None => NotifySocket::without_folder(),
+        }
+    }
+}
+
 /// The socket by which one process of a node notifies.
 #[derive(Debug)]
 pub struct NotifySocket {
     socket: UnixDatagram,
-    name: String,
+    name: Name,
     uid: u32,
 }
 
+#[derive(Debug)]
+enum Name {
+    Path(PathBuf),
+    Abstract(String),
+}
+
 impl NotifySocket {
-    /// A new socket with a name that nobody can guess.
-    ///
-    /// # Errors
-    /// When the system has no descriptors left.
-    pub fn open() -> io::Result<Self> {
-        let name = format!("repram-notify/{}", uuid::Uuid::new_v4());
-        let socket = StdDatagram::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
+    fn in_folder(path: PathBuf) -> io::Result<Self> {
+        let address = SocketAddr::from_pathname(&path)?;
+        Self::bind(&address, Name::Path(path))
+    }
+
+    fn without_folder() -> io::Result<Self> {
+        // A name that nobody can guess, and so take before us.
+        let name = format!("repram-notify/{}", Uuid::new_v4());
+        let address = SocketAddr::from_abstract_name(&name)?;
+        Self::bind(&address, Name::Abstract(name))
+    }
+
+    fn bind(address: &SocketAddr, name: Name) -> io::Result<Self> {
+        let socket = StdDatagram::bind_addr(address)?;
         socket.set_nonblocking(true)?;
         setsockopt(&socket, PassCred, &true)?;
         let uid = nix::unistd::geteuid().as_raw();
@@ -50,10 +110,13 @@ impl NotifySocket {
         })
     }
 
-    /// The value of NOTIFY_SOCKET; `@` stands for the zero byte of an abstract name.
+    /// The value of NOTIFY_SOCKET.
     #[must_use]
-    pub fn address(&self) -> String {
-        format!("@{}", self.name)
+    pub fn address(&self) -> OsString {
+        match &self.name {
+            Name::Path(path) => path.clone().into(),
+            Name::Abstract(name) => format!("@{name}").into(),
+        }
     }
 
     /// The next message of a sender who may speak for the node: our user or root.
@@ -104,6 +167,14 @@ impl NotifySocket {
     }
 }
 
+impl Drop for NotifySocket {
+    fn drop(&mut self) {
+        if let Name::Path(path) = &self.name {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
 /// Closes what came with a message. Nothing is stored for anybody; and whoever waits on a
 /// `BARRIER=1` learns by this that all its messages before were received.
 fn close_all(descriptors: Vec<RawFd>) {
@@ -151,14 +222,58 @@ mod tests {
 
     fn sender(to: &NotifySocket) -> StdDatagram {
         let socket = StdDatagram::unbound().expect("a socket");
-        let address = SocketAddr::from_abstract_name(&to.name).expect("a good name");
-        socket.connect_addr(&address).expect("connects");
+        let address = match &to.name {
+            Name::Path(path) => SocketAddr::from_pathname(path),
+            Name::Abstract(name) => SocketAddr::from_abstract_name(name),
+        };
         socket
+            .connect_addr(&address.expect("a good name"))
+            .expect("connects");
+        socket
+    }
+
+    fn open() -> NotifySocket {
+        NotifySockets::below(None)
+            .open("flux-node-1")
+            .expect("opens")
+    }
+
+    #[tokio::test]
+    async fn sockets_are_files_where_there_is_a_folder_for_them() {
+        let state = tempfile::tempdir().expect("a folder");
+        let old = state.path().join("notify/flux-node-1.9");
+        fs::create_dir(state.path().join("notify")).expect("made");
+        fs::write(&old, "").expect("written");
+        let mut sockets = NotifySockets::below(Some(state.path()));
+        assert!(!old.exists(), "what an earlier supervisor left is gone");
+        let socket = sockets.open("flux-node-1").expect("opens");
+        let path = state.path().join("notify/flux-node-1.1");
+        assert_eq!(socket.address(), path.as_os_str());
+        sender(&socket).send(b"READY=1").expect("sent");
+        assert_eq!(socket.next().await.expect("read"), [Notice::Ready]);
+        drop(socket);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_path_that_is_too_long_for_a_socket_is_not_used() {
+        let state = tempfile::tempdir().expect("a folder");
+        let long = state.path().join("x".repeat(100));
+        fs::create_dir(&long).expect("made");
+        let socket = NotifySockets::below(Some(&long))
+            .open("flux-node-1")
+            .expect("opens");
+        assert!(
+            socket
+                .address()
+                .to_string_lossy()
+                .starts_with("@repram-notify/")
+        );
     }
 
     #[tokio::test]
     async fn messages_come_in_their_order() {
-        let socket = NotifySocket::open().expect("opens");
+        let socket = open();
         let sender = sender(&socket);
         sender.send(b"STATUS=warming up").expect("sent");
         sender.send(b"READY=1").expect("sent");
@@ -171,7 +286,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_too_long_or_no_text_is_skipped() {
-        let socket = NotifySocket::open().expect("opens");
+        let socket = open();
         let sender = sender(&socket);
         sender.send(&[b'x'; MESSAGE_MAX + 1]).expect("sent");
         sender.send(b"READY=1\n\xff").expect("sent");
@@ -181,7 +296,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_barrier_is_lifted_by_closing_its_descriptor() {
-        let socket = NotifySocket::open().expect("opens");
+        let socket = open();
         let sender = sender(&socket);
         let (ours, theirs) = StdDatagram::pair().expect("a pair");
         let rights = [theirs.as_raw_fd()];

@@ -7,7 +7,8 @@ use tracing::debug;
 
 /// Tells whoever started this process, if it listens (NOTIFY_SOCKET).
 pub fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
+    let lines: Vec<String> = states.iter().map(ToString::to_string).collect();
+    if let Err(error) = repram_discovery::notify::notify(&lines.join("\n")) {
         // Nothing but the supervisor's view of this node depends on it, and it has other
         // ways to see that something is wrong.
         debug!(%error, "could not notify the supervisor");

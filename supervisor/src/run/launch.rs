@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use repram_config::Settings;
+use repram_discovery::notify::NOTIFY_SOCKET;
 use repram_discovery::secret::Secret;
 use repram_discovery::sockets::SlotSockets;
 use repram_discovery::state_dir::StateDir;
@@ -19,7 +20,7 @@ use super::strangers;
 use crate::environment::{self, Variable};
 use crate::fleet::{Input, LivenessPolicy, NodeIndex};
 use crate::logs::Logs;
-use crate::notify::NotifySocket;
+use crate::notify::{NotifySocket, NotifySockets};
 use crate::program::Program;
 use crate::siblings::SiblingLink;
 use crate::spawn::{Spawn, SpawnError};
@@ -41,6 +42,7 @@ pub(super) struct Launcher {
     passes_sockets: bool,
     bind: std::net::IpAddr,
     null: File,
+    notify: NotifySockets,
     oom_score_adj: i16,
 }
 
@@ -70,6 +72,7 @@ impl Launcher {
         program: Program,
         secrets: Secrets,
         liveness: Option<LivenessPolicy>,
+        notify: NotifySockets,
     ) -> io::Result<Self> {
         Ok(Self {
             environment: environment::common(std::env::vars_os(), settings),
@@ -79,6 +82,7 @@ impl Launcher {
             passes_sockets: settings.node_sockets,
             bind: settings.bind_address,
             null: File::open("/dev/null")?,
+            notify,
             oom_score_adj: oom_score_of_nodes(),
             program,
         })
@@ -86,7 +90,7 @@ impl Launcher {
 
     /// Starts a process for the member, which has none, and says what came of it.
     pub(super) fn launch(
-        &self,
+        &mut self,
         member: &mut Member,
         siblings: Vec<Sibling>,
         state: &mut StateDir,
@@ -132,14 +136,17 @@ impl Launcher {
     }
 
     fn start(
-        &self,
+        &mut self,
         member: &Member,
         generation: u64,
         siblings: Vec<Sibling>,
         logs: &Logs,
         news: &mpsc::Sender<News>,
     ) -> Result<Running, LaunchError> {
-        let notify = NotifySocket::open().map_err(LaunchError::Channel)?;
+        let notify = self
+            .notify
+            .open(&member.name)
+            .map_err(LaunchError::Channel)?;
         let output = output_pipe().map_err(LaunchError::Channel)?;
         let channel = self
             .open_link(generation, siblings)
@@ -207,7 +214,6 @@ impl Launcher {
         set("REPRAM_HTTP_PORT", slot.http.to_string());
         set("REPRAM_GOSSIP_PORT", slot.gossip.to_string());
         set("PORT", slot.http.to_string());
-        set("NOTIFY_SOCKET", notify.address());
         let mut passed = 0;
         if member.sockets.is_some() {
             passed = 3;
@@ -220,6 +226,7 @@ impl Launcher {
         if let Some(policy) = &self.liveness {
             set("WATCHDOG_USEC", policy.watchdog().as_micros().to_string());
         }
+        environment::set(&mut environment, NOTIFY_SOCKET, notify.address());
         environment
     }
 }

@@ -128,7 +128,7 @@ impl Shell {
                 None
             }
             Output::StopTogether(nodes) => {
-                tell_our_own_supervisor(&[sd_notify::NotifyState::Stopping]);
+                tell_our_own_supervisor("STOPPING=1");
                 self.tell_who_stops(&nodes);
                 None
             }
@@ -153,7 +153,7 @@ impl Shell {
         });
         if became_ready && !self.table_shown.replace(true) {
             self.print_status();
-            tell_our_own_supervisor(&[sd_notify::NotifyState::Ready]);
+            tell_our_own_supervisor("READY=1");
         }
     }
 
@@ -368,8 +368,8 @@ impl Shell {
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Says something to whoever runs the supervisor, if it listens (sd_notify(3)).
-fn tell_our_own_supervisor(state: &[sd_notify::NotifyState<'_>]) {
-    let _ = sd_notify::notify(state);
+fn tell_our_own_supervisor(message: &str) {
+    let _ = repram_discovery::notify::notify(message);
 }
 
 /// A group that is gone needs no signal.

@@ -23,6 +23,7 @@ use crate::cli::{RunOptions, code};
 use crate::control::{ControlAddress, ControlConfig, REQUESTS_MAX};
 use crate::fleet::{Fleet, FleetConfig, LivenessPolicy, NodeIndex, OnFailed, RestartPolicy};
 use crate::logs::{LogConfig, Logs};
+use crate::notify::NotifySockets;
 use crate::program::Program;
 use crate::reaper;
 use crate::signals::Signals;
@@ -131,7 +132,8 @@ async fn start_and_run(loaded: Loaded) -> Result<u8, Refused> {
     let (secrets, secret_warning) =
         secret::choose(&loaded, domain_is_here, &places.state).map_err(Refused::setting)?;
     let liveness = liveness(settings);
-    let launcher = Launcher::new(settings, program, secrets, liveness)
+    let notify = NotifySockets::below(places.state.path());
+    let launcher = Launcher::new(settings, program, secrets, liveness, notify)
         .map_err(|error| Refused::system("/dev/null", &error))?;
     let (news_sender, news) = mpsc::channel(NEWS_MAX);
     let (request_sender, requests) = mpsc::channel(REQUESTS_MAX);
