@@ -14,8 +14,10 @@ fn read(counter: &AtomicU64) -> u64 {
 pub(super) fn of(node: &Node, streams: &StreamCounters) -> ClusterCounters {
     let mut values = Vec::with_capacity(48);
     values.extend(membership(node));
+    values.extend(datagrams(node));
     values.extend(of_streams(streams));
-    values.extend(replication(node));
+    values.extend(writes(node));
+    values.extend(reads(node));
     ClusterCounters { values }
 }
 
@@ -61,6 +63,12 @@ fn membership(node: &Node) -> Vec<Value> {
             "Mistaken messages to live peers that were held back",
             membership.undead_held_back,
         ),
+    ]
+}
+
+fn datagrams(node: &Node) -> Vec<Value> {
+    let counters = &node.counters;
+    vec![
         (
             "datagrams_sent_total",
             "Membership datagrams sent",
@@ -139,10 +147,8 @@ fn of_streams(streams: &StreamCounters) -> Vec<Value> {
     ]
 }
 
-fn replication(node: &Node) -> Vec<Value> {
-    let counters = &node.counters;
+fn writes(node: &Node) -> Vec<Value> {
     let writes = lock(&node.writes).counters();
-    let refill = lock(&node.refill).progress();
     vec![
         ("writes_total", "Writes begun", writes.begun),
         (
@@ -185,6 +191,13 @@ fn replication(node: &Node) -> Vec<Value> {
             "Answered writes left to the refill before every holder had them",
             writes.abandoned,
         ),
+    ]
+}
+
+fn reads(node: &Node) -> Vec<Value> {
+    let counters = &node.counters;
+    let refill = lock(&node.refill).progress();
+    vec![
         (
             "reads_forwarded_total",
             "Questions for values to peers",

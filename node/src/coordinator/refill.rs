@@ -378,10 +378,14 @@ impl Refill {
             .values()
             .map(|length| u64::from(*length))
             .sum();
+        let fits =
+            |flying: u64, length: u32| flying == 0 || flying + u64::from(length) <= FLYING_BYTES;
         while active.flying.len() < FLYING_VALUES
-            && let Some((key, length)) = active.wanted.pop_front_if(|(_, length)| {
-                flying == 0 || flying + u64::from(*length) <= FLYING_BYTES
-            })
+            && active
+                .wanted
+                .front()
+                .is_some_and(|(_, length)| fits(flying, *length))
+            && let Some((key, length)) = active.wanted.pop_front()
         {
             flying += u64::from(length);
             active.flying.insert(key.clone(), length);

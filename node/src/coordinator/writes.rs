@@ -133,6 +133,7 @@ struct Operation<T> {
     waiter: Option<T>,
     answer_by: BootMillis,
     restamps: u8,
+    #[expect(dead_code, reason = "dropping it gives the bytes back")]
     held: Option<Reservation>,
 }
 

@@ -19,11 +19,11 @@ const TURN_UNDEAD: u8 = 10;
 
 /// How foca's messages are written. It has no state.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Codec;
+pub(super) struct Codec;
 
 /// Why a message could not be written or read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CodecError {
+pub(super) enum CodecError {
     /// It does not fit what is left of the datagram.
     #[error("does not fit the datagram")]
     NoRoom,
@@ -34,7 +34,7 @@ pub enum CodecError {
 
 /// Whether a message that foca wants to send tells its receiver that it is down.
 #[must_use]
-pub fn is_turn_undead(payload: &[u8]) -> bool {
+pub(super) fn is_turn_undead(payload: &[u8]) -> bool {
     payload.first() == Some(&TURN_UNDEAD)
 }
 
@@ -79,7 +79,7 @@ pub fn decode_update(reader: &mut Reader) -> Result<Member<Identity>, Malformed>
 ///
 /// # Errors
 /// When it is not one that foca would take.
-pub fn decode_payload(
+pub(super) fn decode_payload(
     payload: Bytes,
 ) -> Result<(Header<Identity>, Vec<Member<Identity>>), Malformed> {
     let mut reader = Reader::new(payload);
@@ -96,7 +96,7 @@ pub fn decode_payload(
 
 /// The payload that [`decode_payload`] reads as `header` and `updates`.
 #[must_use]
-pub fn encode_payload(header: &Header<Identity>, updates: &[Member<Identity>]) -> Bytes {
+pub(super) fn encode_payload(header: &Header<Identity>, updates: &[Member<Identity>]) -> Bytes {
     let mut out = BytesMut::new();
     encode_header(header, &mut out);
     // foca takes no byte at all after some kinds of message, and no updates as none.

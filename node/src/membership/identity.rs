@@ -17,7 +17,7 @@ pub const MAX_NAME: usize = 64;
 pub const MAX_IDENTITY: usize = REFERENCE_LENGTH + 8 + 2 + 2 * (1 + MAX_NAME);
 
 /// Bytes of an identity without its names: what suffices to address a member.
-pub const REFERENCE_LENGTH: usize = 16 + 8 + 2 + 16 + 2;
+pub(super) const REFERENCE_LENGTH: usize = 16 + 8 + 2 + 16 + 2;
 
 /// One life of a node, as the members of the cluster know it.
 ///

@@ -16,7 +16,7 @@ pub const DOWN_FORGET: Duration = Duration::from_secs(60);
 
 /// How long a life that ended is remembered, so that late gossip about it changes nothing.
 /// An hour is far beyond any message's travel.
-pub const ENDED_REMEMBERED: Duration = Duration::from_secs(3600);
+pub(super) const ENDED_REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// Members in the table, those that ended included. Ten times the largest fleet that is
 /// tested; a stranger's flood of identities ends here.

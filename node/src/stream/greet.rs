@@ -21,10 +21,10 @@ use crate::wire::hello::{self, ClockId, Hello, Nonce, PREFIX_LENGTH, Refused, Se
 use crate::wire::record::{RecordReader, RecordWriter};
 
 /// How long connecting may take: a few round trips around the world, or one lost SYN.
-pub const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long an accepted peer may take to say who it is.
-pub const HELLO_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const HELLO_WITHIN: Duration = Duration::from_secs(2);
 
 /// After so long without an acknowledgement from the peer's kernel a connection with data
 /// under way is given up (TCP_USER_TIMEOUT, tcp(7)); the default is a quarter of an hour.
