@@ -15,11 +15,18 @@ pub(crate) struct Page {
 }
 
 /// Every generated page. `verify` compares them, `fix` writes them.
-pub(crate) const PAGES: &[Page] = &[Page {
-    path: "docs/reference/settings.md",
-    package: "repram-config",
-    example: "settings-reference",
-}];
+pub(crate) const PAGES: &[Page] = &[
+    Page {
+        path: "docs/reference/settings.md",
+        package: "repram-config",
+        example: "settings-reference",
+    },
+    Page {
+        path: "docs/reference/cli.md",
+        package: "repram-supervisor",
+        example: "cli-reference",
+    },
+];
 
 impl Page {
     /// The command whose standard output is the page.

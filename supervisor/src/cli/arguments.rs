@@ -105,6 +105,7 @@ fn logs() -> Command {
             json("One JSON object per line").conflicts_with("raw"),
             utc(),
         ])
+        .args(flags::log_dir())
         .args_conflicts_with_subcommands(true)
         .subcommand(
             asking("rotate")

@@ -1,7 +1,7 @@
 //! Settings as flags.
 
 use clap::{Arg, ArgMatches};
-use repram_config::{Declaration, Flag, declarations};
+use repram_config::{Declaration, Flag, declaration, declarations};
 
 /// The flags by which a command finds the supervisor that it asks.
 const PLACE: [&str; 2] = ["state_dir", "base_port"];
@@ -16,11 +16,16 @@ pub(crate) fn all() -> impl Iterator<Item = Arg> {
 
 /// The flags by which a supervisor is found.
 pub(crate) fn place() -> impl Iterator<Item = Arg> {
-    declarations()
-        .iter()
-        .filter(|declaration| PLACE.contains(&declaration.key()))
-        .filter_map(flag)
-        .map(|flag| flag.help_heading("Which supervisor"))
+    PLACE.into_iter().filter_map(place_flag)
+}
+
+/// The flag by which its files are found.
+pub(crate) fn log_dir() -> Option<Arg> {
+    place_flag("log_dir")
+}
+
+fn place_flag(key: &str) -> Option<Arg> {
+    Some(flag(declaration(key)?)?.help_heading("Which supervisor"))
 }
 
 fn flag(declaration: &'static Declaration) -> Option<Arg> {
