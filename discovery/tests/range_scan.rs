@@ -5,7 +5,7 @@ mod ports;
 use std::net::{IpAddr, Ipv4Addr};
 
 use repram_discovery::peers::{
-    ANSWER_MAX, Found, PeerSource, RangeScan, ScanConfig, SourceError, Sources,
+    ANSWER_MAX, Found, PeerSource, RangeScan, ScanConfig, SiblingPorts, SourceError, Sources,
 };
 use repram_discovery::slot::PortRange;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -100,6 +100,7 @@ fn scanner(domain: &str, range: PortRange) -> RangeScan {
         network: "public".to_owned(),
         range,
         uuid: Uuid::from_u128(1),
+        siblings: SiblingPorts::default(),
     };
     RangeScan::new(config).unwrap()
 }
@@ -137,6 +138,28 @@ async fn peers_are_found_and_others_are_not() {
     ])
     .await;
     assert_eq!(found, [(0, 5), (2, 4), (10, 10)]);
+}
+
+#[tokio::test]
+async fn siblings_are_not_asked() {
+    let (range, listeners) = listeners(2).await;
+    let ports = SiblingPorts::default();
+    let config = ScanConfig {
+        domain: "127.0.0.1".to_owned(),
+        network: "public".to_owned(),
+        range,
+        uuid: Uuid::from_u128(1),
+        siblings: ports.clone(),
+    };
+    let scan = RangeScan::new(config).unwrap();
+    ports.set(range.slots().map(|slot| slot.http));
+    let found = scan.candidates().await;
+    assert!(found.candidates.is_empty() && found.error.is_none());
+    for listener in listeners {
+        let listener = listener.into_std().unwrap();
+        let error = listener.accept().expect_err("nobody has connected");
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+    }
 }
 
 #[tokio::test]

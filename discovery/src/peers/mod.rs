@@ -22,7 +22,7 @@ pub use health::{Health, HealthAnswer, HealthStatus};
 pub use list::{ListedPeer, PeerAnswer, Peers, PeersAnswer, UnixMillis};
 pub(crate) use question::whole_body;
 pub use question::{ANSWER_MAX, health_at};
-pub use range_scan::{PROBE_TIMEOUT, PROBES_MAX, RangeScan, ScanConfig};
+pub use range_scan::{PROBE_TIMEOUT, PROBES_MAX, RangeScan, ScanConfig, SiblingPorts};
 pub use report::{Outcome, Report};
 pub use source::{Candidate, Found, FoundFuture, PeerSource, SourceError};
 pub use sources::Sources;

@@ -1,4 +1,6 @@
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use reqwest::{Client, redirect};
@@ -30,6 +32,30 @@ pub struct ScanConfig {
     pub range: PortRange,
     /// Our own identity, which is not a peer.
     pub uuid: Uuid,
+    /// HTTP ports on this machine that are not asked.
+    pub siblings: SiblingPorts,
+}
+
+/// The HTTP ports of siblings under the same supervisor, which says more of them than a
+/// question could: while a sibling has not started yet, its socket takes connections and
+/// nobody answers. Clones share the list.
+#[derive(Clone, Debug, Default)]
+pub struct SiblingPorts(Arc<RwLock<BTreeSet<u16>>>);
+
+impl SiblingPorts {
+    /// Replaces the list.
+    pub fn set(&self, ports: impl IntoIterator<Item = u16>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = ports.into_iter().collect();
+    }
+
+    fn get(&self) -> BTreeSet<u16> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Whether an address is one of this machine's: only then can a socket be bound to it.
+fn is_local(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
 }
 
 /// Asks `GET /health` on every HTTP port of the range at every address of the domain.
@@ -70,9 +96,15 @@ impl RangeScan {
                 };
             }
         };
+        let siblings = self.config.siblings.get();
         let mut places = addresses
             .into_iter()
-            .flat_map(|address| self.config.range.slots().map(move |slot| (address, slot)))
+            .flat_map(|address| {
+                let local = !siblings.is_empty() && is_local(address);
+                let slots = self.config.range.slots().map(move |slot| (address, slot));
+                let siblings = &siblings;
+                slots.filter(move |(_, slot)| !(local && siblings.contains(&slot.http)))
+            })
             .enumerate();
         let mut probes = JoinSet::new();
         let mut answers = Vec::new();

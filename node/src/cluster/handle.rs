@@ -100,6 +100,7 @@ impl Cluster {
         let joining = Joining {
             node: Arc::clone(&node),
             sources: Arc::clone(&sources),
+            sibling_ports: config.sibling_ports,
             siblings_at,
         };
         let mut tasks = JoinSet::new();

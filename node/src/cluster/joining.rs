@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use repram_discovery::peers::{Candidate, Sources};
+use repram_discovery::peers::{Candidate, SiblingPorts, Sources};
 use repram_discovery::supervised::{Sibling, SiblingState, SupervisorMessage};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -42,6 +42,8 @@ const PUSH_PULL: Duration = Duration::from_secs(30);
 pub(super) struct Joining {
     pub(super) node: Arc<Node>,
     pub(super) sources: Arc<Sources>,
+    /// Ports that need not be asked, because the supervisor says more.
+    pub(super) sibling_ports: SiblingPorts,
     /// Address at which the siblings' sockets are reached.
     pub(super) siblings_at: IpAddr,
 }
@@ -164,6 +166,8 @@ impl Joining {
             SupervisorMessage::Hello(hello) => hello.siblings,
             SupervisorMessage::StopTogether(_) => return Vec::new(),
         };
+        self.sibling_ports
+            .set(list.iter().map(|sibling| sibling.port));
         let mut ready = Vec::new();
         for sibling in &list {
             self.bury(sibling);
