@@ -29,9 +29,10 @@ pub(crate) enum Content {
 }
 
 impl Content {
-    /// An object of the API, which always serialises: its keys are strings.
+    /// An object of the API, indented for people who look at it with curl. It always
+    /// serialises: its keys are strings.
     pub(crate) fn json(value: &impl Serialize) -> Self {
-        let mut text = serde_json::to_vec(value).unwrap_or_default();
+        let mut text = serde_json::to_vec_pretty(value).unwrap_or_default();
         text.push(b'\n');
         Self::Whole(Some(Bytes::from(text)))
     }

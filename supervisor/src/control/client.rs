@@ -161,11 +161,11 @@ impl Answer {
         }
     }
 
-    /// The whole body as a JSON object.
+    /// The whole body.
     ///
     /// # Errors
-    /// When the body was broken off, is too large or something else.
-    pub async fn json<T: DeserializeOwned>(mut self) -> Result<T, ClientError> {
+    /// When the body was broken off or is too large.
+    pub async fn whole(mut self) -> Result<Vec<u8>, ClientError> {
         let mut text = Vec::new();
         while let Some(piece) = self.piece().await? {
             text.extend_from_slice(&piece);
@@ -173,6 +173,15 @@ impl Answer {
                 return Err(ClientError::TooLong);
             }
         }
+        Ok(text)
+    }
+
+    /// The whole body as a JSON object.
+    ///
+    /// # Errors
+    /// When the body was broken off, is too large or something else.
+    pub async fn json<T: DeserializeOwned>(self) -> Result<T, ClientError> {
+        let text = self.whole().await?;
         serde_json::from_slice(&text).map_err(|source| ClientError::Unexpected { source })
     }
 }

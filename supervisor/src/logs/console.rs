@@ -41,6 +41,7 @@ impl Clock {
     pub fn show(&self, time: Timestamp) -> String {
         match self {
             Self::Utc => Stamp::new(time).as_str().to_owned(),
+            Self::Zone(zone) if zone.to_offset(time).is_zero() => Self::Utc.show(time),
             Self::Zone(zone) => time
                 .to_zoned(zone.clone())
                 .strftime("%Y-%m-%dT%H:%M:%S.%3f%:z")
