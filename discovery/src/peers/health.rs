@@ -29,6 +29,9 @@ pub struct Health {
     pub discovery_enabled: bool,
     /// Peers that answer, itself not counted.
     pub active_peers: usize,
+    /// The claim of the port; absent where ports are unique within one host only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim: Option<ClaimFields>,
 }
 
 /// The word for how a node is.
@@ -155,6 +158,7 @@ mod tests {
             enclave: "default".to_owned(),
             discovery_enabled: true,
             active_peers: 2,
+            claim: None,
         }
     }
 

@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -62,6 +63,17 @@ pub struct PeerAnswer {
     pub uuid: Option<Uuid>,
     /// Human name.
     pub node_id: Option<String>,
+}
+
+impl UnixMillis {
+    /// This moment.
+    #[must_use]
+    pub fn now() -> Self {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
 }
 
 impl ListedPeer {

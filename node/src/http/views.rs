@@ -53,6 +53,7 @@ pub(super) fn health(api: &Api) -> Response<Reply> {
         enclave: api.me.enclave.clone(),
         discovery_enabled: api.discovery_enabled,
         active_peers: active(&api.cluster.peers()),
+        claim: None,
     };
     reply::json(status, &health)
 }

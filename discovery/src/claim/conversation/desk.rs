@@ -10,11 +10,10 @@ use super::asker::{Asker, NoPlace};
 use super::fields::StandingWord;
 use super::refusal::Refusal;
 use super::request::{Kind, REQUEST_MAX, Request};
-use super::seal::unix_now_ms;
 use crate::addresses::DomainAddresses;
 use crate::auth::{ClusterKeys, HttpSignature, ReplayWindow, SignedRequest};
 use crate::claim::core::{Claim, Stamp};
-use crate::peers::HealthAnswer;
+use crate::peers::{HealthAnswer, UnixMillis};
 use crate::rate::Rate;
 use crate::slot::PortRange;
 
@@ -122,7 +121,7 @@ impl Desk {
         Ok(Self {
             range: config.range,
             keys: config.keys,
-            window: Mutex::new(ReplayWindow::new(unix_now_ms())),
+            window: Mutex::new(ReplayWindow::new(UnixMillis::now().0)),
             asker: Asker::new(config.bind, config.addresses)?,
             own: Mutex::default(),
         })
@@ -193,9 +192,15 @@ impl Desk {
             body: posted.body,
         };
         let mut window = lock(&self.window);
-        HttpSignature::check(posted.signature, keys, request, &mut window, unix_now_ms())
-            .map(|()| true)
-            .map_err(Refusal::Unsigned)
+        HttpSignature::check(
+            posted.signature,
+            keys,
+            request,
+            &mut window,
+            UnixMillis::now().0,
+        )
+        .map(|()| true)
+        .map_err(Refusal::Unsigned)
     }
 
     async fn ask_back(

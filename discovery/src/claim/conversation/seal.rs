@@ -4,20 +4,11 @@
 //! answer is signed over the signature of its request, so it is good for that request only
 //! and no window of nonces is needed for it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use crate::auth::{ClusterKeys, HttpSignature, Nonce, ReplayWindow, SignedRequest};
+use crate::peers::UnixMillis;
 
 /// What stands in the place of the method when an answer is signed.
 const ANSWER: &str = "ANSWER";
-
-/// Milliseconds of the wall clock since the Unix epoch.
-pub(super) fn unix_now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
 
 /// The signature of a POST of now.
 ///
@@ -29,7 +20,7 @@ pub(super) fn sign_post(keys: &ClusterKeys, path: &str, body: &[u8]) -> String {
         path,
         body,
     };
-    HttpSignature::sign(keys, request, unix_now_ms(), nonce()).to_string()
+    HttpSignature::sign(keys, request, UnixMillis::now().0, nonce()).to_string()
 }
 
 /// The signature of an answer with `body` to the request to `path` that had the signature
@@ -45,7 +36,7 @@ pub fn sign_answer(keys: &ClusterKeys, path: &str, question: &str, body: &[u8]) 
         path,
         body: &signed,
     };
-    HttpSignature::sign(keys, request, unix_now_ms(), nonce()).to_string()
+    HttpSignature::sign(keys, request, UnixMillis::now().0, nonce()).to_string()
 }
 
 /// Whether `signature` is one of an answer with `body` to that request.
@@ -63,7 +54,7 @@ pub(super) fn is_answer_to(
         body: &signed,
     };
     let mut window = ReplayWindow::new(0);
-    HttpSignature::check(signature, keys, request, &mut window, unix_now_ms()).is_ok()
+    HttpSignature::check(signature, keys, request, &mut window, UnixMillis::now().0).is_ok()
 }
 
 /// The body of an answer together with what it answers. A signature has no line end in it.

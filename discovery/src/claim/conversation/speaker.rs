@@ -8,10 +8,10 @@ use reqwest::header::CONTENT_TYPE;
 use super::answer::Answer;
 use super::asker::{ANSWER_TIME_MAX, client};
 use super::request::{Kind, Request};
-use super::seal::{is_answer_to, sign_post, unix_now_ms};
+use super::seal::{is_answer_to, sign_post};
 use crate::auth::{ClusterKeys, SIGNATURE_HEADER};
 use crate::claim::core::Claim;
-use crate::peers::whole_body;
+use crate::peers::{UnixMillis, whole_body};
 use crate::slot::PortRange;
 
 /// Sends requests and reads the answers.
@@ -58,8 +58,8 @@ impl Speaker {
         })
     }
 
-    /// Sends a request to whoever holds its port on the host `to`, and returns the claim in
-    /// the answer: that of the other one to the same port.
+    /// Sends a request to whoever listens at `place`, and returns the claim in the answer:
+    /// that of the other one to the port that the request is about.
     ///
     /// # Errors
     /// [`SpeakError`]; nothing is known then.
@@ -67,10 +67,9 @@ impl Speaker {
         &self,
         kind: Kind,
         request: &Request,
-        to: IpAddr,
+        place: SocketAddr,
     ) -> Result<Option<Claim>, SpeakError> {
-        let body = request.body(kind, unix_now_ms());
-        let place = SocketAddr::new(to, request.port);
+        let body = request.body(kind, UnixMillis::now().0);
         let signature = self
             .keys
             .as_ref()
