@@ -94,7 +94,7 @@ fn take_signal(shell: &mut Shell, origin: &Origin) {
             });
         }
         SIGHUP => {
-            shell.warn("SIGHUP: this version cannot reload its settings while it runs; restart it")
+            shell.warn("SIGHUP: this version cannot reload its settings while it runs; restart it");
         }
         SIGUSR1 => shell.logs.reopen(),
         SIGUSR2 => shell.print_status(),

@@ -38,7 +38,8 @@ pub(super) struct Launcher {
     environment: Vec<Variable>,
     secret: Option<Secret>,
     secret_previous: Option<Secret>,
-    liveness: Option<LivenessPolicy>,
+    /// How nodes are watched, which says what WATCHDOG_USEC they get.
+    pub(super) liveness: Option<LivenessPolicy>,
     passes_sockets: bool,
     bind: std::net::IpAddr,
     null: File,
@@ -71,14 +72,17 @@ impl Launcher {
         settings: &Settings,
         program: Program,
         secrets: Secrets,
-        liveness: Option<LivenessPolicy>,
         notify: NotifySockets,
     ) -> io::Result<Self> {
+        let liveness = LivenessPolicy {
+            period: settings.liveness_period,
+            failures: settings.liveness_failures,
+        };
         Ok(Self {
             environment: environment::common(std::env::vars_os(), settings),
             secret: secrets.current,
             secret_previous: secrets.previous,
-            liveness,
+            liveness: settings.liveness.then_some(liveness),
             passes_sockets: settings.node_sockets,
             bind: settings.bind_address,
             null: File::open("/dev/null")?,

@@ -46,8 +46,8 @@ pub(super) fn choose(
             "a secret; or repair or remove that file",
         )
     })?;
-    let warning = users.file.is_none().then(
-        || "the secret of this fleet cannot be kept in a file: only its own nodes form a network",
+    let warning = users.file.is_none().then_some(
+        "the secret of this fleet cannot be kept in a file: only its own nodes form a network",
     );
     let secrets = Secrets {
         current: Some(users.secret),

@@ -11,7 +11,7 @@ use repram_config::Settings;
 use repram_discovery::claim::{Claimant, NoSlot, claim_on_host};
 use repram_discovery::slot::PortRange;
 use repram_discovery::sockets::SlotSockets;
-use repram_discovery::state_dir::StateDir;
+use repram_discovery::state_dir::{DirLock, StateDir};
 use repram_discovery::supervised::{Sibling, SupervisorMessage};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -36,6 +36,8 @@ pub(super) struct Shell {
     pub(super) state: StateDir,
     pub(super) launcher: Launcher,
     pub(super) logs: Logs,
+    /// Held until the end: LOG_DIR belongs to this supervisor.
+    pub(super) _log_lock: Option<DirLock>,
     pub(super) news: mpsc::Sender<News>,
     /// None while nothing had to be asked: our own nodes notify.
     pub(super) prober: Option<Prober>,

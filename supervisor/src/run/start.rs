@@ -14,14 +14,14 @@ use repram_discovery::state_dir::{DirLock, StateDir, StateDirError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::events::{self, NEWS_MAX, Sources};
+use super::events::{self, NEWS_MAX, News, Sources};
 use super::launch::{Launcher, chain};
 use super::member::Member;
 use super::shell::Shell;
 use super::{secret, strangers};
 use crate::cli::{RunOptions, code};
-use crate::control::{ControlAddress, ControlConfig, REQUESTS_MAX};
-use crate::fleet::{Fleet, FleetConfig, LivenessPolicy, NodeIndex, OnFailed, RestartPolicy};
+use crate::control::{Control, ControlAddress, ControlConfig, REQUESTS_MAX, Request};
+use crate::fleet::{Fleet, FleetConfig, NodeIndex, OnFailed, RestartPolicy};
 use crate::logs::{LogConfig, Logs};
 use crate::notify::NotifySockets;
 use crate::program::Program;
@@ -110,77 +110,104 @@ async fn start_and_run(loaded: Loaded) -> Result<u8, Refused> {
     let started = (Instant::now(), Timestamp::now());
     // From here on a signal waits until the loop takes it.
     let signals = Signals::take_over().map_err(|error| Refused::system("signals", &error))?;
-    let mut places = Places::open(&loaded)?;
+    // What can be refused without having made anything comes first.
     let domain_is_here = check_domain(&loaded).await?;
-    let settings = &loaded.settings;
-    let program = Program::from_setting(settings.node_command.as_deref()).map_err(|error| {
-        Refused::setting(loaded.problem(
-            "node_command",
-            chain(&error),
-            "a program, or a repram-node beside the supervisor",
-        ))
-    })?;
-    let range = PortRange::new(
-        settings.base_port,
-        settings.max_ports,
-        settings.gossip_port_offset,
-    )
-    .map_err(|error| Refused::system("the range of ports", &error))?;
-    let (members, without) = claim_all(settings, &range, &mut places.state).await?;
+    let program = find_program(&loaded)?;
+    let mut places = Places::open(&loaded)?;
+    let (secrets, warning) =
+        secret::choose(&loaded, domain_is_here, &places.state).map_err(Refused::setting)?;
+    places.warnings.extend(warning);
+    let slots = Slots::claim(&loaded.settings, &mut places.state).await?;
     reaper::become_subreaper().map_err(|error| Refused::system("prctl", &error))?;
 
-    let (secrets, secret_warning) =
-        secret::choose(&loaded, domain_is_here, &places.state).map_err(Refused::setting)?;
-    let liveness = liveness(settings);
     let notify = NotifySockets::below(places.state.path());
-    let launcher = Launcher::new(settings, program, secrets, liveness, notify)
+    let launcher = Launcher::new(&loaded.settings, program, secrets, notify)
         .map_err(|error| Refused::system("/dev/null", &error))?;
-    let (news_sender, news) = mpsc::channel(NEWS_MAX);
-    let (request_sender, requests) = mpsc::channel(REQUESTS_MAX);
-    let control = ControlConfig {
+    let (control, requests) = serve_control(&loaded.settings, &places)?;
+    let (sender, news) = mpsc::channel(NEWS_MAX);
+    let mut shell = build_shell(
+        loaded.settings,
+        places,
+        slots.members,
+        launcher,
+        sender,
+        started,
+    );
+    shell.tell_claims(slots.without);
+    let sources = Sources {
+        signals,
+        news,
+        requests,
+    };
+    let exit = events::run(&mut shell, sources).await;
+    let limit = shell.last_words();
+    shell.logs.finish(limit);
+    control.finish(limit).await;
+    Ok(exit)
+}
+
+fn find_program(loaded: &Loaded) -> Result<Program, Refused> {
+    let command = loaded.settings.node_command.as_deref();
+    Program::from_setting(command).map_err(|error| {
+        let allowed = "a program, or a repram-node beside the supervisor";
+        Refused::setting(loaded.problem("node_command", chain(&error), allowed))
+    })
+}
+
+fn serve_control(
+    settings: &Settings,
+    places: &Places,
+) -> Result<(Control, mpsc::Receiver<Request>), Refused> {
+    let (sender, requests) = mpsc::channel(REQUESTS_MAX);
+    let config = ControlConfig {
         address: control_address(settings, &places.state),
         logs: places.logs.clone(),
-        requests: request_sender,
+        requests: sender,
     };
-    let control = control
+    let control = config
         .build()
         .map_err(|error| Refused::system("the control socket", &error))?;
-    let mut shell = Shell {
-        fleet: Fleet::new(fleet_config(
-            settings,
-            liveness,
-            launcher.program.is_repram_node,
-        )),
-        settings: loaded.settings,
+    Ok((control, requests))
+}
+
+fn build_shell(
+    settings: Settings,
+    places: Places,
+    members: Vec<Member>,
+    launcher: Launcher,
+    news: mpsc::Sender<News>,
+    started: (Instant, Timestamp),
+) -> Shell {
+    let shell = Shell {
+        fleet: Fleet::new(fleet_config(&settings, &launcher)),
         members,
-        range,
+        range: range(&settings),
         state: places.state,
         launcher,
         logs: places.logs,
-        news: news_sender,
+        _log_lock: places.log_lock,
+        news,
         prober: None,
         started: started.0,
         started_at: started.1,
         table_shown: Cell::new(false),
         exit: None,
+        settings,
     };
-    for warning in places.warnings.into_iter().chain(secret_warning) {
+    for warning in places.warnings {
         shell.warn(warning);
     }
-    shell.tell_claims(without);
-    let exit = events::run(
-        &mut shell,
-        Sources {
-            signals,
-            news,
-            requests,
-        },
+    shell
+}
+
+/// The range of the settings, which were checked as a whole when they were loaded.
+fn range(settings: &Settings) -> PortRange {
+    PortRange::new(
+        settings.base_port,
+        settings.max_ports,
+        settings.gossip_port_offset,
     )
-    .await;
-    let limit = shell.last_words();
-    shell.logs.finish(limit);
-    control.finish(limit).await;
-    Ok(exit)
+    .expect("the settings were checked")
 }
 
 /// The places that belong to this supervisor alone.
@@ -188,8 +215,7 @@ struct Places {
     state: StateDir,
     logs: Logs,
     warnings: Vec<String>,
-    /// Held until the end.
-    _log_lock: Option<DirLock>,
+    log_lock: Option<DirLock>,
 }
 
 impl Places {
@@ -222,7 +248,7 @@ impl Places {
             state,
             logs,
             warnings,
-            _log_lock: lock,
+            log_lock: lock,
         })
     }
 }
@@ -276,52 +302,56 @@ async fn check_domain(loaded: &Loaded) -> Result<bool, Refused> {
     )))
 }
 
-/// Claims a slot for every node before the first one is started.
-async fn claim_all(
-    settings: &Settings,
-    range: &PortRange,
-    state: &mut StateDir,
-) -> Result<(Vec<Member>, Vec<(NodeIndex, NoSlot)>), Refused> {
-    let mut members: Vec<Member> = (0..settings.node_count)
-        .map(|index| {
-            let index = NodeIndex(index);
-            let name = index.name();
-            let uuid = state.identity(&name).uuid;
-            Member {
-                index,
-                name,
-                uuid,
-                slot: None,
-                sockets: None,
-                process: None,
+/// What came of the claims that are made before the first node is started.
+struct Slots {
+    members: Vec<Member>,
+    /// The nodes that found no slot, and why.
+    without: Vec<(NodeIndex, NoSlot)>,
+}
+
+impl Slots {
+    async fn claim(settings: &Settings, state: &mut StateDir) -> Result<Self, Refused> {
+        let mut members: Vec<Member> = (0..settings.node_count)
+            .map(|index| {
+                let index = NodeIndex(index);
+                let name = index.name();
+                let uuid = state.identity(&name).uuid;
+                Member {
+                    index,
+                    name,
+                    uuid,
+                    slot: None,
+                    sockets: None,
+                    process: None,
+                }
+            })
+            .collect();
+        let claimants: Vec<Claimant> = members
+            .iter()
+            .map(|member| {
+                let last_slot = state.identity(&member.name).last_slot;
+                Claimant {
+                    uuid: member.uuid,
+                    last_slot,
+                }
+            })
+            .collect();
+        let claims = claim_on_host(&range(settings), settings.bind_address, &claimants).await;
+        let mut without = Vec::new();
+        for (member, claim) in members.iter_mut().zip(claims) {
+            match claim {
+                Ok(sockets) => member.hold(sockets),
+                Err(no_slot) => without.push((member.index, no_slot)),
             }
-        })
-        .collect();
-    let claimants: Vec<Claimant> = members
-        .iter()
-        .map(|member| {
-            let last_slot = state.identity(&member.name).last_slot;
-            Claimant {
-                uuid: member.uuid,
-                last_slot,
-            }
-        })
-        .collect();
-    let claims = claim_on_host(range, settings.bind_address, &claimants).await;
-    let mut without = Vec::new();
-    for (member, claim) in members.iter_mut().zip(claims) {
-        match claim {
-            Ok(sockets) => member.hold(sockets),
-            Err(no_slot) => without.push((member.index, no_slot)),
         }
-    }
-    let (held, needed) = (
-        members.len() - without.len(),
-        usize::from(settings.min_ready.max(1)),
-    );
-    match without.first() {
-        Some((_, no_slot)) if held < needed => Err(too_few(settings, held, needed, no_slot)),
-        _ => Ok((members, without)),
+        let (held, needed) = (
+            members.len() - without.len(),
+            usize::from(settings.min_ready.max(1)),
+        );
+        match without.first() {
+            Some((_, no_slot)) if held < needed => Err(too_few(settings, held, needed, no_slot)),
+            _ => Ok(Self { members, without }),
+        }
     }
 }
 
@@ -347,18 +377,7 @@ fn too_few(settings: &Settings, held: usize, needed: usize, no_slot: &NoSlot) ->
     Refused::Ports(lines)
 }
 
-fn liveness(settings: &Settings) -> Option<LivenessPolicy> {
-    settings.liveness.then_some(LivenessPolicy {
-        period: settings.liveness_period,
-        failures: settings.liveness_failures,
-    })
-}
-
-fn fleet_config(
-    settings: &Settings,
-    liveness: Option<LivenessPolicy>,
-    notifies: bool,
-) -> FleetConfig {
+fn fleet_config(settings: &Settings, launcher: &Launcher) -> FleetConfig {
     FleetConfig {
         node_count: settings.node_count,
         start_stagger: settings.start_stagger,
@@ -376,8 +395,8 @@ fn fleet_config(
         },
         stop_timeout: settings.stop_timeout,
         start_timeout: settings.start_timeout,
-        liveness,
-        notifies,
+        liveness: launcher.liveness,
+        notifies: launcher.program.is_repram_node,
         seed: fastrand::u64(..),
     }
 }
