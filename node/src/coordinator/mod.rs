@@ -11,6 +11,7 @@
 //! every member, for exactly the set of members that counts now, what it should hold.
 
 mod listing;
+mod operation;
 mod outcome;
 mod read;
 mod refill;

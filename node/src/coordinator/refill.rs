@@ -484,5 +484,4 @@ impl Source {
 }
 
 #[cfg(test)]
-#[path = "refill_tests.rs"]
 mod tests;

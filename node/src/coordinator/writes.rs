@@ -9,6 +9,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::PutOutcome;
+use super::operation::{Copy, Holder, OVERHEAD, Operation, holders};
 use crate::clock::BootMillis;
 use crate::placement::{Placement, Seat};
 use crate::store::{Entry, Reservation};
@@ -20,9 +21,6 @@ use crate::wire::frame::Ack;
 /// restart of a holder. Beyond it the oldest answered writes are left to the refill, and
 /// new ones are refused.
 pub const MAX_PENDING_BYTES: usize = 64 * 1024 * 1024;
-
-/// Bytes counted for a write beside its key and value, so that small ones are bounded too.
-const WRITE_OVERHEAD: usize = 256;
 
 /// Pause before a value is offered again to a holder that had no room or could not be
 /// reached. Long enough to cost nothing, short enough that a queue that was full for a
@@ -103,40 +101,6 @@ pub struct WriteCounters {
     pub abandoned: u64,
 }
 
-/// What is known of the copy at one holder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Copy {
-    /// Not sent, or lost with the stream.
-    Unsent,
-    /// Sent, not answered.
-    Sent,
-    /// There, or something newer.
-    Stored,
-    /// No room there.
-    Full,
-    /// Refused there: the version is too far ahead.
-    Ahead,
-}
-
-#[derive(Debug)]
-struct Holder {
-    uuid: Uuid,
-    generation: u64,
-    copy: Copy,
-}
-
-#[derive(Debug)]
-struct Operation<T> {
-    key: Bytes,
-    entry: Entry,
-    holders: Vec<Holder>,
-    waiter: Option<T>,
-    answer_by: BootMillis,
-    restamps: u8,
-    #[expect(dead_code, reason = "dropping it gives the bytes back")]
-    held: Option<Reservation>,
-}
-
 /// All writes under way on this node. `T` is whatever identifies who waits for one.
 #[derive(Debug)]
 pub struct Writes<T> {
@@ -204,7 +168,7 @@ impl<T> Writes<T> {
         wall_ms: u64,
     ) -> Vec<Effect<T>> {
         self.counters.begun += 1;
-        let size = write.key.len() + write.value.len() + WRITE_OVERHEAD;
+        let size = write.key.len() + write.value.len() + OVERHEAD;
         self.make_room(size);
         if self.bytes + size > MAX_PENDING_BYTES {
             self.counters.unavailable += 1;
@@ -253,11 +217,7 @@ impl<T> Writes<T> {
         if newer && operation.waiter.is_some() && operation.restamps < MAX_RESTAMPS {
             return self.restamp(id, wall_ms);
         }
-        let Some(holder) = operation
-            .holders
-            .iter_mut()
-            .find(|holder| holder.uuid == from)
-        else {
+        let Some(holder) = operation.holder(from) else {
             return Vec::new();
         };
         holder.copy = match ack {
@@ -277,10 +237,7 @@ impl<T> Writes<T> {
     /// A value could not be handed to the stream of `to`.
     pub fn unsent(&mut self, id: u64, to: Uuid, now: BootMillis) {
         if let Some(operation) = self.operations.get_mut(&id)
-            && let Some(holder) = operation
-                .holders
-                .iter_mut()
-                .find(|holder| holder.uuid == to)
+            && let Some(holder) = operation.holder(to)
         {
             holder.copy = Copy::Unsent;
             self.retry_from(now);
@@ -355,7 +312,7 @@ impl<T> Writes<T> {
         if operation.waiter.is_some() {
             self.waiting.insert((operation.answer_by, self.last_id));
         }
-        self.bytes += size(&operation);
+        self.bytes += operation.size();
         self.operations.insert(self.last_id, operation);
         self.last_id
     }
@@ -363,7 +320,7 @@ impl<T> Writes<T> {
     fn remove(&mut self, id: u64) -> Option<Operation<T>> {
         let operation = self.operations.remove(&id)?;
         self.waiting.remove(&(operation.answer_by, id));
-        self.bytes -= size(&operation);
+        self.bytes -= operation.size();
         Some(operation)
     }
 
@@ -426,14 +383,9 @@ impl<T> Writes<T> {
     fn settle(&mut self, id: u64) -> Option<Effect<T>> {
         let quorum = self.placement.write_quorum();
         let operation = self.operations.get_mut(&id)?;
-        let count = |copy| {
-            operation
-                .holders
-                .iter()
-                .filter(|holder| holder.copy == copy)
-                .count()
-        };
-        let (stored, full, ahead) = (count(Copy::Stored), count(Copy::Full), count(Copy::Ahead));
+        let stored = operation.count(Copy::Stored);
+        let full = operation.count(Copy::Full);
+        let ahead = operation.count(Copy::Ahead);
         let undecided = operation.holders.len() - stored - full - ahead;
         let outcome = if stored >= quorum {
             Some(PutOutcome::Acknowledged)
@@ -454,7 +406,7 @@ impl<T> Writes<T> {
 
     fn time_out(&mut self, id: u64) -> Option<Effect<T>> {
         let operation = self.operations.get(&id)?;
-        let any = |copy| operation.holders.iter().any(|holder| holder.copy == copy);
+        let any = |copy| operation.count(copy) > 0;
         let holds = operation
             .holders
             .iter()
@@ -517,26 +469,5 @@ impl<T> Writes<T> {
     }
 }
 
-fn size<T>(operation: &Operation<T>) -> usize {
-    operation.key.len() + operation.entry.value.len() + WRITE_OVERHEAD
-}
-
-/// The holders of a key now, with what is known of the copies in the same lives.
-fn holders(placement: &Placement, key: &[u8], known: &[Holder]) -> Vec<Holder> {
-    let holder = |seat: Seat| {
-        let copy = known
-            .iter()
-            .find(|known| (known.uuid, known.generation) == (seat.uuid, seat.generation))
-            .map_or(Copy::Unsent, |known| known.copy);
-        Holder {
-            uuid: seat.uuid,
-            generation: seat.generation,
-            copy,
-        }
-    };
-    placement.holders(key).into_iter().map(holder).collect()
-}
-
 #[cfg(test)]
-#[path = "writes_tests.rs"]
 mod tests;

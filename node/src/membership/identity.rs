@@ -64,6 +64,9 @@ pub enum Fate {
     Left,
 }
 
+/// What one member says of another: identity, incarnation and SWIM state.
+pub type Update = foca::Member<Identity>;
+
 impl PartialEq for Identity {
     fn eq(&self, other: &Self) -> bool {
         self.life() == other.life()

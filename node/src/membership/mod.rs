@@ -18,16 +18,13 @@ mod identity;
 mod members;
 mod profile;
 #[cfg(test)]
-mod simulation;
+mod tests;
 
 pub use self::core::{Input, Membership, MembershipCounters, Output};
 pub use codec::{MAX_UPDATE, decode_update, encode_update};
-pub use identity::{Fate, Identity, MAX_IDENTITY, MAX_NAME, Names};
+pub use identity::{Fate, Identity, MAX_IDENTITY, MAX_NAME, Names, Update};
 pub use members::{Change, DOWN_FORGET, Liveness, MAX_MEMBERS, Member, Members};
 pub use profile::Profile;
-
-/// What one member says of another: identity, incarnation and SWIM state.
-pub type Update = foca::Member<Identity>;
 
 #[cfg(test)]
 pub(crate) mod testing {
