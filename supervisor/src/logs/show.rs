@@ -55,6 +55,8 @@ pub(crate) struct ShowWriter {
     /// Names as they stand in front of lines, by the number of the node's lane.
     prefixes: BTreeMap<usize, Vec<u8>>,
     trouble: Option<Trouble>,
+    /// Lost orders that were told of.
+    orders_told: u64,
 }
 
 /// A stretch of the scratch.
@@ -94,6 +96,7 @@ impl ShowWriter {
             pieces: Vec::new(),
             prefixes: BTreeMap::new(),
             trouble: None,
+            orders_told: 0,
         }
     }
 
@@ -128,7 +131,23 @@ impl ShowWriter {
                 self.flush(now);
             }
         }
+        self.tell_lost_orders();
         self.flush(now);
+    }
+
+    /// Tells of events for which the queue had no room: they came after what it held.
+    fn tell_lost_orders(&mut self) {
+        let lost = self.outbox.orders_lost();
+        let untold = lost - std::mem::replace(&mut self.orders_told, lost);
+        if untold > 0 {
+            let message = format!("{untold} events are missing here: stdout was too slow");
+            let kind = EventKind::Warning { message };
+            self.event(&Event {
+                time: Timestamp::now(),
+                node: None,
+                kind,
+            });
+        }
     }
 
     fn piece(&mut self, node: Option<&Arc<Node>>, batches: usize, bytes: usize) {
@@ -419,7 +438,7 @@ mod tests {
         }
 
         fn order(&mut self, order: ShowOrder) {
-            self.outbox.order(order).expect("room");
+            let _ = self.outbox.order(order);
             self.writer
                 .handle(self.outbox.wait().expect("items"), Instant::now());
         }
@@ -510,6 +529,18 @@ mod tests {
         );
         assert_eq!(rig.text(), expect);
         assert_eq!(rig.records(), 2);
+    }
+
+    #[test]
+    fn events_that_did_not_fit_are_told() {
+        let mut rig = Rig::new(LogFormat::Text, ROOM, io::ErrorKind::Other);
+        let mut lost = 0;
+        while lost < 3 {
+            lost += usize::from(rig.outbox.order(ShowOrder::Text(String::new())).is_err());
+        }
+        rig.order(ShowOrder::Text(String::new()));
+        let text = rig.text();
+        assert!(text.contains("4 events are missing here"), "{text}");
     }
 
     #[test]

@@ -35,8 +35,6 @@ pub(crate) struct NodeFile<S> {
     pub(crate) node: Arc<Node>,
     sink: Option<S>,
     size: u64,
-    /// The file ends with a piece of a line that could not be taken back.
-    torn: bool,
     trouble: Option<Trouble>,
     /// Batches and bytes in the scratch whose end the queue has not heard of.
     pending: (usize, usize),
@@ -88,7 +86,6 @@ impl<S: Sink> NodeFile<S> {
             node,
             sink: None,
             size: 0,
-            torn: false,
             trouble: None,
             pending: (0, 0),
         }
@@ -163,22 +160,26 @@ impl<S: Sink> NodeFile<S> {
         if self.sink.is_some() {
             return true;
         }
-        let path = to.catalogue.current_path(&self.node.name);
-        let opened = to
-            .disk
-            .open(&path)
-            .and_then(|sink| sink.len().map(|len| (sink, len)));
-        match opened {
-            Ok((sink, len)) => {
-                self.sink = Some(sink);
-                self.size = len;
-                true
-            }
-            Err(error) => {
-                self.in_trouble(to, &error, now);
-                false
-            }
+        let opened = self.open(to);
+        if let Err(error) = &opened {
+            self.in_trouble(to, error, now);
         }
+        opened.is_ok()
+    }
+
+    /// Opens the file of this name. A line in it without an end, which we could not take back
+    /// or somebody who was killed left there, gets one.
+    fn open<D: Disk<Sink = S>>(&mut self, to: &Surroundings<D>) -> io::Result<()> {
+        let path = to.catalogue.current_path(&self.node.name);
+        let mut sink = to.disk.open(&path)?;
+        if sink.ends_within_line()?
+            && let Some(error) = append(&mut sink, TORN_MARK).error
+        {
+            return Err(error);
+        }
+        self.size = sink.len()?;
+        self.sink = Some(sink);
+        Ok(())
     }
 
     /// Rotates before a line that would make the file too long.
@@ -203,12 +204,8 @@ impl<S: Sink> NodeFile<S> {
         to.catalogue
             .rotate(&self.node.name, self.size, now, SystemTime::now())?;
         self.sink = None;
-        self.torn = false;
         to.compressor.nudge();
-        let sink = to.disk.open(&to.catalogue.current_path(&self.node.name))?;
-        self.size = sink.len()?;
-        self.sink = Some(sink);
-        Ok(())
+        self.open(to)
     }
 
     /// Writes the scratch out and tells the queue.
@@ -216,7 +213,6 @@ impl<S: Sink> NodeFile<S> {
         if let Some(sink) = self.sink.as_mut().filter(|_| !to.scratch.is_empty()) {
             let appended = append(sink, &to.scratch);
             self.size += appended.whole as u64;
-            self.torn = appended.torn;
             if let Some(error) = appended.error {
                 let rest = &to.scratch[appended.whole..];
                 let lines = count_lines(rest);
@@ -312,12 +308,9 @@ impl<S: Sink> NodeFile<S> {
         let Some(sink) = self.sink.as_mut().filter(|_| !loss.is_none()) else {
             return Ok(());
         };
-        // A piece of a line that is still there gets its end first.
-        let end = if self.torn { "\n" } else { "" };
-        let line = format!("{end}{} {}\n", stamp.as_str(), gap_mark(loss, reason));
+        let line = format!("{} {}\n", stamp.as_str(), gap_mark(loss, reason));
         let appended = append(sink, line.as_bytes());
         self.size += appended.whole as u64;
-        self.torn = appended.torn || (self.torn && appended.whole == 0);
         match appended.error {
             Some(error) => Err(error),
             None => {
@@ -340,6 +333,9 @@ impl<S: Sink> NodeFile<S> {
         to.mailbox.post(Command::Event(event));
     }
 }
+
+/// The end of a line of which the rest is missing. It counts as lost.
+const TORN_MARK: &[u8] = b" [supervisor: cut off]\n";
 
 /// The text of a line that stands where lines are missing.
 pub(crate) fn gap_mark(loss: Loss, reason: &str) -> String {

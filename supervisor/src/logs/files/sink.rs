@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
@@ -13,6 +13,8 @@ pub(crate) trait Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
     /// Bytes in it now.
     fn len(&self) -> io::Result<u64>;
+    /// Whether its last line has no end.
+    fn ends_within_line(&self) -> io::Result<bool>;
     /// Cuts it to `len` bytes.
     fn truncate(&mut self, len: u64) -> io::Result<()>;
 }
@@ -24,6 +26,15 @@ impl Sink for File {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+
+    fn ends_within_line(&self) -> io::Result<bool> {
+        let Some(last) = Sink::len(self)?.checked_sub(1) else {
+            return Ok(false);
+        };
+        let mut byte = [0];
+        self.read_exact_at(&mut byte, last)?;
+        Ok(byte != *b"\n")
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
@@ -40,6 +51,7 @@ pub(crate) const LOG_MODE: u32 = 0o640;
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     let file = OpenOptions::new()
+        .read(true)
         .append(true)
         .create(true)
         .mode(LOG_MODE)
@@ -98,7 +110,12 @@ mod tests {
         check("dir", &|path| std::fs::create_dir(path).expect("dir"));
         assert_eq!(std::fs::read(&target).expect("read"), b"precious");
 
-        let file = open(&dir.path().join("log")).expect("opens");
+        let mut file = open(&dir.path().join("log")).expect("opens");
+        assert!(!file.ends_within_line().expect("reads"));
+        Sink::write(&mut file, b"line\npiece").expect("writes");
+        assert!(file.ends_within_line().expect("reads"));
+        file.truncate(5).expect("cuts");
+        assert!(!file.ends_within_line().expect("reads"));
         assert_eq!(file.metadata().expect("metadata").mode() & 0o137, 0);
     }
 }

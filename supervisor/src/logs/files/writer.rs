@@ -175,8 +175,10 @@ mod tests {
     use std::io;
     use std::path::Path;
     use std::sync::Mutex;
+    use std::time::Duration;
 
     use bytes::Bytes;
+    use proptest::prelude::*;
 
     use super::super::append::tests::SmallDisk;
     use super::super::catalogue::Limits;
@@ -207,6 +209,9 @@ mod tests {
         }
         fn len(&self) -> io::Result<u64> {
             self.with(|disk| disk.len())
+        }
+        fn ends_within_line(&self) -> io::Result<bool> {
+            self.with(|disk| disk.ends_within_line())
         }
         fn truncate(&mut self, len: u64) -> io::Result<()> {
             self.with(|disk| disk.truncate(len))
@@ -451,10 +456,19 @@ mod tests {
         rig.write("03\n", start + RETRY_AFTER);
         let text = disk.with(|disk| String::from_utf8(disk.content.clone()).expect("UTF-8"));
         let expect = format!(
-            "{STAMP} 01\n20\n\
+            "{STAMP} 01\n20 [supervisor: cut off]\n\
              {STAMP} [supervisor] 1 lines (3 bytes) dropped: no storage space\n{STAMP} 03\n"
         );
         assert_eq!(text, expect);
+    }
+
+    #[test]
+    fn a_line_that_another_left_without_an_end_gets_one() {
+        let mut rig = Rig::new(FileSystem, 1 << 20, 5);
+        let path = rig.dir.path().join("flux-node-1.log");
+        std::fs::write(&path, format!("{STAMP} hal")).expect("write");
+        rig.write("one\n", Instant::now());
+        assert_eq!(rig.files(), [vec!["hal [supervisor: cut off]", "one"]]);
     }
 
     #[test]
@@ -472,6 +486,80 @@ mod tests {
         let gap = "[supervisor] 2 lines (4 bytes) dropped: the disk was too slow";
         assert_eq!(rig.files(), [vec!["one", gap, "two"]]);
         assert_eq!(rig.events().len(), 1);
+    }
+
+    /// One thing that happens to a file.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// So many lines come.
+        Lines(usize),
+        /// So many milliseconds pass.
+        Wait(u64),
+        /// The disk has room for so many bytes more, and takes at most so many at once.
+        Room(usize, usize),
+        /// So many lines are lost in the queue.
+        Gap(usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            (1usize..9).prop_map(Step::Lines),
+            (0u64..1500).prop_map(Step::Wait),
+            (0usize..200, 1usize..100).prop_map(|(room, step)| Step::Room(room, step)),
+            (1usize..4).prop_map(Step::Gap),
+        ];
+        prop::collection::vec(step, 0..60)
+    }
+
+    proptest! {
+        #[test]
+        fn every_line_is_kept_whole_or_told_to_be_missing(steps in steps(), cuts in any::<bool>()) {
+            let disk = FakeDisk::default();
+            disk.with(|disk| (disk.room, disk.step, disk.cuts) = (1000, 1000, cuts));
+            let mut rig = Rig::new(disk.clone(), 1 << 40, 5);
+            let (mut now, mut sent) = (Instant::now(), 0);
+            let mut next = |count: usize| -> String {
+                let lines = (sent..sent + count).map(|line| format!("{line:05}\n")).collect();
+                sent += count;
+                lines
+            };
+            for step in steps {
+                match step {
+                    Step::Lines(count) => rig.write(&next(count), now),
+                    Step::Wait(ms) => now += Duration::from_millis(ms),
+                    Step::Room(more, step) => {
+                        disk.with(|disk| (disk.room, disk.step) = (disk.content.len() + more, step));
+                    }
+                    Step::Gap(count) => {
+                        let (stamp, lines) = (Stamp::now(), Bytes::from(next(count)));
+                        let node = Arc::clone(&rig.node);
+                        rig.outbox.drop_lines(&Batch { node, stamp, lines });
+                    }
+                }
+            }
+            disk.with(|disk| disk.room = usize::MAX);
+            rig.write(&next(1), now + RETRY_AFTER);
+            let text = disk.with(|disk| String::from_utf8(disk.content.clone()).expect("UTF-8"));
+            let (mut kept, mut told, mut last) = (0, 0, None);
+            for line in text.lines() {
+                let rest = line.get(STAMP.len() + 1..).unwrap_or_default();
+                if line.ends_with(" [supervisor: cut off]") {
+                    prop_assert!(!cuts, "pieces are taken back where they can be");
+                    continue;
+                }
+                if let Some(gap) = rest.strip_prefix("[supervisor] ") {
+                    let lines = gap.split(' ').next().and_then(|lines| lines.parse::<u64>().ok());
+                    told += lines.expect("a number");
+                    continue;
+                }
+                let number: usize = rest.parse().expect("a whole line");
+                prop_assert!(last.is_none_or(|last| last < number), "in order and once");
+                last = Some(number);
+                kept += 1;
+            }
+            prop_assert_eq!(kept + told, sent as u64);
+            prop_assert_eq!(rig.outbox.lost(&rig.node).lines, told);
+        }
     }
 
     #[test]
