@@ -10,6 +10,9 @@
 //! CLOCK_BOOTTIME, so that setting the wall clock moves nothing and siblings on one kernel
 //! agree to the millisecond; the wall clock only feeds [`version`]s and what people read.
 //!
+//! **Sockets.** Listening sockets are shared with whoever holds their ports; [`door`] accepts
+//! on them whatever happens to them meanwhile.
+//!
 //! **Threads.** One single-threaded runtime per core that may be used, each with its own
 //! accept loop on the shared listener. The first also runs membership, streams, the
 //! reclaiming of expired entries and the stop.
@@ -24,6 +27,7 @@
 pub mod clock;
 pub mod cluster;
 pub mod coordinator;
+pub mod door;
 pub mod http;
 pub mod limits;
 pub mod membership;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use repram_discovery::peers::{Report, Sources};
 use repram_discovery::supervised::SupervisorMessage;
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -26,6 +26,7 @@ use super::{
     RefillView, counters,
 };
 use crate::coordinator::{Refill, Writes};
+use crate::door::Door;
 use crate::membership::{Identity, Input, Liveness, Member, Membership, Names, Profile};
 use crate::placement::Placement;
 use crate::store::Store;
@@ -71,9 +72,8 @@ impl Cluster {
             &config.identity.network,
         );
         let siblings_at = siblings_at(gossip_tcp.local_addr()?.ip());
-        gossip_tcp.set_nonblocking(true)?;
         gossip_udp.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(gossip_tcp)?;
+        let door = Door::new(gossip_tcp)?;
         let socket = UdpSocket::from_std(gossip_udp)?;
 
         let boot = Boot::of_this_kernel();
@@ -107,7 +107,7 @@ impl Cluster {
         tasks.spawn(receive(Arc::clone(&node)));
         tasks.spawn(wake(Arc::clone(&node)));
         let serving = Arc::clone(&shared);
-        tasks.spawn(async move { match serve(listener, serving).await {} });
+        tasks.spawn(async move { match serve(door, serving).await {} });
         tasks.spawn(joining.run(siblings));
         Ok(Self {
             node,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
@@ -16,6 +16,7 @@ use super::api::{Api, Session};
 use super::bounds::{ACCEPT_PAUSE, LINGER, REFUSALS_MAX};
 use super::connection::{self, Drain};
 use super::problem::Problem;
+use crate::door::Door;
 
 /// Pause of a worker that has more connections than another: long enough for the other to
 /// wake up and accept the next, too short to matter when the other is busy.
@@ -115,28 +116,25 @@ pub struct Doorman {
 }
 
 impl Doorman {
-    /// Accepts on `listener` until draining begins.
-    ///
-    /// The listener may be shared with other workers and processes, and somebody else may
-    /// close its door: then accepting fails until it is opened again, which is waited for.
-    pub async fn run(self, listener: TcpListener) {
+    /// Accepts on `door` until draining begins.
+    pub async fn run(self, mut door: Door) {
         let mut drain = self.drain.clone();
-        let mut trouble = None;
+        let mut troubled = false;
         while *drain.borrow_and_update() == Drain::Open {
             let accepted = tokio::select! {
                 biased;
                 _ = drain.changed() => continue,
-                accepted = listener.accept() => accepted,
+                accepted = door.accept() => accepted,
             };
             let pause = match accepted {
                 Ok((stream, client)) => {
-                    trouble = None;
+                    troubled = false;
                     self.admit(stream, client);
                     self.connections
                         .is_ahead(self.worker)
                         .then_some(YIELD_PAUSE)
                 }
-                Err(error) => after(&error, &mut trouble),
+                Err(error) => after(&error, &mut troubled),
             };
             if let Some(pause) = pause {
                 tokio::select! {
@@ -195,32 +193,18 @@ impl Doorman {
     }
 }
 
-/// What a failed accept means: how long to wait before the next. `trouble` remembers what
-/// was logged last, so that a door that stays closed is told of once.
-fn after(error: &io::Error, trouble: &mut Option<io::ErrorKind>) -> Option<Duration> {
-    let kind = error.kind();
+/// What a failed accept means: how long to wait before the next. It is told of once, until
+/// accepting has succeeded again.
+fn after(error: &io::Error, troubled: &mut bool) -> Option<Duration> {
     // accept(2): the client went away between its connect and now.
     if matches!(
-        kind,
+        error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted
     ) {
         return None;
     }
-    if *trouble != Some(kind) {
-        if is_closed_door(error) {
-            debug!("the door of the HTTP port is closed; waiting until it is opened");
-        } else {
-            warn!(%error, "could not accept a connection; trying again");
-        }
-        *trouble = Some(kind);
+    if !std::mem::replace(troubled, true) {
+        warn!(%error, "could not accept a connection; trying again");
     }
     Some(ACCEPT_PAUSE)
-}
-
-/// A listening socket that was shut down answers EINVAL.
-fn is_closed_door(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::InvalidInput | io::ErrorKind::NotConnected
-    )
 }

@@ -8,11 +8,10 @@ use std::sync::atomic::Ordering;
 use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
-use hyper::body::Incoming;
 use repram_config::ClaimScope;
 
 use super::bounds::{HEAD_MAX, HEADERS_MAX};
-use super::connection::Handler;
+use super::connection::{Handler, Upload};
 use super::problem::Problem;
 use super::query::TtlBounds;
 use super::rate::{RateLimiter, forwarded_for};
@@ -94,7 +93,7 @@ impl Api {
         &self,
         head: &Parts,
         found: Option<(&'static Endpoint, &str)>,
-        body: &mut Incoming,
+        body: &mut Upload,
     ) -> Result<Response<Reply>, Problem> {
         check_head(head)?;
         let Some((endpoint, segment)) = found else {
@@ -167,7 +166,7 @@ pub(super) struct Session {
 }
 
 impl Handler for Session {
-    async fn handle(&self, head: Parts, body: &mut Incoming) -> Response<Reply> {
+    async fn handle(&self, head: Parts, body: &mut Upload) -> Response<Reply> {
         let api = &*self.api;
         let started_ns = clock::boot_now_ns();
         let found = route::find(head.uri.path());
@@ -185,6 +184,9 @@ impl Handler for Session {
         let mut response = answer.unwrap_or_else(|problem| problem.response());
         if route.is_some() {
             cors::open(&head.headers, response.headers_mut());
+        }
+        if head.method == Method::HEAD {
+            reply::announce_length(&mut response);
         }
         if api.lifecycle.stage() == Stage::Draining {
             response

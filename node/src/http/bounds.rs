@@ -61,8 +61,8 @@ pub const LINGER_BYTES: usize = 2 * BODY_MAX;
 /// share, see [`super::rate`].
 pub const RATE_CLIENTS_MAX: usize = 65_536;
 
-/// Pause after an accept that failed: the door of the socket is closed, or the process has
-/// no descriptor left; neither ends sooner by asking more often.
+/// Pause after an accept that failed, mostly because there is no descriptor left, which does
+/// not end sooner by asking more often.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a client is asked to wait, in seconds, when holders could not be asked or nobody

@@ -1,13 +1,15 @@
 //! One connection from its first byte to its end.
 
 use std::convert::Infallible;
-use std::pin::pin;
+use std::pin::{Pin as Pinned, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -48,8 +50,38 @@ pub(super) trait Handler: Clone + Send + Sync + 'static {
     fn handle(
         &self,
         head: Parts,
-        body: &mut Incoming,
+        body: &mut Upload,
     ) -> impl Future<Output = Response<Reply>> + Send;
+}
+
+/// The body of a request, which knows whether it was read to its end: hyper's own does not
+/// when its length was not announced.
+#[derive(Debug)]
+pub(super) struct Upload {
+    incoming: Incoming,
+    ended: bool,
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pinned<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pinned::new(&mut self.incoming).poll_frame(context));
+        self.ended |= frame.is_none();
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
 }
 
 /// How a connection ended.
@@ -94,7 +126,7 @@ where
             // No sender is left only when the process ends; then nothing has to be closed.
             Ok(()) = drain.changed() => {
                 if *drain.borrow_and_update() >= Drain::CloseIdle {
-                    std::pin::Pin::new(&mut connection).graceful_shutdown();
+                    Pinned::new(&mut connection).graceful_shutdown();
                 }
             }
         }
@@ -109,7 +141,11 @@ async fn answer<H: Handler>(
     conversation: Arc<Conversation>,
 ) -> Result<Response<Reply>, Infallible> {
     conversation.work();
-    let (head, mut body) = request.into_parts();
+    let (head, incoming) = request.into_parts();
+    let mut body = Upload {
+        incoming,
+        ended: false,
+    };
     let mut response = handler.handle(head, &mut body).await;
     let unread = !body.is_end_stream();
     if unread {
@@ -214,7 +250,7 @@ mod tests {
     struct Echo;
 
     impl Handler for Echo {
-        async fn handle(&self, head: Parts, body: &mut Incoming) -> Response<Reply> {
+        async fn handle(&self, head: Parts, body: &mut Upload) -> Response<Reply> {
             let path = head.uri.path().to_owned();
             let text = if path == "/read" {
                 body.collect()

@@ -3,9 +3,9 @@
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
-use hyper::body::Incoming;
 
 use super::api::Api;
+use super::connection::Upload;
 use super::reply::{self, Reply};
 use super::{body, describe, key, problem::Problem};
 use crate::clock;
@@ -19,7 +19,7 @@ pub(super) async fn answer(
     api: &Api,
     head: &Parts,
     segment: &str,
-    body: &mut Incoming,
+    body: &mut Upload,
 ) -> Result<Response<Reply>, Problem> {
     if head.method == Method::PUT {
         put(api, head, segment, body).await
@@ -32,7 +32,7 @@ async fn put(
     api: &Api,
     head: &Parts,
     segment: &str,
-    body: &mut Incoming,
+    body: &mut Upload,
 ) -> Result<Response<Reply>, Problem> {
     let key = key::decode(segment)?;
     let header = head.headers.get(X_TTL).map(HeaderValue::as_bytes);

@@ -1,9 +1,10 @@
 //! Answers.
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
+use hyper::body::Body as _;
 use serde::Serialize;
 
 /// The body of every answer: one piece, so that hyper writes head and body with one call.
@@ -13,6 +14,20 @@ pub(super) fn empty(status: StatusCode) -> Response<Reply> {
     let mut response = Response::new(Reply::default());
     *response.status_mut() = status;
     response
+}
+
+/// Says how long the body is, which a HEAD request does not get; hyper says so by itself
+/// for all bodies but empty ones.
+pub(super) fn announce_length(response: &mut Response<Reply>) {
+    let has_none = matches!(
+        response.status(),
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+    );
+    if let Some(length) = response.body().size_hint().exact().filter(|_| !has_none) {
+        response
+            .headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
 }
 
 pub(super) fn text(status: StatusCode, body: &'static str) -> Response<Reply> {

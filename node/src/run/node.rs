@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::start::Node;
 use super::stop::{self, Asked};
 use crate::clock;
+use crate::door::Door;
 use crate::http::{Doorman, Stage};
 use crate::store::Store;
 use crate::supervised::{notify, watchdog_period};
@@ -109,12 +110,9 @@ async fn serve(node: &mut Node) -> std::convert::Infallible {
 /// Accepts on the port that all nodes share; one thread does, because the other nodes accept
 /// on it too.
 fn open_ingress(doorman: &Doorman, listener: std::net::TcpListener) {
-    let listener = listener
-        .set_nonblocking(true)
-        .and_then(|()| tokio::net::TcpListener::from_std(listener));
-    match listener {
-        Ok(listener) => {
-            tokio::spawn(doorman.clone().run(listener));
+    match Door::new(listener) {
+        Ok(door) => {
+            tokio::spawn(doorman.clone().run(door));
         }
         Err(error) => warn!(%error, "the shared port cannot be used"),
     }

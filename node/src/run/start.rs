@@ -7,7 +7,7 @@ use std::sync::Arc;
 use repram_config::{Loaded, Settings};
 use repram_discovery::auth::ClusterKeys;
 use repram_discovery::domain;
-use repram_discovery::peers::{PeerSource, RangeScan, ScanConfig, StaticPeers};
+use repram_discovery::peers::{PeerSource, RangeScan, ScanConfig, SiblingPorts, StaticPeers};
 use repram_discovery::slot::PortRange;
 use repram_discovery::sockets::LoopbackGuard;
 use repram_discovery::state_dir::StateDir;
@@ -22,6 +22,7 @@ use super::sockets::NodeSockets;
 use super::workers::Worker;
 use super::{address, identity, keys, sockets};
 use crate::cluster::{Cluster, ClusterConfig, Me};
+use crate::door::Door;
 use crate::http::{Api, ApiConfig, Connections, Doorman, Drain, Lifecycle, TtlBounds};
 use crate::limits;
 use crate::metrics::RequestMetrics;
@@ -170,12 +171,14 @@ async fn build(loaded: Loaded, beginning: Beginning, range: PortRange) -> Result
         "{} starts", me.node_id
     );
 
+    let sibling_ports = SiblingPorts::default();
     let config = ClusterConfig {
         identity: me.clone(),
         keys,
         replication_factor: settings.replication_factor,
         write_timeout: settings.write_timeout,
-        sources: sources(settings, &me, range),
+        sources: sources(settings, &me, range, &sibling_ports),
+        sibling_ports,
     };
     let (supervisor, siblings) = supervisor.map(siblings).unzip();
     let (gossip, gossip_udp) = (sockets.gossip, sockets.gossip_udp);
@@ -279,7 +282,12 @@ fn me(settings: &Settings, identity: Identity, ip: std::net::IpAddr, ports: Port
 
 /// Where peers are looked for. A source that cannot be set up is told of and left out: the
 /// others may be enough.
-fn sources(settings: &Settings, me: &Me, range: PortRange) -> Vec<Box<dyn PeerSource>> {
+fn sources(
+    settings: &Settings,
+    me: &Me,
+    range: PortRange,
+    siblings: &SiblingPorts,
+) -> Vec<Box<dyn PeerSource>> {
     let mut sources: Vec<Box<dyn PeerSource>> = Vec::new();
     let peers: Vec<_> = settings
         .static_peers()
@@ -298,6 +306,7 @@ fn sources(settings: &Settings, me: &Me, range: PortRange) -> Vec<Box<dyn PeerSo
             network: me.network.clone(),
             range,
             uuid: me.uuid,
+            siblings: siblings.clone(),
         });
         match scan {
             Ok(scan) => sources.push(Box::new(scan)),
@@ -336,8 +345,6 @@ fn open_doors(
         what: "the HTTP socket cannot be used",
         source,
     };
-    // It is a property of the open file, which the copies share.
-    listener.set_nonblocking(true).map_err(system)?;
     let mut others = Vec::with_capacity(workers.saturating_sub(1));
     for worker in 1..workers {
         let copy = listener.try_clone().map_err(system)?;
@@ -349,7 +356,6 @@ fn open_doors(
             copy,
         )?);
     }
-    let listener = tokio::net::TcpListener::from_std(listener).map_err(system)?;
-    tokio::spawn(doorman.clone().run(listener));
+    tokio::spawn(doorman.clone().run(Door::new(listener).map_err(system)?));
     Ok(others)
 }

@@ -8,6 +8,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
 use super::failure::Failure;
+use crate::door::Door;
 use crate::http::{Doorman, Drain};
 
 /// A runtime as every thread of a node has it.
@@ -33,15 +34,15 @@ impl Worker {
         };
         let runtime = runtime().map_err(system)?;
         let handle = runtime.handle().clone();
-        let listener = {
+        let door = {
             let _inside = runtime.enter();
-            tokio::net::TcpListener::from_std(listener).map_err(system)?
+            Door::new(listener).map_err(system)?
         };
         let drain = doorman.drain.clone();
         let thread = std::thread::Builder::new()
             .name(format!("worker-{}", doorman.worker))
             .spawn(move || {
-                runtime.spawn(doorman.run(listener));
+                runtime.spawn(doorman.run(door));
                 runtime.block_on(ended(drain));
             })
             .map_err(system)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -12,6 +12,7 @@ use super::greet::{Channel, GreetError, boot_now_us};
 use super::host::{Shared, count};
 use super::peer::note_broken;
 use super::quiet::Quiet;
+use crate::door::Door;
 use crate::membership::MAX_MEMBERS;
 use crate::wire::frame::{Reply, Request};
 use crate::wire::record::BATCH;
@@ -21,20 +22,20 @@ use crate::wire::{Reader, Rope};
 /// replaced or only introduce themselves.
 const MAX_STREAMS: usize = MAX_MEMBERS + 64;
 
-/// Pause after accepting failed. The supervisor closes the door of a socket that it shares
-/// with us by ending its listening state; then every attempt fails until it listens again.
-const CLOSED_DOOR: Duration = Duration::from_millis(200);
+/// Pause after accepting failed, which happens when the process or the machine has no room
+/// for another connection.
+const NO_ROOM: Duration = Duration::from_millis(200);
 
 /// Least time between two lines in the log about strangers.
 const STRANGERS_EVERY: Duration = Duration::from_secs(30);
 
 /// Accepts streams for ever.
-pub async fn serve(listener: TcpListener, shared: Arc<Shared>) -> std::convert::Infallible {
+pub async fn serve(mut door: Door, shared: Arc<Shared>) -> std::convert::Infallible {
     let quiet = Arc::new(Quiet::new(STRANGERS_EVERY));
     let mut streams = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
+            accepted = door.accept() => match accepted {
                 Ok((socket, _)) if streams.len() < MAX_STREAMS => {
                     streams.spawn(stream(socket, Arc::clone(&shared), Arc::clone(&quiet)));
                 }
@@ -42,7 +43,7 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>) -> std::convert::
                 Ok(_) => count(&shared.counters.crowded),
                 Err(error) => {
                     tracing::debug!(%error, "no stream can be accepted now");
-                    sleep(CLOSED_DOOR).await;
+                    sleep(NO_ROOM).await;
                 }
             },
             Some(_) = streams.join_next() => {}

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::clock::BootMillis;
+use crate::door::Door;
 use crate::membership::Identity;
 use crate::membership::testing::identity;
 use crate::store::Entry;
@@ -118,7 +119,9 @@ impl Node {
             host,
             counters: StreamCounters::default(),
         });
-        let server = tokio::spawn(serve(listener, Arc::clone(&shared)));
+        let listener = listener.into_std().expect("is on this runtime");
+        let door = Door::new(listener).expect("can be registered");
+        let server = tokio::spawn(serve(door, Arc::clone(&shared)));
         let streams = Streams::new(Arc::clone(&shared), Handle::current());
         Self {
             identity,

@@ -176,6 +176,7 @@ mod tests {
             secret: None,
             secret_previous: None,
             generation: 7,
+            claim: None,
             siblings: Vec::new(),
         }
     }

@@ -1,0 +1,556 @@
+//! The HTTP API of a real node.
+
+mod fixture;
+
+use fixture::{Client, Node};
+use serde_json::{Value, json};
+
+const MIB: usize = 1 << 20;
+
+#[test]
+fn values_come_back_byte_for_byte() {
+    let node = Node::start(&[]);
+    let mut client = node.client();
+    let binary: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+    let large = vec![0xa5; 10 * MIB];
+    for (key, value) in [
+        ("text", &b"hello"[..]),
+        ("empty", b""),
+        ("binary", &binary),
+        ("large", &large),
+    ] {
+        let path = format!("/data/{key}");
+        let answer = client.put(&format!("{path}?ttl=600"), value);
+        assert_eq!(
+            (answer.status, answer.body.as_slice()),
+            (201, &b"OK"[..]),
+            "{key}"
+        );
+        let answer = client.get(&path);
+        assert_eq!(answer.status, 200, "{key}");
+        assert!(answer.body == value, "{key}: {} bytes", answer.body.len());
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/octet-stream")
+        );
+        assert_eq!(answer.header("x-original-ttl"), Some("600"));
+        let remaining: u32 = answer
+            .header("x-remaining-ttl")
+            .expect("is there")
+            .parse()
+            .expect("number");
+        assert!((1..=600).contains(&remaining), "{remaining}");
+        let created = answer.header("x-created-at").expect("is there");
+        assert!(created.len() == 24 && created.ends_with('Z'), "{created}");
+
+        let head = client.ask(&format!("HEAD {path}"), "", b"");
+        assert_eq!(head.status, 200);
+        assert_eq!(
+            head.header("content-length"),
+            Some(value.len().to_string().as_str())
+        );
+        assert_eq!(head.header("etag"), answer.header("etag"));
+    }
+    client.get("/data/none").check_problem(404);
+}
+
+#[test]
+fn an_overwrite_changes_value_and_tag() {
+    let node = Node::start(&[]);
+    let mut client = node.client();
+    client.put("/data/k", b"one");
+    let first = client.get("/data/k");
+    let tag = first.header("etag").expect("is there").to_owned();
+    let condition = format!("if-none-match: {tag}\r\n");
+    let known = client.ask("GET /data/k", &condition, b"");
+    assert_eq!(
+        (known.status, known.header("etag")),
+        (304, Some(tag.as_str()))
+    );
+
+    assert_eq!(client.put("/data/k", b"two").status, 201);
+    let second = client.ask("GET /data/k", &condition, b"");
+    assert_eq!((second.status, second.body.as_slice()), (200, &b"two"[..]));
+    assert_ne!(second.header("etag"), Some(tag.as_str()));
+}
+
+#[test]
+fn every_spelling_of_a_path_is_served() {
+    let node = Node::start(&[]);
+    let mut client = node.client();
+    for (number, prefix) in ["/data", "/v1/data", "/cluster/put", "/v1/cluster/put"]
+        .iter()
+        .enumerate()
+    {
+        let key = format!("a%2Fb%20{number}");
+        assert_eq!(
+            client.put(&format!("{prefix}/{key}"), b"v").status,
+            201,
+            "{prefix}"
+        );
+        for prefix in ["/data", "/v1/data", "/cluster/get", "/v1/cluster/get"] {
+            assert_eq!(
+                client.get(&format!("{prefix}/{key}")).body,
+                b"v",
+                "{prefix}"
+            );
+        }
+    }
+    for path in [
+        "/keys",
+        "/v1/keys",
+        "/scan",
+        "/v1/scan",
+        "/cluster/scan",
+        "/v1/cluster/scan",
+    ] {
+        let keys = client.get(path).json();
+        assert_eq!(
+            keys,
+            json!({"keys": ["a/b 0", "a/b 1", "a/b 2", "a/b 3"]}),
+            "{path}"
+        );
+    }
+    let absolute = client.ask("GET http://elsewhere/data/a%2fb%200", "", b"");
+    assert_eq!(absolute.body, b"v");
+}
+
+#[test]
+fn keys_are_listed_in_pages() {
+    let node = Node::start(&[]);
+    let mut client = node.client();
+    for number in 0..25 {
+        assert_eq!(client.put(&format!("/data/k{number:02}"), b"").status, 201);
+    }
+    client.put("/data/other", b"");
+    let mut found = Vec::new();
+    let mut path = "/keys?prefix=k&limit=10".to_owned();
+    loop {
+        let page = client.get(&path).json();
+        let keys = page["keys"].as_array().expect("a list").iter();
+        found.extend(keys.map(|key| key.as_str().expect("text").to_owned()));
+        let Some(cursor) = page["next_cursor"].as_str() else {
+            break;
+        };
+        path = format!("/keys?prefix=k&limit=10&cursor={cursor}");
+    }
+    let expected: Vec<_> = (0..25).map(|number| format!("k{number:02}")).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn times_to_live_are_clamped_and_end() {
+    let node = Node::start(&[("REPRAM_MIN_TTL", "1"), ("REPRAM_MAX_TTL", "1000")]);
+    let mut client = node.client();
+    let mut check = |request: &str, headers: &str, expect: &str| {
+        assert_eq!(
+            client
+                .ask(&format!("PUT /data/k{request}"), headers, b"")
+                .status,
+            201
+        );
+        assert_eq!(client.get("/data/k").header("x-original-ttl"), Some(expect));
+    };
+    check("?ttl=600", "x-ttl: 700\r\n", "600");
+    check("", "X-TTL: 700\r\n", "700");
+    check("", "", "1000");
+    check("?ttl=123456789012345678901234567890", "", "1000");
+
+    client.put("/data/short?ttl=1", b"v");
+    let mut status = 200;
+    while status == 200 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        status = client.get("/data/short").status;
+    }
+    assert_eq!(status, 404);
+    while client.get("/status").json()["store"]["keys"] != 1 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn bodies_are_bounded_and_may_come_in_pieces() {
+    let node = Node::start(&[]);
+    let mut client = node.client();
+    client.send("PUT /data/k HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+    assert_eq!(client.answer().status, 201);
+    assert_eq!(client.get("/data/k").body, b"abcde");
+
+    client.send("PUT /data/k HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n");
+    assert_eq!(client.answer().status, 100);
+    client.send("xyz");
+    assert_eq!(client.answer().status, 201);
+    assert_eq!(client.get("/data/k").body, b"xyz");
+
+    let too_large = 10 * MIB + 1;
+    client.send(format!(
+        "PUT /data/k HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: {too_large}\r\n\r\n"
+    ));
+    client.answer().check_problem(413);
+
+    let mut client = node.client();
+    client
+        .put("/data/k", &vec![0; too_large])
+        .check_problem(413);
+    assert!(client.is_closed());
+
+    let mut client = node.client();
+    client.send("PUT /data/k HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n");
+    let chunk = [b"100000\r\n".to_vec(), vec![b'x'; MIB], b"\r\n".to_vec()].concat();
+    for _ in 0..11 {
+        client.send(&chunk);
+    }
+    client.answer().check_problem(413);
+    assert_eq!(
+        node.client().get("/data/k").body,
+        b"xyz",
+        "what was there stays"
+    );
+}
+
+#[test]
+fn malformed_requests_get_the_right_answer() {
+    let node = Node::start(&[]);
+    let long_key = "k".repeat(1025);
+    let check = |request: &str, status: u16| {
+        let mut client = node.client();
+        client.send(request);
+        let answer = client.answer_to(request);
+        if request.starts_with("HEAD") {
+            assert_eq!(answer.status, status, "{request:.60}");
+        } else {
+            answer.check_problem(status);
+        }
+    };
+    let end = "HTTP/1.1\r\nhost: x\r\n\r\n";
+    for path in [
+        "/data/",
+        "/data/%zz",
+        "/data/%ff",
+        "/data/a/b",
+        "/cluster/get/",
+        "/v1/data/%",
+        "/keys?limit=0",
+        "/keys?limit=x",
+        "/keys?cursor=5",
+        "/keys?prefix=%",
+    ] {
+        check(&format!("GET {path} {end}"), 400);
+    }
+    check(&format!("GET /data/{long_key} {end}"), 400);
+    for ttl in ["", "0", "-1", "1.5", "x", "%"] {
+        check(
+            &format!("PUT /data/k?ttl={ttl} HTTP/1.1\r\ncontent-length: 0\r\n\r\n"),
+            400,
+        );
+    }
+    check(
+        "PUT /data/k HTTP/1.1\r\nx-ttl: soon\r\ncontent-length: 0\r\n\r\n",
+        400,
+    );
+    check("PUT /data/k HTTP/1.1\r\ncontent-length: -1\r\n\r\n", 400);
+    check(
+        "PUT /data/k HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        400,
+    );
+    for path in [
+        "/",
+        "/nothing",
+        "/data",
+        "/v2/health",
+        "/health/",
+        "/peer_announce",
+    ] {
+        check(&format!("GET {path} {end}"), 404);
+    }
+    check(&format!("HEAD /nothing {end}"), 404);
+    check(&format!("DELETE /data/k {end}"), 405);
+    check(&format!("POST /health {end}"), 405);
+    check(&format!("GET /cluster/put/k {end}"), 405);
+    check(&format!("BREW /data/k {end}"), 405);
+    for bytes in [
+        "\r\n\r\n\u{0}\u{1}\u{2}\r\n\r\n",
+        "GET\r\n\r\n",
+        "GET / HTTP/3.0\r\n\r\n",
+        "GET / HTTP/1.1\r\n: x\r\n\r\n",
+        "GET /\u{e4} HTTP/1.1\u{1}\r\n\r\n",
+    ] {
+        check(bytes, 400);
+    }
+    for size in [17 * 1024, 40 * 1024, 1 << 20] {
+        check(
+            &format!("GET /health HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(size)),
+            431,
+        );
+        check(&format!("GET /data/{} {end}", "y".repeat(size)), 431);
+    }
+    check(
+        &format!("GET /health HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(150)),
+        431,
+    );
+    check(
+        &format!("GET /health HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(900)),
+        431,
+    );
+    assert_eq!(node.client().get("/health").status, 200);
+}
+
+#[test]
+fn a_request_that_ends_early_harms_nobody() {
+    let node = Node::start(&[]);
+    for part in [
+        "",
+        "G",
+        "GET /health HTTP/1.1\r\n",
+        "PUT /data/k HTTP/1.1\r\ncontent-length: 9\r\n\r\nx",
+    ] {
+        let mut client = node.client();
+        client.send(part);
+        client.finish();
+        assert!(part.contains("PUT") || client.is_closed(), "{part}");
+    }
+    assert_eq!(node.client().get("/data/k").status, 404);
+}
+
+#[test]
+fn errors_leave_the_connection_usable() {
+    let node = Node::start(&[]);
+    let mut client = node.client();
+    client.get("/data/none").check_problem(404);
+    client.get("/nothing").check_problem(404);
+    let answer = client.ask("POST /health", "", b"a body that nobody reads");
+    answer.check_problem(405);
+    assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS"));
+}
+
+#[test]
+fn any_page_may_read_and_write() {
+    let node = Node::start(&[]);
+    let mut client = node.client();
+    let preflight = client.ask(
+        "OPTIONS /v1/data/k",
+        "origin: https://page.example\r\naccess-control-request-method: PUT\r\n",
+        b"",
+    );
+    assert_eq!(preflight.status, 204);
+    assert_eq!(preflight.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(
+        preflight.header("access-control-allow-methods"),
+        Some("GET, HEAD, PUT, OPTIONS")
+    );
+    let accepted = preflight
+        .header("access-control-allow-headers")
+        .expect("is there");
+    assert!(accepted.contains("X-TTL"), "{accepted}");
+    for path in ["/data/k", "/keys", "/health", "/peers", "/metrics"] {
+        let answer = client.ask(
+            &format!("GET {path}"),
+            "origin: https://page.example\r\n",
+            b"",
+        );
+        assert_eq!(
+            answer.header("access-control-allow-origin"),
+            Some("*"),
+            "{path}"
+        );
+        let exposed = answer
+            .header("access-control-expose-headers")
+            .expect("is there");
+        assert!(exposed.contains("X-Remaining-TTL"), "{exposed}");
+    }
+    assert_eq!(client.ask("OPTIONS *", "", b"").status, 204);
+}
+
+#[test]
+fn the_node_tells_about_itself() {
+    let uuid = "6f0f9cf6-4d0e-4d8e-8f5e-0b8f5f1d2c3b";
+    let node = Node::start(&[
+        ("REPRAM_NODE_ID", "flux-node-7"),
+        ("REPRAM_NODE_UUID", uuid),
+        ("REPRAM_ENCLAVE", "lab"),
+        ("REPRAM_MAX_STORAGE_MB", "64"),
+    ]);
+    let port = node.address().port();
+    let gossip = node.sockets().gossip.local_addr().expect("is bound").port();
+    let mut client = node.client();
+
+    let health = client.get("/v1/health").json();
+    for (name, value) in [
+        ("status", json!("healthy")),
+        ("node_id", json!("flux-node-7")),
+        ("uuid", json!(uuid)),
+        ("port", json!(port)),
+        ("domain", json!("localhost")),
+        ("network", json!("public")),
+        ("enclave", json!("lab")),
+        ("discovery_enabled", json!(false)),
+        ("active_peers", json!(0)),
+    ] {
+        assert_eq!(health[name], value, "{health}");
+    }
+    assert!(
+        health["uptime"].is_u64() && health["generation"].is_u64(),
+        "{health}"
+    );
+    assert_eq!(client.get("/live").status, 200);
+
+    let peers = client.get("/peers").json();
+    assert_eq!(
+        (&peers["peers"], &peers["claimed_ports"]),
+        (&json!([]), &json!([port]))
+    );
+    assert!(peers["last_updated"].is_string(), "{peers}");
+    let topology = client.get("/topology").json();
+    assert_eq!(
+        (&topology["node_id"], &topology["enclave"]),
+        (&json!("flux-node-7"), &json!("lab"))
+    );
+    assert_eq!(topology["peers"], json!([]));
+
+    client.put("/data/k", b"0123456789");
+    let status = client.get("/status").json();
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(status["gossip_port"], gossip);
+    assert_eq!(status["store"]["keys"], 1);
+    assert_eq!(status["store"]["limit_bytes"], 64 << 20);
+    assert!(
+        status["memory"]["resident_bytes"].as_u64() > Some(1 << 20),
+        "{status}"
+    );
+    assert_eq!(status["refill"]["complete"], true);
+
+    assert!(client.get("/cluster/discovery/health").json()["methods"].is_array());
+    assert_eq!(client.get("/openapi.json").json()["openapi"], "3.1.0");
+}
+
+#[test]
+fn metrics_count_requests() {
+    let node = Node::start(&[]);
+    let mut client = node.client();
+    client.put("/data/k", b"v");
+    for _ in 0..3 {
+        client.get("/data/k");
+    }
+    client.get("/nothing");
+    let answer = client.get("/v1/metrics");
+    assert!(
+        answer
+            .header("content-type")
+            .is_some_and(|kind| kind.starts_with("application/openmetrics-text"))
+    );
+    let text = String::from_utf8(answer.body).expect("is text");
+    for line in [
+        "repram_http_requests_total{route=\"data\",method=\"PUT\",status=\"201\"} 1",
+        "repram_http_requests_total{route=\"data\",method=\"GET\",status=\"200\"} 3",
+        "repram_http_requests_total{route=\"none\",method=\"GET\",status=\"404\"} 1",
+        "repram_http_request_duration_seconds_count{route=\"data\",method=\"GET\"} 3",
+        "repram_store_keys 1",
+        "repram_peers_active 0",
+        "repram_peer_evictions_total 0",
+        "repram_peer_joins_total 0",
+        "repram_ping_failures_total 0",
+        "# EOF",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn the_document_of_the_api_is_true_of_the_node() {
+    let node = Node::start(&[]);
+    let mut client = node.client();
+    let document = client.get("/openapi.json").json();
+    client.put("/data/k", b"v");
+    for (path, operations) in document["paths"].as_object().expect("has paths") {
+        let target = path.replace("{key}", "k");
+        for method in ["get", "head", "put", "post", "delete"] {
+            let described = operations.get(method);
+            let body: &[u8] = if method == "put" { b"v" } else { b"" };
+            let answer = client.ask(&format!("{} {target}", method.to_uppercase()), "", body);
+            match described {
+                None => assert_eq!(answer.status, 405, "{method} {path}"),
+                Some(operation) => {
+                    let status = answer.status.to_string();
+                    let response = &operation["responses"][&status];
+                    assert!(
+                        !response.is_null(),
+                        "{method} {path}: {status} is not described"
+                    );
+                    check_body(&document, response, &answer.body);
+                }
+            }
+            if answer.header("connection") == Some("close") {
+                client = node.client();
+            }
+        }
+    }
+}
+
+/// That a JSON body has the fields that its schema requires.
+fn check_body(document: &Value, response: &Value, body: &[u8]) {
+    let reference = &response["content"]["application/json"]["schema"]["$ref"];
+    let Some(pointer) = reference
+        .as_str()
+        .and_then(|reference| reference.strip_prefix('#'))
+    else {
+        return;
+    };
+    let schema = document.pointer(pointer).expect("is in the document");
+    let body: Value = serde_json::from_slice(body).expect("is JSON");
+    let described = schema["properties"].as_object().expect("has properties");
+    for name in schema["required"].as_array().into_iter().flatten() {
+        assert!(
+            !body[name.as_str().expect("a name")].is_null(),
+            "{name} in {body}"
+        );
+    }
+    for name in body.as_object().expect("is an object").keys() {
+        assert!(
+            described.contains_key(name),
+            "{name} of {body} is not described"
+        );
+    }
+}
+
+#[test]
+fn requests_of_one_address_are_limited() {
+    let node = Node::start(&[("REPRAM_RATE_LIMIT", "1"), ("REPRAM_TRUST_PROXY", "true")]);
+    let mut client = node.client();
+    let limited = |client: &mut Client, from: &str| {
+        (0..50)
+            .map(|_| {
+                client.ask(
+                    "GET /data/k",
+                    &format!("x-forwarded-for: 9.9.9.9, {from}\r\n"),
+                    b"",
+                )
+            })
+            .find(|answer| answer.status != 404)
+    };
+    let answer = limited(&mut client, "192.0.2.1").expect("50 requests take no 50 seconds");
+    answer.check_problem(429);
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    let other = client.ask("GET /data/k", "x-forwarded-for: 192.0.2.2\r\n", b"");
+    assert_eq!(other.status, 404, "another address is another bucket");
+    for _ in 0..20 {
+        assert_eq!(client.get("/health").status, 200);
+    }
+}
+
+#[test]
+fn a_full_store_says_so_and_keeps_what_it_has() {
+    let node = Node::start(&[("REPRAM_MAX_STORAGE_MB", "1")]);
+    let mut client = node.client();
+    assert_eq!(client.put("/data/small", b"v").status, 201);
+    client
+        .put("/data/large", &vec![0; 2 * MIB])
+        .check_problem(507);
+    let mut client = node.client();
+    let value = vec![0; 10_000];
+    let refused = (0..200)
+        .map(|number| client.put(&format!("/data/{number}"), &value))
+        .find(|answer| answer.status != 201)
+        .expect("200 values of 10 kB do not fit 1 MiB");
+    refused.check_problem(507);
+    assert_eq!(node.client().get("/data/small").body, b"v");
+}
