@@ -15,6 +15,9 @@ waiting = selectors.DefaultSelector()
 held = []
 for kind, port in (argument.split(":") for argument in sys.argv[1:]):
     sock = socket.socket(socket.AF_INET, KINDS[kind])
+    if kind == "tcp":
+        # Otherwise its closed connections would keep the port for a minute more.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind(("127.0.0.1", int(port)))
     held.append(sock)
     if kind == "tcp":

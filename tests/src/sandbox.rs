@@ -226,11 +226,10 @@ impl Sandbox {
     /// Kills every process of this test, each by its id, and waits until they are
     /// gone; children of this process are then left to be reaped.
     pub fn end_all(&self) {
-        let supervisor = Binaries::built().supervisor.display().to_string();
         let mut kill_all = || {
             let mut processes = self.processes();
             // Supervisors first: they cannot start other nodes then.
-            processes.sort_by_key(|process| process.command_line().first() != Some(&supervisor));
+            processes.sort_by_key(|process| process.variable("REPRAM_NODE_ID").is_some());
             for process in &processes {
                 process.signal(Signal::SIGKILL);
             }

@@ -74,7 +74,7 @@ fn the_console_shows_a_table_of_the_nodes() {
 #[test]
 fn every_command_says_when_there_is_nobody_to_ask() {
     let sandbox = Sandbox::new();
-    for command in ["status", "stop"] {
+    for command in ["status", "stop", "health"] {
         let finished = sandbox.finish(&[command]);
         assert_eq!(finished.code(), Some(69), "{command}: {}", finished.said());
         assert!(!finished.stderr.is_empty(), "{command} says nothing");

@@ -149,7 +149,13 @@ fn all_problems_are_told_at_once() {
 fn a_log_directory_that_cannot_be_used_is_a_problem() {
     let sandbox = Sandbox::new();
     let file = sandbox.write("file", "").display().to_string();
-    check(&sandbox.set("LOG_DIR", &file), &[], &["LOG_DIR", &file]);
+    let sandbox = sandbox.set("LOG_DIR", &file);
+    check(&sandbox, &[], &["LOG_DIR", &file]);
+    check(
+        &sandbox.set("NODE_COUNT", 0),
+        &[],
+        &["LOG_DIR", &file, "NODE_COUNT"],
+    );
 }
 
 #[test]
