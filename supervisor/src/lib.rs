@@ -26,3 +26,4 @@ pub mod signals;
 pub mod spawn;
 pub mod status;
 pub mod style;
+pub mod terminal;
