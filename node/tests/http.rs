@@ -208,21 +208,25 @@ fn bodies_are_bounded_and_may_come_in_pieces() {
     );
 }
 
+/// The end of a head without more fields.
+const END: &str = "HTTP/1.1\r\nhost: x\r\n\r\n";
+
+/// That a request on a connection of its own is refused with `status`, whole and in time.
+fn check_refused(node: &Node, request: &str, status: u16) {
+    let mut client = node.client();
+    client.send(request);
+    let answer = client.answer_to(request);
+    if request.starts_with("HEAD") {
+        assert_eq!(answer.status, status, "{request:.60}");
+    } else {
+        answer.check_problem(status);
+    }
+}
+
 #[test]
-fn malformed_requests_get_the_right_answer() {
+fn targets_and_fields_that_cannot_be_used_are_refused() {
     let node = Node::start(&[]);
-    let long_key = "k".repeat(1025);
-    let check = |request: &str, status: u16| {
-        let mut client = node.client();
-        client.send(request);
-        let answer = client.answer_to(request);
-        if request.starts_with("HEAD") {
-            assert_eq!(answer.status, status, "{request:.60}");
-        } else {
-            answer.check_problem(status);
-        }
-    };
-    let end = "HTTP/1.1\r\nhost: x\r\n\r\n";
+    let long_key = format!("/data/{}", "k".repeat(1025));
     for path in [
         "/data/",
         "/data/%zz",
@@ -234,40 +238,47 @@ fn malformed_requests_get_the_right_answer() {
         "/keys?limit=x",
         "/keys?cursor=5",
         "/keys?prefix=%",
+        &long_key,
     ] {
-        check(&format!("GET {path} {end}"), 400);
+        check_refused(&node, &format!("GET {path} {END}"), 400);
     }
-    check(&format!("GET /data/{long_key} {end}"), 400);
     for ttl in ["", "0", "-1", "1.5", "x", "%"] {
-        check(
-            &format!("PUT /data/k?ttl={ttl} HTTP/1.1\r\ncontent-length: 0\r\n\r\n"),
-            400,
-        );
+        let request = format!("PUT /data/k?ttl={ttl} HTTP/1.1\r\ncontent-length: 0\r\n\r\n");
+        check_refused(&node, &request, 400);
     }
-    check(
-        "PUT /data/k HTTP/1.1\r\nx-ttl: soon\r\ncontent-length: 0\r\n\r\n",
-        400,
-    );
-    check("PUT /data/k HTTP/1.1\r\ncontent-length: -1\r\n\r\n", 400);
-    check(
-        "PUT /data/k HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
-        400,
-    );
-    for path in [
+    for fields in [
+        "x-ttl: soon\r\ncontent-length: 0\r\n\r\n",
+        "content-length: -1\r\n\r\n",
+        "transfer-encoding: chunked\r\n\r\nzz\r\n",
+    ] {
+        check_refused(&node, &format!("PUT /data/k HTTP/1.1\r\n{fields}"), 400);
+    }
+    let nowhere = [
         "/",
         "/nothing",
         "/data",
         "/v2/health",
         "/health/",
-        "/peer_announce",
-    ] {
-        check(&format!("GET {path} {end}"), 404);
+        "//health",
+    ];
+    for path in nowhere {
+        check_refused(&node, &format!("GET {path} {END}"), 404);
     }
-    check(&format!("HEAD /nothing {end}"), 404);
-    check(&format!("DELETE /data/k {end}"), 405);
-    check(&format!("POST /health {end}"), 405);
-    check(&format!("GET /cluster/put/k {end}"), 405);
-    check(&format!("BREW /data/k {end}"), 405);
+    check_refused(&node, &format!("HEAD /nothing {END}"), 404);
+    let wrong = [
+        "DELETE /data/k",
+        "POST /health",
+        "GET /cluster/put/k",
+        "BREW /data/k",
+    ];
+    for request in wrong {
+        check_refused(&node, &format!("{request} {END}"), 405);
+    }
+}
+
+#[test]
+fn what_is_no_request_or_too_large_for_one_is_refused() {
+    let node = Node::start(&[]);
     for bytes in [
         "\r\n\r\n\u{0}\u{1}\u{2}\r\n\r\n",
         "GET\r\n\r\n",
@@ -275,23 +286,21 @@ fn malformed_requests_get_the_right_answer() {
         "GET / HTTP/1.1\r\n: x\r\n\r\n",
         "GET /\u{e4} HTTP/1.1\u{1}\r\n\r\n",
     ] {
-        check(bytes, 400);
+        check_refused(&node, bytes, 400);
     }
-    for size in [17 * 1024, 40 * 1024, 1 << 20] {
-        check(
-            &format!("GET /health HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(size)),
+    for size in [17 * 1024, 40 * 1024, MIB] {
+        let filler = "y".repeat(size);
+        check_refused(
+            &node,
+            &format!("GET /health HTTP/1.1\r\nx: {filler}\r\n\r\n"),
             431,
         );
-        check(&format!("GET /data/{} {end}", "y".repeat(size)), 431);
+        check_refused(&node, &format!("GET /data/{filler} {END}"), 431);
     }
-    check(
-        &format!("GET /health HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(150)),
-        431,
-    );
-    check(
-        &format!("GET /health HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(900)),
-        431,
-    );
+    for count in [150, 900] {
+        let fields = "a: b\r\n".repeat(count);
+        check_refused(&node, &format!("GET /health HTTP/1.1\r\n{fields}\r\n"), 431);
+    }
     assert_eq!(node.client().get("/health").status, 200);
 }
 

@@ -172,9 +172,9 @@ mod tests {
                     model.remove(&index);
                     prop_assert_eq!(slab.remove(index).time, HybridTime(number));
                 }
-                for (&index, &number) in &model {
-                    prop_assert_eq!(slab.get(index).time, HybridTime(number));
-                }
+            }
+            for (&index, &number) in &model {
+                prop_assert_eq!(slab.get(index).time, HybridTime(number));
             }
         }
     }
