@@ -171,6 +171,15 @@ impl SlotSockets {
         self.http.close_door().and(self.gossip.close_door())
     }
 
+    /// Refuses connections on the gossip port alone from now on, and keeps the port. For a
+    /// slot without a node, on whose HTTP port somebody else answers meanwhile.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn close_gossip_door(&self) -> io::Result<()> {
+        self.gossip.close_door()
+    }
+
     /// Accepts connections into the queues again.
     ///
     /// # Errors

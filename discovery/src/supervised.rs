@@ -10,6 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
+use crate::claim::conversation::ClaimFields;
 use crate::hex;
 use crate::secret::Secret;
 
@@ -51,6 +52,10 @@ pub struct Hello {
     pub secret_previous: Option<Secret>,
     /// Number of this start of the node, from 1.
     pub generation: u64,
+    /// The claim that the supervisor holds for the node, for the node to tell who asks.
+    /// Absent where ports are unique within one host only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim: Option<ClaimFields>,
     /// All other nodes of the fleet that have ports.
     pub siblings: Vec<Sibling>,
 }
@@ -163,6 +168,7 @@ impl SupervisorMessage {
                 siblings,
                 secret,
                 secret_previous,
+                claim,
                 ..
             } => {
                 let siblings = siblings.unwrap_or_default();
@@ -170,6 +176,7 @@ impl SupervisorMessage {
                     secret,
                     secret_previous,
                     generation,
+                    claim,
                     siblings,
                 }))
             }
@@ -215,6 +222,7 @@ struct RawMessage {
     #[serde(default, deserialize_with = "secret_from_hex")]
     secret_previous: Option<Secret>,
     generation: Option<u64>,
+    claim: Option<ClaimFields>,
     siblings: Option<Vec<Sibling>>,
     stop_together: Option<Vec<Uuid>>,
 }
@@ -239,6 +247,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::claim::conversation::StandingWord;
 
     fn sibling(name: &str, state: SiblingState) -> Sibling {
         Sibling {
@@ -264,15 +273,25 @@ mod tests {
                 secret: Some(Secret::new(*b"ab\xff")),
                 secret_previous: Some(Secret::new(*b"old")),
                 generation: 3,
+                claim: Some(ClaimFields {
+                    port: 8081,
+                    uuid: Uuid::from_u128(7),
+                    standing: StandingWord::Settled,
+                    incarnation: 1,
+                    sequence: 4,
+                }),
                 siblings: vec![],
             }),
-            r#"{"secret":"6162ff","secret_previous":"6f6c64","generation":3,"siblings":[]}"#,
+            &format!(
+                r#"{{"secret":"6162ff","secret_previous":"6f6c64","generation":3,"claim":{{"port":8081,"uuid":"{uuid}","standing":"settled","incarnation":1,"sequence":4}},"siblings":[]}}"#
+            ),
         );
         check(
             SupervisorMessage::Hello(Hello {
                 secret: None,
                 secret_previous: None,
                 generation: 1,
+                claim: None,
                 siblings: vec![],
             }),
             r#"{"generation":1,"siblings":[]}"#,
@@ -305,6 +324,7 @@ mod tests {
                 secret: None,
                 secret_previous: None,
                 generation: 1,
+                claim: None,
                 siblings: vec![],
             })),
         );
@@ -330,6 +350,13 @@ mod tests {
             secret: Some(Secret::new([0; 1024])),
             secret_previous: Some(Secret::new([0; 1024])),
             generation: u64::MAX,
+            claim: Some(ClaimFields {
+                port: u16::MAX,
+                uuid: Uuid::from_u128(7),
+                standing: StandingWord::Tentative,
+                incarnation: u64::MAX,
+                sequence: u64::MAX,
+            }),
             siblings: vec![longest.clone(); count],
         };
         SupervisorMessage::Hello(hello(256))
@@ -358,6 +385,7 @@ mod tests {
             secret: Some(Secret::new(*b"hunter2")),
             secret_previous: None,
             generation: 1,
+            claim: None,
             siblings: vec![],
         };
         assert!(!format!("{hello:?}").contains("hunter2"));

@@ -19,6 +19,7 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::PassCred;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, setsockopt};
+use repram_discovery::claim::conversation::CONFLICT_VARIABLE;
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 use uuid::Uuid;
@@ -192,6 +193,7 @@ fn parse(text: &str) -> Vec<Notice> {
             ("WATCHDOG", "1") => Some(Notice::Watchdog),
             ("WATCHDOG", "trigger") => Some(Notice::WatchdogTrigger),
             ("STATUS", status) => Some(Notice::Status(status.to_owned())),
+            (CONFLICT_VARIABLE, conflict) => conflict.parse().ok().map(Notice::Conflict),
             _ => None,
         })
         .collect()
@@ -213,6 +215,14 @@ mod tests {
         check(
             "STATUS=a=b\nREADY=1\n",
             &[Notice::Status("a=b".into()), Notice::Ready],
+        );
+        check(
+            "X_REPRAM_CONFLICT=8081 00000000-0000-0000-0000-000000000007\nX_REPRAM_CONFLICT=8081",
+            &[Notice::Conflict(
+                "8081 00000000-0000-0000-0000-000000000007 settled 0 0"
+                    .parse()
+                    .expect("a whole notice"),
+            )],
         );
         check(
             "STOPPING=1\nWATCHDOG=1\nWATCHDOG=trigger",

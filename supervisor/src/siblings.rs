@@ -150,6 +150,7 @@ mod tests {
             secret: None,
             secret_previous: None,
             generation: 1,
+            claim: None,
             siblings: Vec::new(),
         };
         link.send(&SupervisorMessage::Hello(hello.clone()))

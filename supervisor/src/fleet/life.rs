@@ -169,7 +169,7 @@ impl Fleet {
                 }
             }
             Notice::WatchdogTrigger => self.hang(index, "it asked for it".into(), now),
-            Notice::Status(_) => {}
+            Notice::Status(_) | Notice::Conflict(_) => {}
         }
     }
 

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use repram_discovery::claim::conversation::ConflictNotice;
+use repram_discovery::slot::Slot;
+
 use super::backoff::RestartPolicy;
 use crate::event::EventKind;
 use crate::exit::ExitReason;
@@ -32,6 +35,17 @@ pub struct Ports {
     pub http: u16,
     /// Gossip over TCP and UDP.
     pub gossip: u16,
+}
+
+impl Ports {
+    /// The ports of a slot.
+    #[must_use]
+    pub fn of(slot: Slot) -> Self {
+        Self {
+            http: slot.http,
+            gossip: slot.gossip,
+        }
+    }
 }
 
 /// How the fleet behaves; from the settings of the same names.
@@ -111,6 +125,10 @@ pub enum Notice {
     WatchdogTrigger,
     /// `STATUS=...`.
     Status(String),
+    /// `X_REPRAM_CONFLICT=...`: somebody else in the domain has a stronger claim to its
+    /// slot. Whoever claims the slots decides about it; the fleet hears of it when the node
+    /// has to move.
+    Conflict(ConflictNotice),
 }
 
 /// What happened.

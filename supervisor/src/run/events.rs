@@ -7,6 +7,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SI
 use signal_hook::iterator::exfiltrator::origin::Origin;
 use tokio::sync::mpsc;
 
+use super::domain;
 use super::shell::Shell;
 use crate::control::{Request, StopReply};
 use crate::exit::ExitReason;
@@ -63,6 +64,7 @@ pub(super) async fn run(shell: &mut Shell, mut sources: Sources) -> u8 {
             }
             Some(news) = sources.news.recv() => take_news(shell, news),
             Some(request) = sources.requests.recv() => take_request(shell, request),
+            event = domain::next_claim(&mut shell.claimer) => shell.take_claim_event(event),
             () = sleep_until(deadline) => shell.feed(Input::Tick),
         }
     }
@@ -87,11 +89,9 @@ fn take_signal(shell: &mut Shell, origin: &Origin) {
             by: by(),
             now: true,
         }),
-        SIGHUP if origin.process.is_none() => {
-            shell.feed(Input::Stop {
-                by: "the terminal, which went away".into(),
-                now: false,
-            });
+        SIGHUP if shell.terminal.went_away() => {
+            let by = "the terminal, which went away".into();
+            shell.feed(Input::Stop { by, now: false });
         }
         SIGHUP => {
             shell.warn("SIGHUP: this version cannot reload its settings while it runs; restart it");
@@ -126,6 +126,9 @@ fn take_news(shell: &mut Shell, news: News) {
     match news {
         News::Notified { node, pid, notices } => {
             for notice in notices {
+                if let Notice::Conflict(conflict) = &notice {
+                    shell.take_conflict(node, conflict);
+                }
                 shell.feed(Input::Notified { node, pid, notice });
             }
         }

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use repram_config::Settings;
+use repram_discovery::claim::conversation::ClaimFields;
 use repram_discovery::notify::NOTIFY_SOCKET;
 use repram_discovery::secret::Secret;
 use repram_discovery::sockets::SlotSockets;
@@ -54,6 +55,13 @@ pub(super) struct Secrets {
     pub(super) previous: Option<Secret>,
 }
 
+/// What a node of ours is told of its own place and of the others when it starts.
+pub(super) struct Told {
+    /// The claim of its slot, where ports are unique over a domain.
+    pub(super) claim: Option<ClaimFields>,
+    pub(super) siblings: Vec<Sibling>,
+}
+
 /// Why a process could not be started.
 #[derive(Debug, thiserror::Error)]
 enum LaunchError {
@@ -96,7 +104,7 @@ impl Launcher {
     pub(super) fn launch(
         &mut self,
         member: &mut Member,
-        siblings: Vec<Sibling>,
+        told: Told,
         state: &mut StateDir,
         logs: &Logs,
         news: &mpsc::Sender<News>,
@@ -111,7 +119,7 @@ impl Launcher {
             member.slot = None;
             return Input::SlotLost { node, holders };
         }
-        match self.start(member, generation, siblings, logs, news) {
+        match self.start(member, generation, told, logs, news) {
             Ok(running) => {
                 let pid = running.pid;
                 member.process = Some(running);
@@ -143,7 +151,7 @@ impl Launcher {
         &mut self,
         member: &Member,
         generation: u64,
-        siblings: Vec<Sibling>,
+        told: Told,
         logs: &Logs,
         news: &mpsc::Sender<News>,
     ) -> Result<Running, LaunchError> {
@@ -153,7 +161,7 @@ impl Launcher {
             .map_err(LaunchError::Channel)?;
         let output = output_pipe().map_err(LaunchError::Channel)?;
         let channel = self
-            .open_link(generation, siblings)
+            .open_link(generation, told)
             .map_err(LaunchError::Channel)?;
         let mut descriptors = Vec::new();
         if let Some(sockets) = &member.sockets {
@@ -180,11 +188,7 @@ impl Launcher {
     }
 
     /// The channel to our own node, with the first message in it.
-    fn open_link(
-        &self,
-        generation: u64,
-        siblings: Vec<Sibling>,
-    ) -> io::Result<Option<(SiblingLink, OwnedFd)>> {
+    fn open_link(&self, generation: u64, told: Told) -> io::Result<Option<(SiblingLink, OwnedFd)>> {
         if !self.program.is_repram_node {
             return Ok(None);
         }
@@ -193,7 +197,8 @@ impl Launcher {
             secret: self.secret.clone(),
             secret_previous: self.secret_previous.clone(),
             generation,
-            siblings,
+            claim: told.claim,
+            siblings: told.siblings,
         };
         link.send(&SupervisorMessage::Hello(hello))
             .map_err(io::Error::other)?;

@@ -2,9 +2,11 @@
 
 use std::os::fd::OwnedFd;
 
+use jiff::Timestamp;
 use repram_discovery::slot::Slot;
 use repram_discovery::sockets::SlotSockets;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::fleet::NodeIndex;
@@ -20,6 +22,12 @@ pub(super) struct Member {
     /// The sockets of the slot. None without a slot, and while a program that binds its
     /// ports itself runs.
     pub(super) sockets: Option<SlotSockets>,
+    /// Where the node is to move, when it has to leave its slot and there is another.
+    pub(super) next: Option<SlotSockets>,
+    /// When it must have left its slot at the latest, if a stronger claim has it.
+    pub(super) leaves_by: Option<Instant>,
+    /// Since when it has its slot.
+    pub(super) held_since: Timestamp,
     pub(super) process: Option<Running>,
 }
 
@@ -54,8 +62,24 @@ pub(super) struct OutputPipe {
 }
 
 impl Member {
+    /// A node without a slot.
+    pub(super) fn new(index: NodeIndex, name: String, uuid: Uuid) -> Self {
+        Self {
+            index,
+            name,
+            uuid,
+            slot: None,
+            sockets: None,
+            next: None,
+            leaves_by: None,
+            held_since: Timestamp::UNIX_EPOCH,
+            process: None,
+        }
+    }
+
     /// Takes the sockets of a slot into its keeping.
     pub(super) fn hold(&mut self, sockets: SlotSockets) {
+        self.held_since = Timestamp::now();
         self.slot = Some(sockets.slot());
         self.sockets = Some(sockets);
     }

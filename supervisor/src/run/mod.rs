@@ -5,11 +5,13 @@
 //! inputs of the core; `shell` performs the core's outputs; `launch` starts one process.
 
 mod answer;
+mod domain;
 mod events;
 mod launch;
 mod member;
 mod secret;
 mod shell;
+mod slots;
 mod start;
 mod strangers;
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use repram_config::Settings;
-use repram_discovery::claim::{Claimant, NoSlot, claim_on_host};
+use repram_discovery::claim::{Claimant, Claimer, NoSlot, claim_on_host};
 use repram_discovery::slot::PortRange;
 use repram_discovery::sockets::SlotSockets;
 use repram_discovery::state_dir::{DirLock, StateDir};
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::events::News;
-use super::launch::Launcher;
+use super::launch::{Launcher, Told};
 use super::member::Member;
 use super::strangers;
 use crate::event::{Event, EventKind};
@@ -26,12 +26,15 @@ use crate::fleet::{Fleet, Input, NodeIndex, Output, Ports, Sig, Time};
 use crate::logs::Logs;
 use crate::probe::{Prober, Question, reachable};
 use crate::reaper;
+use crate::terminal::Terminal;
 
 /// Everything that the core's outputs act on.
 pub(super) struct Shell {
     pub(super) settings: Settings,
     pub(super) fleet: Fleet,
     pub(super) members: Vec<Member>,
+    /// Claims slots where ports are unique over a domain.
+    pub(super) claimer: Option<Claimer>,
     pub(super) range: PortRange,
     pub(super) state: StateDir,
     pub(super) launcher: Launcher,
@@ -41,6 +44,7 @@ pub(super) struct Shell {
     pub(super) news: mpsc::Sender<News>,
     /// None while nothing had to be asked: our own nodes notify.
     pub(super) prober: Option<Prober>,
+    pub(super) terminal: Terminal,
     pub(super) started: Instant,
     pub(super) started_at: Timestamp,
     /// Whether the table of nodes was shown, which happens when they are ready first.
@@ -175,10 +179,13 @@ impl Shell {
             let holders = "somebody took the port while its door was opened".to_owned();
             return Input::SlotLost { node, holders };
         }
-        let siblings = self.siblings_of(node);
+        let told = Told {
+            claim: self.hand_over(node),
+            siblings: self.siblings_of(node),
+        };
         let member = &mut self.members[node.at()];
         self.launcher
-            .launch(member, siblings, &mut self.state, &self.logs, &self.news)
+            .launch(member, told, &mut self.state, &self.logs, &self.news)
     }
 
     fn clear(&mut self, node: NodeIndex, pid: u32, kill: bool) -> Input {
@@ -199,14 +206,15 @@ impl Shell {
     }
 
     fn move_door(&mut self, node: NodeIndex, open: bool) {
+        let stood_in = if open { None } else { self.stand_in(node) };
         let member = &mut self.members[node.at()];
         let Some(sockets) = &member.sockets else {
             return;
         };
-        let moved = if open {
-            sockets.open_door()
-        } else {
-            sockets.close_door()
+        let moved = match stood_in {
+            Some(stood_in) => stood_in,
+            None if open => sockets.open_door(),
+            None => sockets.close_door(),
         };
         let Err(error) = moved else { return };
         let verb = if open { "opened" } else { "closed" };
@@ -218,14 +226,11 @@ impl Shell {
         self.warn(message);
     }
 
-    /// Lets go of a slot that a stronger claim has.
-    fn vacated(&mut self, node: NodeIndex) {
-        let member = &mut self.members[node.at()];
-        (member.sockets, member.slot) = (None, None);
-    }
-
     /// Looks for a slot in the background: a second pass takes a moment.
     fn claim_again(&mut self, node: NodeIndex) {
+        if self.claimer.is_some() {
+            return self.claim_anew(node);
+        }
         let (range, bind, news) = (self.range, self.settings.bind_address, self.news.clone());
         let member = &self.members[node.at()];
         let last_slot = self.state.identity(&member.name).last_slot;
@@ -255,7 +260,7 @@ impl Shell {
             }
             Err(no_slot) => Input::NotClaimed {
                 node,
-                holders: strangers::lines(&no_slot).join("; "),
+                holders: strangers::lines(&no_slot.tried).join("; "),
             },
         }
     }
@@ -265,24 +270,21 @@ impl Shell {
         let member = &self.members[node.at()];
         let slot = member.slot.expect("it has just got one");
         self.state.remember_slot(&member.name, slot.index);
-        let ports = Ports {
-            http: slot.http,
-            gossip: slot.gossip,
-        };
+        let ports = Ports::of(slot);
         Input::Claimed { node, ports }
     }
 
     /// Tells the core of the claims that were made before it existed.
-    pub(super) fn tell_claims(&mut self, without: Vec<(NodeIndex, NoSlot)>) {
+    pub(super) fn tell_claims(&mut self, without: Vec<(NodeIndex, Vec<String>)>) {
         for index in 0..self.members.len() {
             if self.members[index].slot.is_some() {
                 let input = self.note_claim(self.members[index].index);
                 self.feed(input);
             }
         }
-        for (node, no_slot) in without {
-            let input = self.take_claim(node, Err(no_slot));
-            self.feed(input);
+        for (node, lines) in without {
+            let holders = lines.join("; ");
+            self.feed(Input::NotClaimed { node, holders });
         }
     }
 

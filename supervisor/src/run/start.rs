@@ -6,10 +6,8 @@ use std::process::ExitCode;
 
 use jiff::Timestamp;
 use repram_config::{Environment, Loaded, LogDir, Problem, Problems, Role, Settings, load};
-use repram_discovery::claim::{Claimant, NoSlot, claim_on_host};
+use repram_discovery::claim::Claimer;
 use repram_discovery::domain;
-use repram_discovery::look::free_range;
-use repram_discovery::slot::PortRange;
 use repram_discovery::state_dir::{DirLock, StateDir, StateDirError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -18,15 +16,17 @@ use super::events::{self, NEWS_MAX, News, Sources};
 use super::launch::{Launcher, chain};
 use super::member::Member;
 use super::shell::Shell;
-use super::{secret, strangers};
+use super::slots::{NoSlots, Slots};
+use super::{secret, slots};
 use crate::cli::{RunOptions, code};
 use crate::control::{Control, ControlAddress, ControlConfig, REQUESTS_MAX, Request};
-use crate::fleet::{Fleet, FleetConfig, NodeIndex, OnFailed, RestartPolicy};
+use crate::fleet::{Fleet, FleetConfig, OnFailed, RestartPolicy};
 use crate::logs::{LogConfig, Logs};
 use crate::notify::NotifySockets;
 use crate::program::Program;
 use crate::reaper;
 use crate::signals::Signals;
+use crate::terminal::Terminal;
 
 /// What LOG_DIR may be.
 const LOG_DIR_ALLOWED: &str = "a folder that can be written, or `off`";
@@ -109,7 +109,7 @@ impl Refused {
 async fn start_and_run(loaded: Loaded) -> Result<u8, Refused> {
     let started = (Instant::now(), Timestamp::now());
     // From here on a signal waits until the loop takes it.
-    let signals = Signals::take_over().map_err(|error| Refused::system("signals", &error))?;
+    let mut signals = Signals::take_over().map_err(|error| Refused::system("signals", &error))?;
     // What can be refused without having made anything comes first.
     let domain_is_here = check_domain(&loaded).await?;
     let program = find_program(&loaded)?;
@@ -117,7 +117,13 @@ async fn start_and_run(loaded: Loaded) -> Result<u8, Refused> {
     let (secrets, warning) =
         secret::choose(&loaded, domain_is_here, &places.state).map_err(Refused::setting)?;
     places.warnings.extend(warning);
-    let slots = Slots::claim(&loaded.settings, &mut places.state).await?;
+    let slots = Slots::claim(&loaded.settings, &secrets, &mut places.state, &mut signals);
+    let slots = match slots.await {
+        Ok(slots) => slots,
+        Err(NoSlots::Interrupted) => return Ok(code::OK),
+        Err(NoSlots::TooFew(lines)) => return Err(Refused::Ports(lines)),
+        Err(NoSlots::System(what, error)) => return Err(Refused::system(what, &error)),
+    };
     reaper::become_subreaper().map_err(|error| Refused::system("prctl", &error))?;
 
     let notify = NotifySockets::below(places.state.path());
@@ -129,6 +135,7 @@ async fn start_and_run(loaded: Loaded) -> Result<u8, Refused> {
         loaded.settings,
         places,
         slots.members,
+        slots.claimer,
         launcher,
         sender,
         started,
@@ -141,6 +148,7 @@ async fn start_and_run(loaded: Loaded) -> Result<u8, Refused> {
     };
     let exit = events::run(&mut shell, sources).await;
     let limit = shell.last_words();
+    shell.leave_slots(limit).await;
     shell.logs.finish(limit);
     control.finish(limit).await;
     Ok(exit)
@@ -174,6 +182,7 @@ fn build_shell(
     settings: Settings,
     places: Places,
     members: Vec<Member>,
+    claimer: Option<Claimer>,
     launcher: Launcher,
     news: mpsc::Sender<News>,
     started: (Instant, Timestamp),
@@ -181,13 +190,15 @@ fn build_shell(
     let shell = Shell {
         fleet: Fleet::new(fleet_config(&settings, &launcher)),
         members,
-        range: range(&settings),
+        claimer,
+        range: slots::range(&settings),
         state: places.state,
         launcher,
         logs: places.logs,
         _log_lock: places.log_lock,
         news,
         prober: None,
+        terminal: Terminal::of_this_process(),
         started: started.0,
         started_at: started.1,
         table_shown: Cell::new(false),
@@ -198,16 +209,6 @@ fn build_shell(
         shell.warn(warning);
     }
     shell
-}
-
-/// The range of the settings, which were checked as a whole when they were loaded.
-fn range(settings: &Settings) -> PortRange {
-    PortRange::new(
-        settings.base_port,
-        settings.max_ports,
-        settings.gossip_port_offset,
-    )
-    .expect("the settings were checked")
 }
 
 /// The places that belong to this supervisor alone.
@@ -300,81 +301,6 @@ async fn check_domain(loaded: &Loaded) -> Result<bool, Refused> {
         found,
         allowed,
     )))
-}
-
-/// What came of the claims that are made before the first node is started.
-struct Slots {
-    members: Vec<Member>,
-    /// The nodes that found no slot, and why.
-    without: Vec<(NodeIndex, NoSlot)>,
-}
-
-impl Slots {
-    async fn claim(settings: &Settings, state: &mut StateDir) -> Result<Self, Refused> {
-        let mut members: Vec<Member> = (0..settings.node_count)
-            .map(|index| {
-                let index = NodeIndex(index);
-                let name = index.name();
-                let uuid = state.identity(&name).uuid;
-                Member {
-                    index,
-                    name,
-                    uuid,
-                    slot: None,
-                    sockets: None,
-                    process: None,
-                }
-            })
-            .collect();
-        let claimants: Vec<Claimant> = members
-            .iter()
-            .map(|member| {
-                let last_slot = state.identity(&member.name).last_slot;
-                Claimant {
-                    uuid: member.uuid,
-                    last_slot,
-                }
-            })
-            .collect();
-        let claims = claim_on_host(&range(settings), settings.bind_address, &claimants).await;
-        let mut without = Vec::new();
-        for (member, claim) in members.iter_mut().zip(claims) {
-            match claim {
-                Ok(sockets) => member.hold(sockets),
-                Err(no_slot) => without.push((member.index, no_slot)),
-            }
-        }
-        let (held, needed) = (
-            members.len() - without.len(),
-            usize::from(settings.min_ready.max(1)),
-        );
-        match without.first() {
-            Some((_, no_slot)) if held < needed => Err(too_few(settings, held, needed, no_slot)),
-            _ => Ok(Self { members, without }),
-        }
-    }
-}
-
-fn too_few(settings: &Settings, held: usize, needed: usize, no_slot: &NoSlot) -> Refused {
-    let last = settings.base_port + (settings.max_ports - 1);
-    let base = settings.base_port;
-    let mut lines = vec![format!(
-        "of the {needed} nodes that are needed, {held} found free ports in {base} to {last}:"
-    )];
-    lines.extend(
-        strangers::lines(no_slot)
-            .into_iter()
-            .map(|line| format!("  {line}")),
-    );
-    let advice = match free_range(settings.max_ports, settings.gossip_port_offset) {
-        Some(range) => format!(
-            "end these, or use a range that looks free: BASE_PORT={}",
-            range.base()
-        ),
-        None => "end these, or choose another range with BASE_PORT and MAX_PORTS".to_owned(),
-    };
-    lines.push(advice);
-    Refused::Ports(lines)
 }
 
 fn fleet_config(settings: &Settings, launcher: &Launcher) -> FleetConfig {

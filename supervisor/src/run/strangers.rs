@@ -1,12 +1,20 @@
 //! Naming who holds the ports that we did not get.
 
-use repram_discovery::claim::NoSlot;
+use repram_discovery::claim::{Refused, Rival};
 use repram_discovery::holder::{Transport, holders_of_taken, owners_of};
 use repram_discovery::sockets::{SlotTaken, SocketKind};
 
 /// One line for each slot that could not be had: the port, and who holds it.
-pub(super) fn lines(no_slot: &NoSlot) -> Vec<String> {
-    no_slot.tried.iter().map(line).collect()
+pub(super) fn lines(tried: &[SlotTaken]) -> Vec<String> {
+    tried.iter().map(line).collect()
+}
+
+/// The same where other hosts count, too.
+pub(super) fn refused_lines(refused: &Refused) -> Vec<String> {
+    let elsewhere = refused.rivals.iter().map(|Rival { port, uuid }| {
+        format!("HTTP port {port} is held on another host of the domain, by the node {uuid}")
+    });
+    lines(&refused.tried).into_iter().chain(elsewhere).collect()
 }
 
 pub(super) fn line(taken: &SlotTaken) -> String {

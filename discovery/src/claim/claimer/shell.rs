@@ -23,7 +23,7 @@ use crate::claim::conversation::{
 };
 use crate::claim::core::{
     Claim, Claims, Config, Input, Message, NEIGHBOURS_MAX, Newcomer, Output, Recipient, Scope,
-    Stamp,
+    Stamp, Standing,
 };
 use crate::domain::ADDRESSES_MAX;
 use crate::slot::PortRange;
@@ -193,6 +193,13 @@ impl Claimer {
     #[must_use]
     pub fn claim_of(&self, uuid: Uuid) -> Option<Claim> {
         self.core.claims().find(|claim| claim.uuid == uuid)
+    }
+
+    /// Whether one of our claimants has a settled slot.
+    #[must_use]
+    pub fn has_settled(&self, uuid: Uuid) -> bool {
+        let claim = self.claim_of(uuid);
+        claim.is_some_and(|claim| claim.standing == Standing::Settled)
     }
 
     /// All slots that are held for our claimants, those that they have to leave included.

@@ -59,6 +59,25 @@ impl ClaimFields {
     }
 }
 
+impl StandingWord {
+    /// The word as it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Settled => "settled",
+            Self::Tentative => "tentative",
+        }
+    }
+
+    /// The standing for which `word` stands.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Settled, Self::Tentative]
+            .into_iter()
+            .find(|standing| standing.as_str() == word)
+    }
+}
+
 impl From<Standing> for StandingWord {
     fn from(standing: Standing) -> Self {
         match standing {
