@@ -27,7 +27,6 @@ pub(crate) fn command() -> Command {
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .disable_help_subcommand(true)
         .max_term_width(100)
         .subcommands([
             run(),
@@ -107,6 +106,7 @@ fn logs() -> Command {
         ])
         .args(flags::log_dir())
         .args_conflicts_with_subcommands(true)
+        .disable_help_subcommand(true)
         .subcommand(
             asking("rotate")
                 .about("Begin new log files now; the old ones are kept and compressed")
