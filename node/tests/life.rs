@@ -4,6 +4,7 @@ mod fixture;
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Output, Stdio};
 
 use fixture::{Node, Sockets, command};
@@ -79,6 +80,47 @@ fn a_closed_door_is_waited_for() {
     door.listen(128).expect("is bound");
     assert_eq!(node.client().get("/live").status, 200);
     drop(node);
+}
+
+#[test]
+fn connections_beyond_the_limit_are_told_so() {
+    // 256 descriptors are not for clients.
+    let node = Node::start_after("ulimit -n 280", &[]);
+    let mut clients: Vec<_> = (0..24).map(|_| node.client()).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("/live").status, 200);
+    }
+    let mut refused = node.client();
+    let answer = refused.answer();
+    answer.check_problem(503);
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert!(refused.is_closed());
+    drop(clients);
+    while node.client().get("/live").status != 200 {}
+}
+
+#[test]
+fn the_supervisor_is_notified() {
+    let directory = tempfile::tempdir().expect("a directory for the test");
+    let path = directory.path().join("notify");
+    let socket = UnixDatagram::bind(&path).expect("can be bound");
+    socket
+        .set_read_timeout(Some(fixture::PATIENCE))
+        .expect("is not zero");
+    let next = || {
+        let mut message = [0; 256];
+        let count = socket.recv(&mut message).expect("a notification");
+        String::from_utf8_lossy(&message[..count]).into_owned()
+    };
+    let path = path.display().to_string();
+    let mut node = Node::start(&[("NOTIFY_SOCKET", &path), ("WATCHDOG_USEC", "200000")]);
+    assert!(next().contains("READY=1"));
+    for _ in 0..3 {
+        assert_eq!(next().trim(), "WATCHDOG=1");
+    }
+    node.signal(Signal::SIGTERM);
+    while !next().contains("STOPPING=1") {}
+    assert_eq!(node.ended().code(), Some(0), "{}", node.log());
 }
 
 /// A node whose supervisor is this test: its end of the pair is the node's standard input.
