@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
@@ -52,7 +52,13 @@ pub struct Cluster {
     shared: Arc<Shared>,
     sources: Arc<Sources>,
     tasks: Arc<Mutex<JoinSet<()>>>,
+    /// Whether joining was seen to be over: the quick look of every request.
+    seen_joined: Arc<AtomicBool>,
 }
+
+/// How long a request waits for the node to join: longer than a round of discovery takes at
+/// worst, and shorter than clients wait.
+const JOINED_WITHIN: Duration = Duration::from_secs(5);
 
 impl Cluster {
     /// Starts membership, streams and coordination on the current runtime.
@@ -114,22 +120,34 @@ impl Cluster {
             shared,
             sources,
             tasks: Arc::new(Mutex::new(tasks)),
+            seen_joined: Arc::default(),
         })
     }
 
-    /// Writes a value. `ttl_s` is already clamped.
+    /// Writes a value. `ttl_s` is already clamped. Before the node has
+    /// [joined](Self::joined) it waits for that, and is unavailable when it takes too long.
     pub async fn put(&self, key: Bytes, value: Bytes, ttl_s: u32) -> PutOutcome {
+        if !self.has_joined().await {
+            return PutOutcome::Unavailable;
+        }
         self.node.put(key, value, ttl_s).await
     }
 
-    /// Reads a value.
+    /// Reads a value. Before the node has [joined](Self::joined) it waits for that, and
+    /// does not know when it takes too long.
     pub async fn get(&self, key: &Bytes) -> GetOutcome {
+        if !self.has_joined().await {
+            return GetOutcome::Unknown;
+        }
         self.node.get(key).await
     }
 
     /// Lists live keys in byte order: at most `limit` (and at most 10,000) that start with
     /// `prefix` and come after `after`.
     pub async fn keys(&self, prefix: Bytes, after: Option<Bytes>, limit: usize) -> KeysOutcome {
+        if !self.has_joined().await {
+            return KeysOutcome::Unknown;
+        }
         self.node.keys(prefix, after, limit).await
     }
 
@@ -150,6 +168,20 @@ impl Cluster {
         let mut joined = self.node.joined.subscribe();
         // The node keeps the sender, so there is always an end to wait for.
         let _ = joined.wait_for(|joined| *joined).await;
+    }
+
+    /// Waits until this node has joined, but not for ever; whether it has.
+    ///
+    /// A node that does not know its peers would take itself for all there is: it would
+    /// acknowledge what only it has, and miss what only others have. Connections come in
+    /// that early because the socket listens before the process exists.
+    async fn has_joined(&self) -> bool {
+        if self.seen_joined.load(Ordering::Relaxed) {
+            return true;
+        }
+        let joined = timeout(JOINED_WITHIN, self.joined()).await.is_ok();
+        self.seen_joined.fetch_or(joined, Ordering::Relaxed);
+        joined
     }
 
     /// Each discovery source and its last round.
