@@ -12,42 +12,9 @@ use flate2::read::MultiGzDecoder;
 use jiff::Timestamp;
 use nix::fcntl::OFlag;
 
+use super::limits::Limits;
 use super::name::{self, Kind};
 use crate::logs::feed::NodeFilter;
-
-/// How much may be kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limits {
-    /// Bytes at which a file is rotated.
-    pub(crate) max_size: u64,
-    /// Rotated files per node.
-    pub(crate) keep: u32,
-    /// Bytes of all files.
-    pub(crate) total: u64,
-    /// Nodes that write: `flux-node-1` up to this number.
-    pub(crate) nodes: u16,
-}
-
-impl Limits {
-    /// Limits under which all files together stay within `total` bytes. Every node's current
-    /// file and one compression under way need room for `max_size` bytes, which is lowered
-    /// when that would leave less than half for rotated files.
-    pub(crate) fn new(max_size: u64, keep: u32, total: u64, nodes: u16) -> Self {
-        let max_size = max_size.min(total / 2 / (u64::from(nodes) + 1)).max(1);
-        Self {
-            max_size,
-            keep,
-            total,
-            nodes,
-        }
-    }
-
-    /// Bytes for files that no longer grow, when `writing` nodes write.
-    fn at_rest(self, writing: u64) -> u64 {
-        self.total
-            .saturating_sub(self.max_size.saturating_mul(writing + 1))
-    }
-}
 
 /// A file over its whole life, whatever its name is at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -553,20 +520,6 @@ mod tests {
         catalogue
             .rotate(node, size, Instant::now(), SystemTime::now())
             .expect("rotates");
-    }
-
-    #[test]
-    fn the_total_is_shared_out() {
-        let check = |max_size, total, nodes, expect_max: u64| {
-            let limits = Limits::new(max_size, 5, total, nodes);
-            assert_eq!(limits.max_size, expect_max);
-            let writing = u64::from(nodes);
-            assert!(limits.at_rest(writing) + expect_max * (writing + 1) <= total.max(2));
-        };
-        check(10 << 20, 100 << 20, 3, 10 << 20);
-        check(10 << 20, 100 << 20, 10, (100 << 20) / 22);
-        check(1, 0, 1, 1);
-        check(u64::MAX, u64::MAX, u16::MAX, u64::MAX / 2 / 65536);
     }
 
     #[test]

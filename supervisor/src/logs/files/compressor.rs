@@ -163,7 +163,7 @@ fn create(path: &Path) -> io::Result<File> {
 mod tests {
     use std::time::SystemTime;
 
-    use super::super::catalogue::Limits;
+    use super::super::limits::Limits;
     use super::*;
 
     fn rotated(content: &[u8]) -> (tempfile::TempDir, Arc<Catalogue>, Uncompressed) {

@@ -3,13 +3,15 @@
 mod append;
 mod catalogue;
 mod compressor;
+mod limits;
 mod name;
 mod node_file;
 mod sink;
 mod writer;
 
-pub(crate) use catalogue::{Catalogue, FileId, Limits, Snapshot};
+pub(crate) use catalogue::{Catalogue, FileId, Snapshot};
 pub(crate) use compressor::Compressor;
+pub(crate) use limits::Limits;
 pub(crate) use name::is_node_name;
 pub(crate) use sink::FileSystem;
 pub use writer::RotateReport;

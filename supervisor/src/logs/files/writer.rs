@@ -181,7 +181,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::append::tests::SmallDisk;
-    use super::super::catalogue::Limits;
+    use super::super::limits::Limits;
     use super::super::node_file::RETRY_AFTER;
     use super::super::sink::Sink;
     use super::*;
