@@ -261,6 +261,7 @@ impl Node {
             Change::Unreachable(_) => {
                 count(&counters.unreachable);
                 tracing::warn!(%uuid, generation, "{node} does not answer");
+                self.streams().mark_silent(uuid);
                 false
             }
             Change::Forgotten(_) => {
@@ -293,8 +294,13 @@ impl Node {
         }
         let now = boot_now();
         // "Do not have" may be said for the new members only after the refill for them, so
-        // this comes before they are seen.
-        self.knows_all.store(false, Ordering::SeqCst);
+        // the refill is told before they are seen.
+        let pulls = {
+            let mut refill = lock(&self.refill);
+            let pulls = refill.members_changed(&placement, now);
+            self.note_completeness(&refill);
+            pulls
+        };
         {
             let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
             let former = std::mem::replace(&mut view.placement, Arc::clone(&placement));
@@ -303,8 +309,7 @@ impl Node {
                 view.recent.pop_front();
             }
         }
-        let effects = lock(&self.writes).members_changed(Arc::clone(&placement));
-        let pulls = lock(&self.refill).members_changed(&placement, now);
+        let effects = lock(&self.writes).members_changed(placement);
         drop(turn);
         self.members_told.send_replace(());
         self.perform(effects);

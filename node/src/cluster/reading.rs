@@ -39,7 +39,7 @@ impl Node {
             None if holds => Local::Holder(self.absence()),
             leftover => Local::Leftover(leftover),
         };
-        let prefer = |uuid| u8::from(!self.streams().is_up(uuid));
+        let prefer = |uuid| u8::from(!self.streams().answers(uuid));
         let read = Read::new(&placement, key, self.own.uuid, local, prefer);
         let outcome = self.ask_around(read, key).await;
         if outcome == GetOutcome::Unknown {
@@ -133,16 +133,15 @@ impl Node {
             .iter()
             .filter(|seat| seat.uuid != self.own.uuid)
         {
-            let id = questions.note(member.uuid, Asked::Listing(tell.clone()));
-            let (prefix, after) = (prefix.clone(), after.clone());
-            let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-            let question = Request::Keys {
-                id,
-                prefix,
-                after,
+            let asked_now = self.ask_keys(
+                member.uuid,
+                &prefix,
+                after.as_ref(),
                 limit,
-            };
-            if self.streams().send(member.uuid, question).is_ok() {
+                &tell,
+                &mut questions,
+            );
+            if asked_now {
                 asked += 1;
             } else {
                 listing.answered(None);
@@ -157,6 +156,35 @@ impl Node {
             Some((keys, more)) => KeysOutcome::Page { keys, more },
             None => KeysOutcome::Unknown,
         }
+    }
+
+    /// Asks a member for its part of a listing, unless it would not answer.
+    fn ask_keys(
+        &self,
+        member: Uuid,
+        prefix: &Bytes,
+        after: Option<&Bytes>,
+        limit: usize,
+        tell: &UnboundedSender<Option<KeysPage>>,
+        questions: &mut Questions<'_>,
+    ) -> bool {
+        if !self.streams().answers(member) {
+            return false;
+        }
+        let id = questions.note(member, Asked::Listing(tell.clone()));
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let (prefix, after) = (prefix.clone(), after.cloned());
+        self.streams()
+            .send(
+                member,
+                Request::Keys {
+                    id,
+                    prefix,
+                    after,
+                    limit,
+                },
+            )
+            .is_ok()
     }
 
     /// This node's part of a listing: the keys that it is to hold.

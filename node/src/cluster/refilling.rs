@@ -28,6 +28,12 @@ impl Node {
         self.knows_all.load(Ordering::SeqCst)
     }
 
+    /// Keeps what the refill's core says where readers look. The caller holds the core's
+    /// lock, so this is never older than what the core says.
+    pub(super) fn note_completeness(&self, refill: &Refill) {
+        self.knows_all.store(refill.is_complete(), Ordering::SeqCst);
+    }
+
     /// One step of the refill and what follows from it.
     pub(super) fn refill_step(&self, step: impl FnOnce(&mut Refill) -> Vec<Pull>) {
         let pulls = step(&mut lock(&self.refill));
@@ -43,8 +49,7 @@ impl Node {
             }
         }
         let refill = lock(&self.refill);
-        // Under the core's lock, so that it is never older than what the core says.
-        self.knows_all.store(refill.is_complete(), Ordering::SeqCst);
+        self.note_completeness(&refill);
         self.alarm.at_latest(refill.next_deadline());
     }
 

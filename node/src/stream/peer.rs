@@ -1,7 +1,7 @@
 //! The stream to one peer: opened again and again, for as long as the peer is a member.
 
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -60,6 +60,7 @@ pub struct Peer {
     moved: Notify,
     stopped: Notify,
     link: watch::Sender<Link>,
+    silent: AtomicBool,
 }
 
 impl Peer {
@@ -74,6 +75,7 @@ impl Peer {
             moved: Notify::new(),
             stopped: Notify::new(),
             link: watch::Sender::new(Link::New),
+            silent: AtomicBool::new(false),
         }
     }
 
@@ -87,6 +89,23 @@ impl Peer {
     #[must_use]
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.subscribe()
+    }
+
+    /// Whether there is a stream now.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        *self.link.borrow() == Link::Up
+    }
+
+    /// Whether it is known not to answer, although there may be a stream.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it does not answer, or does so again.
+    pub fn mark_silent(&self, silent: bool) {
+        self.silent.store(silent, Ordering::Relaxed);
     }
 
     /// The peer is (perhaps) at `address` now, and worth a try.

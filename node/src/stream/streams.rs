@@ -41,6 +41,7 @@ impl Streams {
     pub fn keep(&self, peer: &Identity) {
         let mut peers = self.peers.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = peers.get(&peer.uuid) {
+            known.mark_silent(false);
             known.found_at(peer.gossip);
             return;
         }
@@ -79,18 +80,31 @@ impl Streams {
     /// Whether there is a stream to `peer`.
     #[must_use]
     pub fn is_up(&self, peer: Uuid) -> bool {
+        self.peers().get(&peer).is_some_and(|peer| peer.is_up())
+    }
+
+    /// Whether an answer of `peer` can be expected: there is a stream to it, and it is not
+    /// known to be silent.
+    #[must_use]
+    pub fn answers(&self, peer: Uuid) -> bool {
         self.peers()
             .get(&peer)
-            .is_some_and(|peer| *peer.link().borrow() == Link::Up)
+            .is_some_and(|peer| peer.is_up() && !peer.is_silent())
+    }
+
+    /// Notes that `peer` does not answer, until [`Streams::keep`] says that it does. A
+    /// process that hangs keeps its streams.
+    pub fn mark_silent(&self, peer: Uuid) {
+        if let Some(peer) = self.peers().get(&peer) {
+            peer.mark_silent(true);
+        }
     }
 
     /// Peers to whom there is a stream.
     #[must_use]
     pub fn up(&self) -> Vec<Uuid> {
         let peers = self.peers();
-        let up = peers
-            .iter()
-            .filter(|(_, peer)| *peer.link().borrow() == Link::Up);
+        let up = peers.iter().filter(|(_, peer)| peer.is_up());
         up.map(|(uuid, _)| *uuid).collect()
     }
 
