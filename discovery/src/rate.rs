@@ -101,7 +101,9 @@ impl RateLimiter {
     }
 }
 
-fn subscriber(client: IpAddr) -> IpAddr {
+/// The part of a client's address that counts.
+#[must_use]
+pub fn subscriber(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

@@ -4,11 +4,12 @@
 //! may be, never a statement that it lives. [`Sources`] asks all of them at once and keeps
 //! a [`Report`] of each for `/cluster/discovery/health`.
 //!
-//! [`StaticPeers`] names what the operator listed; [`RangeScan`] asks `GET /health` on
+//! [`AnnouncedPeers`] came to us; [`StaticPeers`] names what the operator listed; [`RangeScan`] asks `GET /health` on
 //! every port of the range. What nodes and claimants answer there, and on `GET /peers`, is
 //! here as well: [`Health`] and [`Peers`] as they are written, [`HealthAnswer`] and
 //! [`PeersAnswer`] as they are read.
 
+mod announced;
 mod health;
 mod list;
 mod question;
@@ -18,6 +19,7 @@ mod source;
 mod sources;
 mod static_peers;
 
+pub use announced::{ANNOUNCED_AGE_MAX, ANNOUNCED_MAX, AnnouncedPeers};
 pub use health::{Health, HealthAnswer, HealthStatus};
 pub use list::{ListedPeer, PeerAnswer, Peers, PeersAnswer, UnixMillis};
 pub(crate) use question::whole_body;

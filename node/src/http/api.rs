@@ -9,9 +9,11 @@ use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use repram_config::ClaimScope;
+use repram_discovery::claim::conversation::Kind;
 
 use super::bounds::{HEAD_MAX, HEADERS_MAX};
 use super::connection::{Handler, Upload};
+use super::conversation::Conversation;
 use super::problem::Problem;
 use super::query::TtlBounds;
 use super::rate::{RateLimiter, forwarded_for};
@@ -55,6 +57,7 @@ pub struct Api {
     /// For its counts and its limit only: values go through the cluster.
     pub(super) store: Arc<Store>,
     pub(super) lifecycle: Arc<Lifecycle>,
+    pub(super) conversation: Conversation,
     pub(super) metrics: Arc<RequestMetrics>,
     pub(super) started: BootMillis,
     pub(super) started_unix_ms: u64,
@@ -70,6 +73,7 @@ impl Api {
         cluster: Cluster,
         store: Arc<Store>,
         lifecycle: Arc<Lifecycle>,
+        conversation: Conversation,
         metrics: Arc<RequestMetrics>,
     ) -> Self {
         Self {
@@ -81,6 +85,7 @@ impl Api {
             cluster,
             store,
             lifecycle,
+            conversation,
             metrics,
             started: clock::boot_now(),
             started_unix_ms: clock::unix_now_ms(),
@@ -93,6 +98,7 @@ impl Api {
         &self,
         head: &Parts,
         found: Option<(&'static Endpoint, &str)>,
+        client: IpAddr,
         body: &mut Upload,
     ) -> Result<Response<Reply>, Problem> {
         check_head(head)?;
@@ -104,7 +110,11 @@ impl Api {
             };
         };
         if head.method == Method::OPTIONS {
-            return Ok(cors::options(endpoint.allow));
+            return Ok(if endpoint.route.is_open_to_pages() {
+                cors::options(endpoint.allow)
+            } else {
+                cors::closed_options(endpoint.allow)
+            });
         }
         if !endpoint.methods.contains(&head.method) {
             return Err(Problem::Method(endpoint.allow));
@@ -120,7 +130,20 @@ impl Api {
             Route::Metrics => Ok(views::metrics(self)),
             Route::OpenApi => Ok(openapi::answer()),
             Route::DiscoveryHealth => Ok(views::discovery_health(self)),
+            Route::PeerAnnounce => self.hear(Kind::Announce, head, client, body).await,
+            Route::PeerLeaving => self.hear(Kind::Leave, head, client, body).await,
+            Route::ConflictResolution => self.hear(Kind::Conflict, head, client, body).await,
         }
+    }
+
+    async fn hear(
+        &self,
+        kind: Kind,
+        head: &Parts,
+        client: IpAddr,
+        body: &mut Upload,
+    ) -> Result<Response<Reply>, Problem> {
+        self.conversation.answer(kind, head, client, body).await
     }
 
     fn limit(&self, head: &Parts, client: IpAddr, now_ns: u64) -> Result<(), Problem> {
@@ -178,11 +201,11 @@ impl Handler for Session {
             Ok(())
         };
         let answer = match admitted {
-            Ok(()) => api.answer(&head, found, body).await,
+            Ok(()) => api.answer(&head, found, self.client, body).await,
             Err(problem) => Err(problem),
         };
         let mut response = answer.unwrap_or_else(|problem| problem.response());
-        if route.is_some() {
+        if route.is_some_and(Route::is_open_to_pages) {
             cors::open(&head.headers, response.headers_mut());
         }
         if head.method == Method::HEAD {

@@ -24,11 +24,18 @@ pub(super) fn open(request: &HeaderMap, response: &mut HeaderMap) {
     }
 }
 
-/// The answer to OPTIONS, a preflight or not.
-pub(super) fn options(allow: &'static str) -> Response<Reply> {
+/// The answer to OPTIONS on a path that is not for pages: a preflight gets no permission.
+pub(super) fn closed_options(allow: &'static str) -> Response<Reply> {
     let mut response = reply::empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
     headers.insert(ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+/// The answer to OPTIONS, a preflight or not.
+pub(super) fn options(allow: &'static str) -> Response<Reply> {
+    let mut response = closed_options(allow);
+    let headers = response.headers_mut();
     headers.insert(
         ACCESS_CONTROL_ALLOW_METHODS,
         HeaderValue::from_static(allow),

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
+use repram_discovery::claim::conversation::Refusal;
 use serde_json::json;
 
 use super::bounds::{BODY_MAX, HEAD_MAX, HEADERS_MAX, RETRY_AFTER_S};
@@ -50,6 +51,8 @@ pub(super) enum Problem {
     Full,
     /// Too many connections.
     TooManyConnections,
+    /// A claimant's request is not taken.
+    Refused(Refusal),
 }
 
 impl Problem {
@@ -70,6 +73,10 @@ impl Problem {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Full => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Refused(refusal) => match StatusCode::from_u16(refusal.status()) {
+                Ok(status) => status,
+                Err(_) => StatusCode::BAD_REQUEST,
+            },
         }
     }
 
@@ -109,6 +116,7 @@ impl Problem {
                  REPRAM_MAX_STORAGE_MB"
                     .into()
             }
+            Self::Refused(refusal) => refusal.to_string().into(),
             Self::TooManyConnections => {
                 "this node has too many connections; try again in a moment, or another node".into()
             }
@@ -118,6 +126,7 @@ impl Problem {
     const fn retry_after_s(&self) -> Option<u32> {
         match self {
             Self::TooManyRequests(seconds) => Some(*seconds),
+            Self::Refused(refusal) => refusal.retry_after_s(),
             Self::HoldersUnknown | Self::NoHolder | Self::TooManyConnections => Some(RETRY_AFTER_S),
             Self::NoSuchPath
             | Self::Method(_)
@@ -144,7 +153,8 @@ impl Problem {
             | Self::HeadTimeout
             | Self::HeadTooLarge
             | Self::HeadMalformed
-            | Self::TooManyConnections => true,
+            | Self::TooManyConnections
+            | Self::Refused(Refusal::TooLong) => true,
             Self::NoSuchPath
             | Self::Method(_)
             | Self::Key(_)
@@ -153,7 +163,8 @@ impl Problem {
             | Self::TooManyRequests(_)
             | Self::HoldersUnknown
             | Self::NoHolder
-            | Self::Full => false,
+            | Self::Full
+            | Self::Refused(_) => false,
         }
     }
 
@@ -180,6 +191,10 @@ impl Problem {
         }
         if let Self::Method(allow) = self {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Self::Refused(Refusal::Unsigned(_)) = self {
+            let scheme = HeaderValue::from_static("Repram-Signature");
+            headers.insert(WWW_AUTHENTICATE, scheme);
         }
         if self.ends_connection() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -1,6 +1,7 @@
 //! Which path is what.
 
 use http::Method;
+use repram_discovery::claim::conversation::Kind;
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +26,12 @@ pub enum Route {
     OpenApi,
     /// How each way of finding peers does.
     DiscoveryHealth,
+    /// Somebody holds a port.
+    PeerAnnounce,
+    /// Somebody holds a port no more.
+    PeerLeaving,
+    /// Somebody holds our port as well.
+    ConflictResolution,
 }
 
 /// One path template and what may be asked of it.
@@ -52,6 +59,17 @@ const fn read_only(route: Route, template: &'static str, alias: bool) -> Endpoin
         methods: READ,
         allow: ALLOW_READ,
         alias,
+    }
+}
+
+/// What claimants of the domain say. Pages of the web have no business there.
+const fn claimants(route: Route, kind: Kind) -> Endpoint {
+    Endpoint {
+        route,
+        template: kind.path(),
+        methods: &[Method::POST],
+        allow: "POST, OPTIONS",
+        alias: false,
     }
 }
 
@@ -83,6 +101,9 @@ pub const ENDPOINTS: &[Endpoint] = &[
     read_only(Route::Metrics, "/metrics", false),
     read_only(Route::OpenApi, "/openapi.json", false),
     read_only(Route::DiscoveryHealth, "/cluster/discovery/health", false),
+    claimants(Route::PeerAnnounce, Kind::Announce),
+    claimants(Route::PeerLeaving, Kind::Leave),
+    claimants(Route::ConflictResolution, Kind::Conflict),
 ];
 
 /// The prefix that clients of the second version of the API use.
@@ -90,7 +111,7 @@ pub const VERSION_PREFIX: &str = "/v1";
 
 impl Route {
     /// All routes, in the order of the API.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Data,
         Self::Keys,
         Self::Health,
@@ -101,6 +122,9 @@ impl Route {
         Self::Metrics,
         Self::OpenApi,
         Self::DiscoveryHealth,
+        Self::PeerAnnounce,
+        Self::PeerLeaving,
+        Self::ConflictResolution,
     ];
 
     /// The name that metrics use.
@@ -117,6 +141,9 @@ impl Route {
             Self::Metrics => "metrics",
             Self::OpenApi => "openapi",
             Self::DiscoveryHealth => "discovery_health",
+            Self::PeerAnnounce => "peer_announce",
+            Self::PeerLeaving => "peer_leaving",
+            Self::ConflictResolution => "conflict_resolution",
         }
     }
 
@@ -132,7 +159,28 @@ impl Route {
             | Self::Status
             | Self::Metrics
             | Self::OpenApi
-            | Self::DiscoveryHealth => false,
+            | Self::DiscoveryHealth
+            | Self::PeerAnnounce
+            | Self::PeerLeaving
+            | Self::ConflictResolution => false,
+        }
+    }
+
+    /// Whether any page of the web may ask (Fetch standard, CORS protocol).
+    #[must_use]
+    pub const fn is_open_to_pages(self) -> bool {
+        match self {
+            Self::PeerAnnounce | Self::PeerLeaving | Self::ConflictResolution => false,
+            Self::Data
+            | Self::Keys
+            | Self::Health
+            | Self::Live
+            | Self::Peers
+            | Self::Topology
+            | Self::Status
+            | Self::Metrics
+            | Self::OpenApi
+            | Self::DiscoveryHealth => true,
         }
     }
 }
@@ -178,6 +226,10 @@ mod tests {
             Some((Route::Data, "/cluster/get/{key}", "k")),
         );
         check("/scan", Some((Route::Keys, "/scan", "")));
+        check(
+            "/v1/peer_announce",
+            Some((Route::PeerAnnounce, "/peer_announce", "")),
+        );
         check("/v1/health", Some((Route::Health, "/health", "")));
         for none in [
             "",
@@ -192,7 +244,7 @@ mod tests {
             "/Health",
             "//health",
             "/v2/health",
-            "/peer_announce",
+            "/peer_announce/",
         ] {
             check(none, None);
         }

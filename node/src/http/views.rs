@@ -53,7 +53,7 @@ pub(super) fn health(api: &Api) -> Response<Reply> {
         enclave: api.me.enclave.clone(),
         discovery_enabled: api.discovery_enabled,
         active_peers: active(&api.cluster.peers()),
-        claim: None,
+        claim: api.conversation.claim(),
     };
     reply::json(status, &health)
 }

@@ -6,6 +6,7 @@ use repram_config::{Environment, Flag, Loaded, Problems, Role, load};
 use tracing::warn;
 
 use super::arguments::{self, Invocation};
+use super::beginning::Origin;
 use super::chain::chain;
 use super::failure::{self, Failure};
 use super::node::{self, Signals};
@@ -74,11 +75,16 @@ fn run(loaded: Loaded) -> ExitCode {
 
 async fn live(loaded: Loaded, inherited: Option<InheritedSockets>) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
-    let node = tokio::select! {
-        node = start::start(loaded, inherited) => node?,
-        // Nobody knows this node yet, so nobody has to be told.
-        _ = signals.next() => return Ok(()),
-    };
-    node::run(node, signals).await;
-    Ok(())
+    let mut origin = Origin::Fresh(inherited);
+    loop {
+        let node = tokio::select! {
+            node = start::start(loaded.clone(), origin) => node?,
+            // Nobody knows this node yet, so nobody has to be told.
+            _ = signals.next() => return Ok(()),
+        };
+        match node::run(node, &mut signals).await {
+            Some(moved) => origin = Origin::Moved(Box::new(moved)),
+            None => return Ok(()),
+        }
+    }
 }

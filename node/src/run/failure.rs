@@ -3,7 +3,7 @@
 use std::io;
 
 use repram_config::Problems;
-use repram_discovery::claim::NoSlot;
+use repram_discovery::claim::{NoSlot, Refused};
 use repram_discovery::holder::holders_of_taken;
 use repram_discovery::sockets::SlotTaken;
 
@@ -24,6 +24,8 @@ pub(super) enum Failure {
     PortTaken(SlotTaken),
     #[error("no port of the range can be had\n{}", strangers(&.0.tried))]
     NoSlot(NoSlot),
+    #[error("no port of the range can be had over the domain\n{}", rivals(.0))]
+    NoSlotInDomain(Refused),
     #[error("the sockets that were passed cannot be used")]
     Inherited(#[from] InheritError),
     #[error("the supervisor cannot be heard")]
@@ -42,12 +44,25 @@ impl Failure {
     pub(super) const fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(_) => Problems::EXIT_CODE,
-            Self::PortTaken(_) | Self::NoSlot(_) => UNAVAILABLE,
+            Self::PortTaken(_) | Self::NoSlot(_) | Self::NoSlotInDomain(_) => UNAVAILABLE,
             Self::Inherited(_) | Self::Supervisor(_) | Self::Cluster(_) | Self::System { .. } => {
                 INTERNAL
             }
         }
     }
+}
+
+/// Which ports are taken, on this host and on others.
+fn rivals(refused: &Refused) -> String {
+    let mut lines = vec![strangers(&refused.tried)];
+    lines.retain(|lines| !lines.is_empty());
+    lines.extend(refused.rivals.iter().map(|rival| {
+        format!(
+            "  port {} is held on another host, by the node {}",
+            rival.port, rival.uuid
+        )
+    }));
+    lines.join("\n")
 }
 
 /// Which ports are taken, and by whom where the kernel tells.

@@ -8,9 +8,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
+use super::beginning::Moved;
 use super::failure::Failure;
 use super::start::Node;
-use super::stop::{self, Asked};
+use super::stop::{self, Asked, Then};
 use crate::clock;
 use crate::door::Door;
 use crate::http::{Doorman, Stage};
@@ -57,10 +58,20 @@ impl Signals {
     }
 }
 
-/// Runs `node` until it is asked to stop, and stops it.
-pub(super) async fn run(mut node: Node, mut signals: Signals) {
-    tokio::spawn(reclaim(Arc::clone(&node.store)));
+/// Runs `node` until it is asked to stop, and stops it. What comes back is what its next
+/// life begins with, if it only has to move.
+pub(super) async fn run(mut node: Node, signals: &mut Signals) -> Option<Moved> {
+    let reclaiming = tokio::spawn(reclaim(Arc::clone(&node.store)));
+    let mut alone = node.alone.take();
     let asked = {
+        let moved = async {
+            match alone.as_mut().and_then(|alone| alone.claims.as_mut()) {
+                Some(claims) => Asked::Moved {
+                    until: claims.must_move().await,
+                },
+                None => std::future::pending().await,
+            }
+        };
         let supervisor = node.supervisor.take();
         let gone = async {
             match supervisor {
@@ -77,10 +88,26 @@ pub(super) async fn run(mut node: Node, mut signals: Signals) {
         tokio::select! {
             asked = signals.next() => asked,
             asked = gone => asked,
+            asked = moved => asked,
             never = serve(&mut node) => match never {},
         }
     };
-    stop::stop(node, asked, signals).await;
+    let mut claims = alone.as_mut().and_then(|alone| alone.claims.as_mut());
+    let conversation = async {
+        match &mut claims {
+            Some(claims) => claims.keep_up().await,
+            None => std::future::pending().await,
+        }
+    };
+    let then = tokio::select! {
+        then = stop::stop(node, asked, signals) => then,
+        never = conversation => match never {},
+    };
+    reclaiming.abort();
+    match (then, alone) {
+        (Then::Move, Some(alone)) => Moved::of(alone),
+        _ => None,
+    }
 }
 
 /// Joins the cluster, says so, and keeps saying that the node is alive.

@@ -5,29 +5,34 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use repram_config::{Loaded, Settings};
+use repram_discovery::addresses::{DomainAddresses, DomainName};
 use repram_discovery::auth::ClusterKeys;
-use repram_discovery::domain;
-use repram_discovery::peers::{PeerSource, RangeScan, ScanConfig, SiblingPorts, StaticPeers};
+use repram_discovery::claim::conversation::{Desk, DeskConfig};
+use repram_discovery::peers::{
+    AnnouncedPeers, PeerSource, RangeScan, ScanConfig, SiblingPorts, StaticPeers,
+};
 use repram_discovery::slot::PortRange;
 use repram_discovery::sockets::LoopbackGuard;
-use repram_discovery::state_dir::StateDir;
 use repram_discovery::supervised::{Sibling, SupervisorMessage};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
+use super::address;
+use super::beginning::{self, Alone, Beginning, Origin};
 use super::chain::chain;
 use super::failure::Failure;
 use super::identity::Identity;
 use super::sockets::NodeSockets;
 use super::workers::Worker;
-use super::{address, identity, keys, sockets};
 use crate::cluster::{Cluster, ClusterConfig, Me};
 use crate::door::Door;
-use crate::http::{Api, ApiConfig, Connections, Doorman, Drain, Lifecycle, TtlBounds};
+use crate::http::{
+    Api, ApiConfig, Connections, Conversation, Doorman, Drain, Lifecycle, TtlBounds,
+};
 use crate::limits;
 use crate::metrics::RequestMetrics;
 use crate::store::{Store, StoreConfig};
-use crate::supervised::{InheritedSockets, Supervisor};
+use crate::supervised::Supervisor;
 
 /// Shards per worker: with eight times as many shards as threads, two threads that are in
 /// the store at the same moment meet in one of 16 cases on two cores.
@@ -50,38 +55,24 @@ pub(super) struct Node {
     pub(super) supervisor: Option<(Supervisor, mpsc::Sender<SupervisorMessage>)>,
     /// Accepted on while the node is ready.
     pub(super) ingress: Option<TcpListener>,
-    /// Held for as long as the node lives: its identity's lock, and ports it must not lose.
-    pub(super) held: Held,
-}
-
-/// What only has to stay alive.
-pub(super) struct Held {
-    _state: Option<StateDir>,
-    _guard: Option<LoopbackGuard>,
-}
-
-/// Who the node is and what it was given, before anything is built from it.
-struct Beginning {
-    identity: Identity,
-    keys: Option<ClusterKeys>,
-    sockets: NodeSockets,
-    state: Option<StateDir>,
-    supervisor: Option<(Supervisor, Vec<Sibling>)>,
-    location: domain::Location,
+    /// Held for as long as the node lives: ports it must not lose.
+    pub(super) held: Option<LoopbackGuard>,
+    /// What it has without a supervisor.
+    pub(super) alone: Option<Alone>,
 }
 
 /// Builds a node from its settings, and begins to accept. Must run on the main runtime.
 ///
 /// # Errors
 /// Whatever keeps it from starting; nothing is left behind.
-pub(super) async fn start(
-    loaded: Loaded,
-    inherited: Option<InheritedSockets>,
-) -> Result<Node, Failure> {
+pub(super) async fn start(loaded: Loaded, origin: Origin) -> Result<Node, Failure> {
     let range = range(&loaded.settings)?;
-    let beginning = match Supervisor::of_this_process()? {
-        Some(supervisor) => under(supervisor, &loaded, inherited).await?,
-        None => alone(&loaded, inherited, &range).await?,
+    let beginning = match origin {
+        Origin::Moved(moved) => beginning::again(&loaded, *moved).await?,
+        Origin::Fresh(inherited) => match Supervisor::of_this_process()? {
+            Some(supervisor) => beginning::under(supervisor, &loaded, inherited, &range).await?,
+            None => beginning::alone(&loaded, inherited, range).await?,
+        },
     };
     build(loaded, beginning, range).await
 }
@@ -99,60 +90,14 @@ fn range(settings: &Settings) -> Result<PortRange, Failure> {
     })
 }
 
-async fn under(
-    mut supervisor: Supervisor,
-    loaded: &Loaded,
-    inherited: Option<InheritedSockets>,
-) -> Result<Beginning, Failure> {
-    let hello = supervisor.hello().await?;
-    let settings = &loaded.settings;
-    let sockets = match inherited {
-        Some(sockets) => sockets.into(),
-        None => sockets::bind_fixed(settings)?,
-    };
-    Ok(Beginning {
-        identity: identity::given(loaded, &hello)?,
-        keys: keys::given(&hello),
-        sockets,
-        state: None,
-        supervisor: Some((supervisor, hello.siblings)),
-        location: domain::locate(&settings.discovery_domain).await,
-    })
-}
-
-async fn alone(
-    loaded: &Loaded,
-    inherited: Option<InheritedSockets>,
-    range: &PortRange,
-) -> Result<Beginning, Failure> {
-    let settings = &loaded.settings;
-    let mut state = identity::open_state(settings);
-    let identity = identity::own(settings, &mut state);
-    let sockets = match inherited {
-        Some(sockets) => sockets.into(),
-        None if sockets::are_claimed(settings) => {
-            sockets::claim(settings, range, &identity, &mut state).await?
-        }
-        None => sockets::bind_fixed(settings)?,
-    };
-    let location = domain::locate(&settings.discovery_domain).await;
-    let keys = keys::own(loaded, &location, &state)?;
-    Ok(Beginning {
-        identity,
-        keys,
-        sockets,
-        state: Some(state),
-        supervisor: None,
-        location,
-    })
-}
-
 async fn build(loaded: Loaded, beginning: Beginning, range: PortRange) -> Result<Node, Failure> {
     let Beginning {
         identity,
         keys,
         sockets,
-        state,
+        claim,
+        pass_on,
+        alone,
         supervisor,
         location,
     } = beginning;
@@ -162,22 +107,18 @@ async fn build(loaded: Loaded, beginning: Beginning, range: PortRange) -> Result
     let ip = address::advertised(settings, &location).await;
     let ports = Ports::of(&sockets)?;
     let me = me(settings, identity, ip, ports);
-    info!(
-        uuid = %me.uuid,
-        generation = me.generation,
-        http = ports.http,
-        gossip = ports.gossip,
-        version = env!("CARGO_PKG_VERSION"),
-        "{} starts", me.node_id
-    );
+    introduce(&me, ports);
 
+    let announced = AnnouncedPeers::default();
+    let desk = desk(settings, range, keys.clone())?;
+    let conversation = Conversation::new(desk, range, me.uuid, claim, announced.clone(), pass_on);
     let sibling_ports = SiblingPorts::default();
     let config = ClusterConfig {
         identity: me.clone(),
         keys,
         replication_factor: settings.replication_factor,
         write_timeout: settings.write_timeout,
-        sources: sources(settings, &me, range, &sibling_ports),
+        sources: sources(settings, &me, range, &sibling_ports, announced),
         sibling_ports,
     };
     let (supervisor, siblings) = supervisor.map(siblings).unzip();
@@ -190,6 +131,7 @@ async fn build(loaded: Loaded, beginning: Beginning, range: PortRange) -> Result
         cluster.clone(),
         Arc::clone(&store),
         Arc::clone(&lifecycle),
+        conversation,
         Arc::new(RequestMetrics::new(workers)),
     ));
     let connections = Arc::new(Connections::new(limits::connections_max(), workers));
@@ -212,10 +154,35 @@ async fn build(loaded: Loaded, beginning: Beginning, range: PortRange) -> Result
         workers,
         supervisor,
         ingress: sockets.ingress,
-        held: Held {
-            _state: state,
-            _guard: sockets.guard,
-        },
+        held: sockets.guard,
+        alone,
+    })
+}
+
+/// The line that every node writes at its start.
+fn introduce(me: &Me, ports: Ports) {
+    info!(
+        uuid = %me.uuid,
+        generation = me.generation,
+        http = ports.http,
+        gossip = ports.gossip,
+        version = env!("CARGO_PKG_VERSION"),
+        "{} starts", me.node_id
+    );
+}
+
+/// Where claimants of the domain are listened to.
+fn desk(settings: &Settings, range: PortRange, keys: Option<ClusterKeys>) -> Result<Desk, Failure> {
+    let domain = DomainName(settings.discovery_domain.clone());
+    let config = DeskConfig {
+        range,
+        bind: settings.bind_address,
+        keys,
+        addresses: Arc::new(DomainAddresses::new(Box::new(domain))),
+    };
+    Desk::new(config).map_err(|error| Failure::System {
+        what: "announced peers cannot be asked back",
+        source: std::io::Error::other(error),
     })
 }
 
@@ -287,8 +254,9 @@ fn sources(
     me: &Me,
     range: PortRange,
     siblings: &SiblingPorts,
+    announced: AnnouncedPeers,
 ) -> Vec<Box<dyn PeerSource>> {
-    let mut sources: Vec<Box<dyn PeerSource>> = Vec::new();
+    let mut sources: Vec<Box<dyn PeerSource>> = vec![Box::new(announced)];
     let peers: Vec<_> = settings
         .static_peers()
         .into_iter()

@@ -25,8 +25,15 @@ const IDLE_GRACE: Duration = Duration::from_secs(1);
 /// Who asked for the stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
-    Signal { name: &'static str, number: u8 },
+    Signal {
+        name: &'static str,
+        number: u8,
+    },
     SupervisorGone,
+    /// A stronger claim has the node's port, which it must have left at this moment.
+    Moved {
+        until: Instant,
+    },
 }
 
 impl fmt::Display for Asked {
@@ -34,28 +41,51 @@ impl fmt::Display for Asked {
         match self {
             Self::Signal { name, .. } => out.write_str(name),
             Self::SupervisorGone => out.write_str("the supervisor is gone"),
+            Self::Moved { .. } => out.write_str("its port is another's"),
         }
     }
 }
 
-/// Stops `node`. A second signal ends the process at once, with the code that shells give
-/// to a process that a signal ended.
-pub(super) async fn stop(node: Node, asked: Asked, mut signals: Signals) {
-    notify(&[NotifyState::Stopping, NotifyState::Status("draining")]);
-    info!(reason = %asked, "stopping");
-    tokio::select! {
-        () = drain(node) => info!("stopped"),
-        () = insistence(&mut signals) => {}
-    }
+/// What is to follow a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    /// The end of the process.
+    End,
+    /// A life in another slot.
+    Move,
 }
 
-async fn insistence(signals: &mut Signals) {
-    // A terminal that goes away says so to everyone, and that is no impatience.
+/// Stops `node`. A second signal ends the process at once, with the code that shells give
+/// to a process that a signal ended.
+pub(super) async fn stop(node: Node, asked: Asked, signals: &mut Signals) -> Then {
+    let start = Instant::now();
+    let mut grace = node.settings.stop_timeout.saturating_sub(MARGIN);
+    let mut then = Then::End;
+    if let Asked::Moved { until } = asked {
+        then = Then::Move;
+        grace = grace.min(until.saturating_duration_since(start + GRACE_MIN));
+        notify(&[NotifyState::Status("moving to another port")]);
+    } else {
+        notify(&[NotifyState::Stopping, NotifyState::Status("draining")]);
+    }
+    info!(reason = %asked, "stopping");
+    let drained = drain(node, start, grace.max(GRACE_MIN));
+    let mut drained = std::pin::pin!(drained);
     loop {
-        if let Asked::Signal {
+        let signal = tokio::select! {
+            () = &mut drained => {
+                info!("stopped");
+                return then;
+            }
+            signal = signals.next() => signal,
+        };
+        if then == Then::Move {
+            then = Then::End;
+        } else if let Asked::Signal {
             name,
+            // A terminal that goes away says so to everyone, and that is no impatience.
             number: number @ (2 | 15),
-        } = signals.next().await
+        } = signal
         {
             warn!("second {name}: ending at once");
             std::process::exit(128 + i32::from(number));
@@ -63,13 +93,7 @@ async fn insistence(signals: &mut Signals) {
     }
 }
 
-async fn drain(node: Node) {
-    let grace = node
-        .settings
-        .stop_timeout
-        .saturating_sub(MARGIN)
-        .max(GRACE_MIN);
-    let start = Instant::now();
+async fn drain(node: Node, start: Instant, grace: Duration) {
     node.lifecycle.advance(Stage::Draining);
     node.drain.send_replace(Drain::DoorClosed);
     let close = async {

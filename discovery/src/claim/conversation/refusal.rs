@@ -6,7 +6,7 @@ use crate::rate::TooMany;
 use super::request::{REQUEST_MAX, RequestError};
 
 /// Why a request is refused. Its text is the `detail` of the problem that is answered.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The client sends too many.
     #[error(transparent)]
