@@ -63,8 +63,6 @@ pub(crate) enum Effect {
     Effective,
     /// Nowhere yet: it is accepted and checked, and setting it is a warning.
     Ineffective,
-    /// Everywhere, but this one value has no effect yet.
-    EffectiveExcept(&'static str),
     /// In a node; the supervisor sets it for each of its nodes and ignores
     /// what it finds.
     PerNode,

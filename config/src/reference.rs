@@ -52,9 +52,6 @@ fn meaning(declaration: &Declaration) -> String {
     match declaration.effect {
         Effect::Effective => doc.to_owned(),
         Effect::Ineffective => format!("{doc} **Without effect in this version.**"),
-        Effect::EffectiveExcept(word) => {
-            format!("{doc} **`{word}` is without effect in this version.**")
-        }
         Effect::PerNode => format!("{doc} The supervisor sets it for each of its nodes."),
     }
 }

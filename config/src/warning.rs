@@ -133,14 +133,8 @@ fn without_effect(role: Role, settings: &Settings, origins: &Origins) -> Vec<War
             let value = quoted(&text);
             match declaration.effect {
                 Effect::Ineffective if !is_default => Some(Warning::WithoutEffect { place, value }),
-                Effect::EffectiveExcept(word) if word == text => {
-                    Some(Warning::WithoutEffect { place, value })
-                }
                 Effect::PerNode if role == Role::Supervisor => Some(Warning::SetPerNode { place }),
-                Effect::Effective
-                | Effect::Ineffective
-                | Effect::EffectiveExcept(_)
-                | Effect::PerNode => None,
+                Effect::Effective | Effect::Ineffective | Effect::PerNode => None,
             }
         });
     changed.collect()
@@ -222,19 +216,6 @@ mod tests {
             );
             if let DefaultValue::Text(default) = declaration.default {
                 assert_eq!(warned(variable, default), Some(vec![]));
-            }
-        }
-    }
-
-    #[test]
-    fn a_value_without_effect_is_told() {
-        for declaration in declarations() {
-            if let Effect::EffectiveExcept(word) = declaration.effect {
-                let told = warned(declaration.variable(), word);
-                assert!(
-                    matches!(told.as_deref(), Some([Warning::WithoutEffect { .. }])),
-                    "{told:?}"
-                );
             }
         }
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::declare::{Read, settings};
 use crate::declaration::DefaultValue::{Computed, Derived, Text as Fixed, Unset};
-use crate::declaration::Effect::{Effective, EffectiveExcept, Ineffective, PerNode};
+use crate::declaration::Effect::{Effective, Ineffective, PerNode};
 use crate::declaration::{Declaration, Section};
 use crate::environment::Role;
 use crate::value::{
@@ -125,19 +125,21 @@ settings! {
         /// DISCOVERY_DOMAIN.
         claim_scope: ClaimScope =
             Fixed("host"), Choice::new(ClaimScope::WORDS), ["CLAIM_SCOPE"],
-            EffectiveExcept("domain");
+            Effective;
 
-        /// How long a claim over a domain stays tentative.
+        /// How long a claim over a domain stays tentative. All hosts of a domain should have the
+        /// same, longer than the longest delay between them.
         claim_settle: Duration =
-            Fixed("2s"), Span::new(ms(100), HOUR), ["CLAIM_SETTLE"], Ineffective;
+            Fixed("2s"), Span::new(ms(100), HOUR), ["CLAIM_SETTLE"], Effective;
 
-        /// How often a settled claim over a domain is repeated.
+        /// How often a settled claim over a domain is repeated; also the time in which a change
+        /// of the domain's addresses is seen.
         claim_refresh: Duration =
-            Fixed("5s"), Span::new(ms(100), HOUR), ["CLAIM_REFRESH"], Ineffective;
+            Fixed("5s"), Span::new(ms(100), HOUR), ["CLAIM_REFRESH"], Effective;
 
         /// How long a node may take to leave a port that it lost over a domain.
         move_timeout: Duration =
-            Fixed("30s"), Span::new(secs(1), HOUR), ["MOVE_TIMEOUT"], Ineffective;
+            Fixed("30s"), Span::new(secs(1), HOUR), ["MOVE_TIMEOUT"], Effective;
 
         /// The address that a node tells its peers.
         node_address: Option<String> =
