@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::core::Fleet;
+use super::node::State;
 use super::types::{NodeIndex, Time};
+use crate::event::EventKind;
 
 /// Failures within this span count as "together".
 const WINDOW: Duration = Duration::from_secs(1);
@@ -44,6 +47,63 @@ impl Brake {
 
     pub(super) fn canary(&self) -> Option<NodeIndex> {
         self.canary
+    }
+}
+
+impl Fleet {
+    pub(super) fn engage_brake(&mut self) {
+        let Some(canary) = self.first_waiting() else {
+            return;
+        };
+        self.brake.engage(canary);
+        let name = canary.name();
+        self.emit(None, EventKind::FleetBraked { canary: name });
+        for index in self.indices().filter(|index| *index != canary) {
+            self.hold(index);
+        }
+    }
+
+    /// The canary has failed for good: another one goes ahead.
+    pub(super) fn next_canary(&mut self, now: Time) {
+        self.brake.release();
+        let Some(canary) = self.first_waiting() else {
+            return;
+        };
+        self.brake.engage(canary);
+        self.node_mut(canary).state = State::Waiting {
+            start_at: Some(now),
+        };
+        let name = canary.name();
+        self.emit(None, EventKind::FleetBraked { canary: name });
+    }
+
+    fn first_waiting(&self) -> Option<NodeIndex> {
+        self.indices()
+            .find(|index| matches!(self.node(*index).state, State::Waiting { .. }))
+    }
+
+    /// The brake keeps a waiting node from starting, for nobody knows how long.
+    pub(super) fn hold(&mut self, index: NodeIndex) {
+        let State::Waiting { start_at } = &mut self.node_mut(index).state else {
+            return;
+        };
+        *start_at = None;
+        self.set_door(index, false);
+    }
+
+    pub(super) fn release_brake(&mut self, now: Time) {
+        self.brake.release();
+        self.emit(None, EventKind::FleetReleased);
+        let mut next = now;
+        for index in self.indices() {
+            if let State::Waiting {
+                start_at: start_at @ None,
+            } = &mut self.node_mut(index).state
+            {
+                *start_at = Some(next);
+                next += self.config.start_stagger;
+            }
+        }
     }
 }
 

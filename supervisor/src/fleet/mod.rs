@@ -17,6 +17,7 @@
 mod backoff;
 mod brake;
 mod core;
+mod health;
 mod life;
 mod moving;
 mod node;

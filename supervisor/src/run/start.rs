@@ -106,12 +106,18 @@ impl Refused {
     }
 }
 
-async fn start_and_run(loaded: Loaded) -> Result<u8, Refused> {
+async fn start_and_run(mut loaded: Loaded) -> Result<u8, Refused> {
     let started = (Instant::now(), Timestamp::now());
     // From here on a signal waits until the loop takes it.
     let mut signals = Signals::take_over().map_err(|error| Refused::system("signals", &error))?;
     // What can be refused without having made anything comes first.
     let domain_is_here = check_domain(&loaded).await?;
+    if domain_is_here && std::env::var_os("FLUX_APP_NAME").is_none() {
+        loaded
+            .settings
+            .node_address
+            .get_or_insert_with(|| "localhost".to_owned());
+    }
     let program = find_program(&loaded)?;
     let mut places = Places::open(&loaded)?;
     let (secrets, warning) =
