@@ -140,7 +140,7 @@ fn reference_pages(site: &mut Site<'_>) -> Verdict {
 }
 
 fn documentation(site: &mut Site<'_>) -> Verdict {
-    let mut command = cargo(["doc", "--locked", "--workspace", "--no-deps"]);
+    let mut command = cargo(["doc", "--quiet", "--locked", "--workspace", "--no-deps"]);
     command.env("RUSTDOCFLAGS", "-Dwarnings");
     Verdict::of(site.judge(command))
 }
