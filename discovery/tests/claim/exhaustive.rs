@@ -126,7 +126,7 @@ fn claims_that_expire_too_early() {
     let claimants = if long() { 3 } else { 2 };
     let domain = Domain {
         starts: blank(claimants, 1),
-        statements: if long() { 3 } else { 4 },
+        statements: if long() { 3 } else { 6 },
         forgetful: true,
         ..anything_goes(2)
     };
