@@ -212,7 +212,7 @@ fn an_unknown_variable_is_a_warning_with_the_nearest_name() {
     let finished = config(&Sandbox::new().set("REPRAM_ENCLAFE", "x"), &[]);
     for wanted in ["REPRAM_ENCLAFE", "REPRAM_ENCLAVE"] {
         assert!(
-            finished.stderr.contains(wanted),
+            finished.said().contains(wanted),
             "no {wanted} in: {}",
             finished.said()
         );
