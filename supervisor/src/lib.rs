@@ -9,6 +9,7 @@
 //! of its process group is left; a node is told what its siblings do before it could find
 //! out by itself; the last thing the supervisor does is to let go of the ports.
 
+pub mod claims;
 pub mod cli;
 pub mod control;
 pub mod environment;

@@ -64,6 +64,8 @@ pub struct HealthAnswer {
     pub generation: Option<u64>,
     /// HTTP port by its own account.
     pub port: Option<u16>,
+    /// Whole seconds since its start.
+    pub uptime: Option<u64>,
     /// Its domain.
     pub domain: Option<String>,
     /// Its network.
@@ -104,6 +106,7 @@ impl HealthAnswer {
                 .and_then(|it| it.parse().ok()),
             generation: fields.get("generation").and_then(Value::as_u64),
             port: fields.get("port").and_then(port),
+            uptime: fields.get("uptime").and_then(Value::as_u64),
             domain: text("domain"),
             network: text("network"),
             enclave: text("enclave"),
@@ -189,6 +192,7 @@ mod tests {
                 uuid: Some(Uuid::from_u128(1)),
                 generation: Some(3),
                 port: Some(8081),
+                uptime: Some(12),
                 domain: text("localhost"),
                 network: text("public"),
                 enclave: text("default"),

@@ -35,6 +35,7 @@ pub(crate) fn command() -> Command {
             events(),
             stop(),
             health(),
+            claims(),
             config(),
             completions(),
         ])
@@ -160,6 +161,18 @@ fn health() -> Command {
         )
         .after_help("Example, in a Dockerfile:\n  HEALTHCHECK CMD [\"supervisor\", \"health\"]")
         .arg(json("Print the answer as a JSON object"))
+}
+
+fn claims() -> Command {
+    asking("claims")
+        .about("Show who holds which ports of the range")
+        .long_about(
+            "Shows every slot of the range and who holds it: a node of this supervisor, one of \
+             another supervisor, or a stranger with its process. Where ports are unique over a \
+             domain, its other hosts are asked, too.",
+        )
+        .after_help("Example:\n  supervisor claims")
+        .arg(json("Print the claims as a JSON object"))
 }
 
 fn config() -> Command {

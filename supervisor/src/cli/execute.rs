@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use repram_config::Problems;
 
-use super::command::{completions, config, events, health, logs, status, stop};
+use super::command::{claims, completions, config, events, health, logs, status, stop};
 use super::{Invocation, code};
 use crate::control::ClientError;
 
@@ -79,6 +79,7 @@ pub fn execute(invocation: Invocation) -> ExitCode {
         Invocation::Config(options) => config::show(&options),
         Invocation::Status(options) => ask(status::show(&options)),
         Invocation::Health(options) => ask(health::ask(&options)),
+        Invocation::Claims(options) => ask(claims::show(&options)),
         Invocation::Logs(options) => ask(logs::show(&options)),
         Invocation::Rotate(options) => ask(logs::rotate(&options)),
         Invocation::Events(options) => ask(events::show(&options)),

@@ -31,6 +31,8 @@ pub enum Invocation {
     Stop(StopOptions),
     /// Ask whether enough nodes are ready.
     Health(HealthOptions),
+    /// Show who holds which slot.
+    Claims(ClaimsOptions),
     /// Show the settings.
     Config(ConfigOptions),
     /// Print a completion script.
@@ -75,6 +77,9 @@ pub struct StatusOptions {
 
 /// Options of `supervisor health`.
 pub type HealthOptions = StatusOptions;
+
+/// Options of `supervisor claims`.
+pub type ClaimsOptions = StatusOptions;
 
 /// Options of `supervisor logs rotate`.
 pub type RotateOptions = StatusOptions;
@@ -199,6 +204,7 @@ fn invocation((name, matches): (&str, &ArgMatches)) -> Option<Invocation> {
         }),
         "status" => Invocation::Status(asking(matches)),
         "health" => Invocation::Health(asking(matches)),
+        "claims" => Invocation::Claims(asking(matches)),
         "logs" => match matches.subcommand() {
             Some((_, matches)) => Invocation::Rotate(asking(matches)),
             None => Invocation::Logs(LogsOptions {
@@ -287,6 +293,7 @@ mod tests {
             "Flag { key: \"state_dir\", value: \"/x\" }",
         );
         check("health", "Health(");
+        check("claims --json", "Claims(");
         check(
             "logs -f --node 1,2 --node flux-node-3",
             "nodes: [\"1\", \"2\", \"flux-node-3\"]",

@@ -17,7 +17,7 @@ mod since;
 
 pub use execute::execute;
 pub use invocation::{
-    ConfigOptions, EventsOptions, HealthOptions, Invocation, Lines, LogsOptions, Place,
+    ClaimsOptions, ConfigOptions, EventsOptions, HealthOptions, Invocation, Lines, LogsOptions, Place,
     RotateOptions, RunOptions, StatusOptions, StopOptions, parse,
 };
 pub use reference::reference;

@@ -27,7 +27,7 @@ const READERS_MAX: usize = 4;
 
 /// Everything that there is, for the answer to a call that there is not.
 const CALLS: &str =
-    "GET /status, GET /health, POST /stop, GET /logs, POST /logs/rotate, GET /events";
+    "GET /status, GET /health, GET /claims, POST /stop, GET /logs, POST /logs/rotate, GET /events";
 
 /// Answers calls. Clones share everything.
 #[derive(Clone, Debug)]
@@ -87,6 +87,11 @@ impl Api {
                 };
                 Ok(json(status, &health))
             }
+            (&Method::GET, "/claims") => {
+                query.finish()?;
+                let claims = self.ask(|reply| Request::Claims { reply }).await?;
+                Ok(json(StatusCode::OK, &claims))
+            }
             (&Method::POST, "/stop") => self.stop(query, caller).await,
             (&Method::GET, "/logs") => self.lines(query).await,
             (&Method::POST, "/logs/rotate") => {
@@ -99,7 +104,7 @@ impl Api {
                 query.finish()?;
                 self.events(follow).await
             }
-            (_, "/status" | "/health" | "/logs" | "/events") => {
+            (_, "/status" | "/health" | "/claims" | "/logs" | "/events") => {
                 Err(Problem::method_not_allowed("GET"))
             }
             (_, "/stop" | "/logs/rotate") => Err(Problem::method_not_allowed("POST")),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use crate::claims::Claims;
 use crate::status::{FleetPhase, FleetStatus};
 
 /// Requests that wait for the event loop; a client beyond it gets 503.
@@ -15,6 +16,11 @@ pub enum Request {
     Status {
         /// Where the answer goes.
         reply: oneshot::Sender<FleetStatus>,
+    },
+    /// Who holds which slot of the range?
+    Claims {
+        /// Where the answer goes, in a few seconds.
+        reply: oneshot::Sender<Claims>,
     },
     /// Stop the fleet and end the supervisor.
     Stop {

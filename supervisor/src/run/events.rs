@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::domain;
 use super::shell::Shell;
+use super::survey::Survey;
 use crate::control::{Request, StopReply};
 use crate::exit::ExitReason;
 use crate::fleet::{Answer, Input, NodeIndex, Notice};
@@ -145,6 +146,15 @@ fn take_request(shell: &mut Shell, request: Request) {
     match request {
         Request::Status { reply } => {
             let _ = reply.send(shell.status());
+        }
+        Request::Claims { reply } => {
+            let survey = Survey::of(shell);
+            tokio::spawn(async move {
+                // Without an answer the client is told to try again.
+                if let Ok(claims) = survey.take().await {
+                    let _ = reply.send(claims);
+                }
+            });
         }
         Request::Stop { now, by, reply } => {
             let under_way = shell.is_stopping();

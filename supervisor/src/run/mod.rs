@@ -14,5 +14,6 @@ mod shell;
 mod slots;
 mod start;
 mod strangers;
+mod survey;
 
 pub use start::run;

@@ -11,6 +11,7 @@ mod event;
 mod front;
 mod fronts;
 mod shell;
+mod talk;
 mod view;
 
 pub use config::{About, Applicant, ClaimerConfig};

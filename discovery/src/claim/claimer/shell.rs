@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,19 +13,15 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use uuid::Uuid;
 
 use super::config::{Applicant, ClaimerConfig};
-use super::courier::{Courier, Letter};
+use super::courier::Courier;
 use super::event::{ClaimEvent, Refused, Rival};
 use super::fronts::{Fronts, Incoming};
-use super::view::{OtherClaim, OwnClaim, SlotView};
+use super::view::{OtherClaim, OwnClaim};
 use crate::addresses::DomainAddresses;
-use crate::claim::conversation::{
-    Answer, ClaimFields, Desk, DeskConfig, Heard, Kind, Request, SpeakError, Speaker,
-};
+use crate::claim::conversation::{Desk, DeskConfig, Speaker};
 use crate::claim::core::{
-    Claim, Claims, Config, Input, Message, NEIGHBOURS_MAX, Newcomer, Output, Recipient, Scope,
-    Stamp, Standing,
+    Claim, Claims, Config, Input, Message, Newcomer, Output, Scope, Standing,
 };
-use crate::domain::ADDRESSES_MAX;
 use crate::slot::PortRange;
 use crate::sockets::{SlotSockets, SlotTaken};
 
@@ -33,42 +29,38 @@ use crate::sockets::{SlotSockets, SlotTaken};
 /// full, so it only has to be large enough to keep them busy.
 const INBOX_MAX: usize = 256;
 
-/// Acquaintances that are told at once, at most: as many as a domain has addresses. The
-/// others forget us in time.
-const ACQUAINTANCES_TOLD_MAX: usize = ADDRESSES_MAX;
-
 /// Claims slots over a domain for the nodes of one process. See the [module](super).
 pub struct Claimer {
-    range: PortRange,
-    bind: IpAddr,
-    addresses: Arc<DomainAddresses>,
-    core: Claims<fastrand::Rng>,
-    began: Instant,
-    applicants: BTreeMap<Uuid, Entry>,
+    pub(super) range: PortRange,
+    pub(super) bind: IpAddr,
+    pub(super) addresses: Arc<DomainAddresses>,
+    pub(super) core: Claims<fastrand::Rng>,
+    pub(super) began: Instant,
+    pub(super) applicants: BTreeMap<Uuid, Entry>,
     /// The slots that are held here and not settled.
-    held: BTreeMap<u16, SlotSockets>,
-    fronts: Fronts,
-    courier: Courier,
-    desk: Arc<Desk>,
-    inbox: mpsc::Receiver<Incoming>,
-    events: VecDeque<ClaimEvent>,
+    pub(super) held: BTreeMap<u16, SlotSockets>,
+    pub(super) fronts: Fronts,
+    pub(super) courier: Courier,
+    pub(super) desk: Arc<Desk>,
+    pub(super) inbox: mpsc::Receiver<Incoming>,
+    pub(super) events: VecDeque<ClaimEvent>,
     /// The hosts of the others.
-    hosts: BTreeMap<Uuid, IpAddr>,
+    pub(super) hosts: BTreeMap<Uuid, IpAddr>,
     /// Who is being answered: it hears our claim with the answer.
-    answering: Option<Uuid>,
+    pub(super) answering: Option<Uuid>,
     _look_ups: JoinSet<()>,
 }
 
 /// What is kept of a claimant beside the core.
-struct Entry {
-    node_id: String,
-    generation: u64,
+pub(super) struct Entry {
+    pub(super) node_id: String,
+    pub(super) generation: u64,
     /// Since when it stands where it stands.
-    since: Instant,
+    pub(super) since: Instant,
     /// The latest claim that others were told.
-    told: Option<Claim>,
+    pub(super) told: Option<Claim>,
     /// Why slots of this host could not be had when they were tried last.
-    taken: BTreeMap<u16, SlotTaken>,
+    pub(super) taken: BTreeMap<u16, SlotTaken>,
 }
 
 impl Claimer {
@@ -220,6 +212,12 @@ impl Claimer {
         claims.chain(leaving)
     }
 
+    /// The addresses of the domain's hosts, our own among them.
+    #[must_use]
+    pub fn hosts(&self) -> Arc<[IpAddr]> {
+        self.addresses.known()
+    }
+
     /// What others are believed to hold: those with whom we met on a slot lately.
     pub fn others(&self) -> impl Iterator<Item = OtherClaim> {
         self.core.neighbours().map(|claim| OtherClaim {
@@ -246,7 +244,7 @@ impl Claimer {
     }
 
     /// Hands `input` to the core and does what it says, and what that leads to.
-    fn feed(&mut self, input: Input) {
+    pub(super) fn feed(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let now = self.now();
@@ -349,198 +347,12 @@ impl Claimer {
         self.events.push_back(ClaimEvent::NoPort(refused));
     }
 
-    fn send(&mut self, to: Recipient, message: &Message) {
-        match (to, message) {
-            (Recipient::Everyone, Message::Announce(claim)) => {
-                let before = self.entry(claim.uuid).told.replace(*claim);
-                let letter = self.letter(message, claim.slot);
-                self.tell_holders(claim.slot, &letter);
-                if before != Some(*claim) {
-                    self.tell_acquaintances(&letter);
-                }
-            }
-            (Recipient::Everyone, Message::Leave { uuid, .. }) => {
-                let entry = self.applicants.get_mut(uuid);
-                if let Some(told) = entry.and_then(|entry| entry.told.take()) {
-                    let letter = self.letter(message, told.slot);
-                    self.tell_holders(told.slot, &letter);
-                    self.tell_acquaintances(&letter);
-                }
-            }
-            (Recipient::Claimant(uuid), Message::Conflict(claim)) => {
-                let letter = self.letter(message, claim.slot);
-                match self.hosts.get(&uuid).copied() {
-                    _ if self.answering == Some(uuid) => {}
-                    Some(host) => self.courier.send(self.place(host, claim.slot), letter),
-                    None => self.tell_holders(claim.slot, &letter),
-                }
-            }
-            (Recipient::Everyone, Message::Conflict(_))
-            | (Recipient::Claimant(_), Message::Announce(_) | Message::Leave { .. }) => {
-                unreachable!("a conflict is a matter of two, everything else of all")
-            }
-        }
-    }
-
-    /// The request that carries `message`; `slot` is the one that it is about.
-    fn letter(&self, message: &Message, slot: u16) -> Letter {
-        let uuid = match message {
-            Message::Announce(claim) | Message::Conflict(claim) => claim.uuid,
-            Message::Leave { uuid, .. } => *uuid,
-        };
-        let node_id = self.applicants.get(&uuid).map_or("", |entry| &entry.node_id);
-        let (kind, request) = Request::of_message(message, slot, node_id, &self.range);
-        Letter { kind, request }
-    }
-
-    /// Tells whoever holds `slot` on any host of the domain.
-    fn tell_holders(&mut self, slot: u16, letter: &Letter) {
-        for host in &*self.addresses.known() {
-            let place = self.place(*host, slot);
-            self.courier.send(place, letter.clone());
-        }
-    }
-
-    /// Tells those whom we met, on the slots that they hold: what they believe of us is not
-    /// true any more.
-    fn tell_acquaintances(&mut self, letter: &Letter) {
-        let places: Vec<SocketAddr> = self
-            .others()
-            .filter_map(|other| Some(self.place(other.host?, other.slot)))
-            .take(ACQUAINTANCES_TOLD_MAX)
-            .collect();
-        for place in places {
-            self.courier.send(place, letter.clone());
-        }
-    }
-
-    fn place(&self, host: IpAddr, slot: u16) -> SocketAddr {
-        let slot = self.range.slot(slot).expect("claims are to slots of the range");
-        SocketAddr::new(host, slot.http)
-    }
-
-    fn take(&mut self, incoming: Incoming) {
-        match incoming {
-            Incoming::Heard {
-                at,
-                kind,
-                heard,
-                reply,
-            } => {
-                if let Some(answer) = self.hear(at, kind, heard) {
-                    // The visitor may be gone.
-                    let _ = reply.send(answer);
-                }
-            }
-            Incoming::Asked { at, reply } => {
-                if let Some(view) = self.view(at) {
-                    let _ = reply.send(view);
-                }
-            }
-            Incoming::Returned {
-                place,
-                kind,
-                outcome,
-            } => self.returned(place, kind, outcome),
-        }
-    }
-
-    fn hear(&mut self, at: u16, kind: Kind, heard: Heard) -> Option<Answer> {
-        let uuid = self.holder(at)?.uuid;
-        let slot = heard.slot();
-        let mut believed = Ok(());
-        match heard {
-            Heard::Claim { claim, at } => {
-                let message = match kind {
-                    Kind::Conflict => Message::Conflict(claim),
-                    Kind::Announce | Kind::Leave => Message::Announce(claim),
-                };
-                self.note_host(claim.uuid, Some(at));
-                self.answering = Some(claim.uuid);
-                self.feed(Input::Received(message));
-                self.answering = None;
-            }
-            Heard::Left { uuid, slot, stamp } => self.left(uuid, slot, stamp),
-            Heard::Unbelieved { reason, .. } => believed = Err(reason),
-            Heard::Ourselves { .. } => {}
-        }
-        let ours = self.holder(slot);
-        Some(Answer {
-            kind,
-            uuid,
-            believed,
-            should_yield: ours.is_some(),
-            claim: ours.and_then(|claim| ClaimFields::of(&claim, &self.range)),
-        })
-    }
-
-    /// Somebody holds a slot no more. A statement whose age we may not trust takes back
-    /// what is known of that slot, and nothing newer.
-    fn left(&mut self, uuid: Uuid, slot: u16, stamp: Option<Stamp>) {
-        let known = self
-            .core
-            .neighbours()
-            .find(|claim| claim.uuid == uuid && claim.slot == slot);
-        if let Some(stamp) = stamp.or(known.map(|claim| claim.stamp)) {
-            self.feed(Input::Received(Message::Leave { uuid, stamp }));
-        }
-    }
-
-    fn returned(
-        &mut self,
-        place: SocketAddr,
-        kind: Kind,
-        outcome: Result<Option<Claim>, SpeakError>,
-    ) {
-        self.courier.returned(place, outcome.as_ref().err());
-        let Ok(Some(claim)) = outcome else { return };
-        self.note_host(claim.uuid, Some(place.ip()));
-        // Whoever was told of the conflict and still holds on is told again with the next
-        // announcement, not at once and for ever.
-        self.answering = (kind == Kind::Conflict).then_some(claim.uuid);
-        self.feed(Input::Received(Message::Announce(claim)));
-        self.answering = None;
-    }
-
-    fn view(&self, at: u16) -> Option<SlotView> {
-        let claim = self.holder(at)?;
-        let entry = &self.applicants[&claim.uuid];
-        let slots = self
-            .core
-            .claims()
-            .chain(self.core.neighbours())
-            .map(|claim| claim.slot);
-        let mut claimed_ports: Vec<u16> = slots
-            .filter_map(|slot| Some(self.range.slot(slot)?.http))
-            .collect();
-        claimed_ports.sort_unstable();
-        claimed_ports.dedup();
-        Some(SlotView {
-            node_id: entry.node_id.clone(),
-            generation: entry.generation,
-            claim: ClaimFields::of(&claim, &self.range)?,
-            claimed_ports,
-        })
-    }
-
     /// The claim of this process to `slot`.
-    fn holder(&self, slot: u16) -> Option<Claim> {
+    pub(super) fn holder(&self, slot: u16) -> Option<Claim> {
         self.core.claims().find(|claim| claim.slot == slot)
     }
 
-    fn note_host(&mut self, uuid: Uuid, host: Option<IpAddr>) {
-        let Some(host) = host else { return };
-        if self.hosts.len() >= NEIGHBOURS_MAX && !self.hosts.contains_key(&uuid) {
-            let known: Vec<Uuid> = self.core.neighbours().map(|claim| claim.uuid).collect();
-            self.hosts
-                .retain(|uuid, _| known.binary_search(uuid).is_ok());
-        }
-        if self.hosts.len() < NEIGHBOURS_MAX || self.hosts.contains_key(&uuid) {
-            self.hosts.insert(uuid, host);
-        }
-    }
-
-    fn entry(&mut self, uuid: Uuid) -> &mut Entry {
+    pub(super) fn entry(&mut self, uuid: Uuid) -> &mut Entry {
         self.applicants
             .get_mut(&uuid)
             .expect("the core speaks of those who joined")

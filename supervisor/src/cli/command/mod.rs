@@ -1,5 +1,6 @@
 //! The commands, one per file.
 
+pub(crate) mod claims;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod events;

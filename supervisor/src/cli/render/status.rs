@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::span::{millis_between, short_span};
 use super::table::{Align, Cell, table};
 use super::view::View;
 use crate::control::Health;
@@ -115,21 +116,6 @@ fn last_exit(node: &NodeStatus, now: Timestamp) -> Cell {
     let next = next.map(|next| format!("next in {}", short_span(millis_between(now, next))));
     let parts: Vec<String> = exit.into_iter().chain(next).collect();
     Cell::optional((!parts.is_empty()).then(|| parts.join(", ")))
-}
-
-/// Milliseconds from one moment to another; 0 when the clock was set back meanwhile.
-fn millis_between(from: Timestamp, to: Timestamp) -> u64 {
-    u64::try_from(to.as_millisecond() - from.as_millisecond()).unwrap_or(0)
-}
-
-/// A span in one unit, for a narrow column.
-fn short_span(ms: u64) -> String {
-    match ms / 1000 {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds @ 120..7_200 => format!("{} min", seconds / 60),
-        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
-        seconds => format!("{} d", seconds / 86_400),
-    }
 }
 
 #[cfg(test)]
@@ -295,16 +281,5 @@ flux-node-10  no-port   2 h        -     -       -         0  -
         };
         let text = status_at(&fleet(vec![node]), &view(Style::Plain, None));
         assert!(text.contains("ready  0 s"), "{text}");
-    }
-
-    #[test]
-    fn spans_are_short() {
-        let check = |seconds: u64, expect: &str| assert_eq!(short_span(seconds * 1000), expect);
-        check(0, "0 s");
-        check(119, "119 s");
-        check(120, "2 min");
-        check(7_199, "119 min");
-        check(7_200, "2 h");
-        check(172_800, "2 d");
     }
 }
