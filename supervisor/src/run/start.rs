@@ -1,6 +1,7 @@
 //! From the command line to a running fleet, and to its end.
 
 use std::cell::Cell;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -73,6 +74,7 @@ fn warn_on_stderr() {
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::WARN)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
 }

@@ -1,6 +1,6 @@
 //! Carries requests to the other hosts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use tokio::sync::mpsc;
@@ -10,8 +10,12 @@ use super::fronts::Incoming;
 use crate::chain::chain;
 use crate::claim::conversation::{Kind, Request, SpeakError, Speaker};
 
-/// Hosts of whose refusals a person was told; beyond it they are told again.
-const COMPLAINTS_MAX: usize = 1024;
+/// Hosts whose refusals are counted; beyond it counting starts again.
+const REFUSALS_MAX: usize = 1024;
+
+/// Refusals in a row after which a person is told. A node refuses what was signed before it
+/// started, which happens once or twice when it takes over from a claimant.
+const REFUSALS_TOLD: u32 = 5;
 
 /// Sends at most one request at a time to each place.
 ///
@@ -24,7 +28,8 @@ pub(super) struct Courier {
     /// The places on the way to which a request is, and what follows it.
     under_way: BTreeMap<SocketAddr, Option<Letter>>,
     tasks: JoinSet<()>,
-    complaints: BTreeSet<IpAddr>,
+    /// Refusals in a row, by host.
+    refusals: BTreeMap<IpAddr, u32>,
 }
 
 /// A request, and which.
@@ -41,7 +46,7 @@ impl Courier {
             inbox,
             under_way: BTreeMap::new(),
             tasks: JoinSet::new(),
-            complaints: BTreeSet::new(),
+            refusals: BTreeMap::new(),
         }
     }
 
@@ -62,8 +67,9 @@ impl Courier {
         if let Some(next) = self.under_way.remove(&place).flatten() {
             self.send(place, next);
         }
-        if let Some(error) = error {
-            self.complain(place, error);
+        match error {
+            None => drop(self.refusals.remove(&place.ip())),
+            Some(error) => self.complain(place, error),
         }
     }
 
@@ -93,20 +99,18 @@ impl Courier {
         });
     }
 
-    /// Tells a person once of a host that speaks our language and refuses us.
+    /// Tells a person of a host that speaks our language and refuses us.
     fn complain(&mut self, place: SocketAddr, error: &SpeakError) {
-        let notable = match error {
-            SpeakError::Silence(_) | SpeakError::Unreadable => false,
-            SpeakError::Unsigned { .. } => false,
-            SpeakError::Refused { status } => *status == 401,
-        };
-        if !notable {
-            return tracing::debug!(%place, error = chain(error), "a claim was not heard");
+        tracing::debug!(%place, error = chain(error), "a claim was not heard");
+        if !matches!(error, SpeakError::Refused { status: 401 }) {
+            return;
         }
-        if self.complaints.len() >= COMPLAINTS_MAX {
-            self.complaints.clear();
+        if self.refusals.len() >= REFUSALS_MAX {
+            self.refusals.clear();
         }
-        if self.complaints.insert(place.ip()) {
+        let refusals = self.refusals.entry(place.ip()).or_default();
+        *refusals = refusals.saturating_add(1);
+        if *refusals == REFUSALS_TOLD {
             tracing::warn!(
                 %place,
                 "a host of the domain refuses our claims: it has another cluster secret, or \
