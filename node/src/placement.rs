@@ -103,9 +103,13 @@ impl Placement {
         self.fingerprint
     }
 
-    /// The holders of `key`, the highest score first.
+    /// The holders of `key`: the highest score first, or in order of UUID where everyone
+    /// holds everything.
     #[must_use]
     pub fn holders(&self, key: &[u8]) -> Vec<Seat> {
+        if self.everyone_holds_all() {
+            return self.seats.clone();
+        }
         let mut ranked = self.ranked(key);
         ranked.truncate(self.copies);
         ranked.into_iter().map(|index| self.seats[index]).collect()
@@ -114,33 +118,27 @@ impl Placement {
     /// Whether `uuid` is one of the holders of `key`.
     #[must_use]
     pub fn is_holder(&self, uuid: Uuid, key: &[u8]) -> bool {
-        let Some(index) = self.index_of(uuid) else {
-            return false;
-        };
-        self.copies == self.seats.len()
-            || self
-                .ranked(key)
-                .into_iter()
-                .take(self.copies)
-                .any(|holder| holder == index)
+        if self.everyone_holds_all() {
+            return self.contains(uuid);
+        }
+        let holders = self.ranked(key).into_iter().take(self.copies);
+        holders
+            .map(|index| self.seats[index].uuid)
+            .any(|holder| holder == uuid)
     }
 
     /// Whether `uuid` is a member.
     #[must_use]
     pub fn contains(&self, uuid: Uuid) -> bool {
-        self.index_of(uuid).is_some()
+        self.seats
+            .binary_search_by_key(&uuid, |seat| seat.uuid)
+            .is_ok()
     }
 
     /// Whether every member holds every key.
     #[must_use]
     pub const fn everyone_holds_all(&self) -> bool {
         self.copies == self.seats.len()
-    }
-
-    fn index_of(&self, uuid: Uuid) -> Option<usize> {
-        self.seats
-            .binary_search_by_key(&uuid, |seat| seat.uuid)
-            .ok()
     }
 
     /// Indices of seats, the best holder of `key` first: the best of each host before the

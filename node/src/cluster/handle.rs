@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
@@ -314,6 +314,7 @@ fn node(
         copies,
         streams: OnceLock::new(),
         changing: Mutex::new(()),
+        awake_ms: AtomicU64::new(0),
     }
 }
 

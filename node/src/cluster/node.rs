@@ -96,6 +96,8 @@ pub(super) struct Node {
     pub(super) copies: usize,
     pub(super) streams: OnceLock<Streams>,
     pub(super) changing: Mutex<()>,
+    /// When [`Node::tick`] was last called, in milliseconds of the boot clock.
+    pub(super) awake_ms: AtomicU64,
 }
 
 /// A panic while a lock was held is a bug that the panic itself has reported; the other
@@ -151,6 +153,7 @@ impl Node {
         // What arrived counts before what was waited for in vain.
         self.receive();
         let now = boot_now();
+        self.note_awake(now);
         let due = |deadline: Option<BootMillis>| deadline.is_some_and(|deadline| deadline <= now);
         if due(lock(&self.membership).next_deadline()) {
             self.step(Input::Tick);
@@ -173,6 +176,20 @@ impl Node {
             }
         };
         self.pull(pulls);
+    }
+
+    /// A process that was stopped, or a machine that was, does not see the others fall
+    /// silent. But among members there is something to do several times a second, so a gap
+    /// tells.
+    fn note_awake(&self, now: BootMillis) {
+        let before = BootMillis(self.awake_ms.swap(now.0, Ordering::Relaxed));
+        if before.0 > 0 && before + APART < now {
+            tracing::info!(
+                ms = now.since(before),
+                "was away; what others have is compared"
+            );
+            self.refill_step(|refill| refill.away(now));
+        }
     }
 
     /// The earliest moment at which [`Node::tick`] has something to do.

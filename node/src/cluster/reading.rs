@@ -3,17 +3,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use uuid::Uuid;
 
 use super::KeysOutcome;
-use super::asks::{Asked, Asks};
+use super::asks::Asked;
 use super::node::{Node, count};
 use super::scan::{Budget, Scan};
 use crate::clock::boot_now;
 use crate::coordinator::{GetOutcome, Listing, Local, Read, Step};
-use crate::placement::Placement;
 use crate::wire::frame::{Answer, KeysPage, PAGE_BYTES, PAGE_ITEMS, Request};
 
 /// A holder that takes longer gets company: the next one is asked too. Within a machine or
@@ -41,14 +40,15 @@ impl Node {
         };
         let prefer = |uuid| u8::from(!self.streams().answers(uuid));
         let read = Read::new(&placement, key, self.own.uuid, local, prefer);
-        let outcome = self.ask_around(read, key).await;
+        let outcome = self.ask_around(read, placement.fingerprint(), key).await;
         if outcome == GetOutcome::Unknown {
             count(&self.counters.reads_unknown);
         }
         outcome
     }
 
-    /// What this node, a holder, says of a key that it does not have.
+    /// What this node, a holder, says of a key that it does not have. The placement by which
+    /// it is one is to be looked at before.
     pub(super) fn absence(&self) -> Answer {
         if self.knows_all() {
             Answer::DoNotHave
@@ -57,12 +57,9 @@ impl Node {
         }
     }
 
-    async fn ask_around(&self, mut read: Read, key: &Bytes) -> GetOutcome {
+    async fn ask_around(&self, mut read: Read, view: u64, key: &Bytes) -> GetOutcome {
         let (tell, mut answers) = mpsc::unbounded_channel();
-        let mut questions = Questions {
-            asks: &self.asks,
-            ids: Vec::new(),
-        };
+        let mut questions = Questions::of(self);
         let give_up_at = Instant::now() + READ_WITHIN;
         let mut hedge_at = Instant::now() + HEDGE_AFTER;
         let mut step = read.start();
@@ -70,7 +67,14 @@ impl Node {
             match step {
                 Step::Done(outcome) => return outcome,
                 Step::Ask(holder) => {
-                    if !self.ask(holder, key, &tell, &mut questions) {
+                    count(&self.counters.reads_forwarded);
+                    let asked =
+                        questions.ask(holder, Asked::Read(tell.clone()), |id| Request::Get {
+                            id,
+                            view,
+                            key: key.clone(),
+                        });
+                    if !asked {
                         step = read.answered(holder, None);
                         continue;
                     }
@@ -91,26 +95,6 @@ impl Node {
         }
     }
 
-    fn ask(
-        &self,
-        holder: Uuid,
-        key: &Bytes,
-        tell: &UnboundedSender<(Uuid, Option<Answer>)>,
-        questions: &mut Questions<'_>,
-    ) -> bool {
-        count(&self.counters.reads_forwarded);
-        let id = questions.note(holder, Asked::Read(tell.clone()));
-        self.streams()
-            .send(
-                holder,
-                Request::Get {
-                    id,
-                    key: key.clone(),
-                },
-            )
-            .is_ok()
-    }
-
     /// A client's listing.
     pub(super) async fn keys(
         &self,
@@ -120,28 +104,28 @@ impl Node {
     ) -> KeysOutcome {
         let limit = limit.min(PAGE_ITEMS);
         let placement = self.placement();
+        let view = placement.fingerprint();
         let mut listing = Listing::new(&placement, limit);
-        listing.answered(Some(self.keys_page(&prefix, after.as_ref(), limit)));
+        listing.answered(Some(self.keys_page(view, &prefix, after.as_ref(), limit)));
         let (tell, mut pages) = mpsc::unbounded_channel();
-        let mut questions = Questions {
-            asks: &self.asks,
-            ids: Vec::new(),
-        };
-        let mut asked = 0;
-        for member in placement
+        let mut questions = Questions::of(self);
+        let others = placement
             .seats()
             .iter()
-            .filter(|seat| seat.uuid != self.own.uuid)
-        {
-            let asked_now = self.ask_keys(
-                member.uuid,
-                &prefix,
-                after.as_ref(),
-                limit,
-                &tell,
-                &mut questions,
-            );
-            if asked_now {
+            .filter(|seat| seat.uuid != self.own.uuid);
+        let mut asked = 0;
+        for member in others.map(|seat| seat.uuid) {
+            let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+            let (prefix, after) = (prefix.clone(), after.clone());
+            let sent = self.streams().answers(member)
+                && questions.ask(member, Asked::Listing(tell.clone()), |id| Request::Keys {
+                    id,
+                    view,
+                    prefix,
+                    after,
+                    limit,
+                });
+            if sent {
                 asked += 1;
             } else {
                 listing.answered(None);
@@ -158,43 +142,17 @@ impl Node {
         }
     }
 
-    /// Asks a member for its part of a listing, unless it would not answer.
-    fn ask_keys(
-        &self,
-        member: Uuid,
-        prefix: &Bytes,
-        after: Option<&Bytes>,
-        limit: usize,
-        tell: &UnboundedSender<Option<KeysPage>>,
-        questions: &mut Questions<'_>,
-    ) -> bool {
-        if !self.streams().answers(member) {
-            return false;
-        }
-        let id = questions.note(member, Asked::Listing(tell.clone()));
-        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        let (prefix, after) = (prefix.clone(), after.cloned());
-        self.streams()
-            .send(
-                member,
-                Request::Keys {
-                    id,
-                    prefix,
-                    after,
-                    limit,
-                },
-            )
-            .is_ok()
-    }
-
-    /// This node's part of a listing: the keys that it is to hold.
+    /// This node's part of a listing for somebody who sees the members of `view`: the keys
+    /// that it is to hold.
     pub(super) fn keys_page(
         &self,
+        view: u64,
         prefix: &Bytes,
         after: Option<&Bytes>,
         limit: usize,
     ) -> KeysPage {
         let placement = self.placement();
+        let complete = placement.fingerprint() == view && self.knows_all();
         let budget = Budget {
             items: limit.min(PAGE_ITEMS),
             bytes: PAGE_BYTES,
@@ -202,21 +160,16 @@ impl Node {
         let mut scan = Scan::new(&self.store, prefix.clone(), after.cloned(), budget);
         let mut keys = Vec::new();
         while let Some(key) = scan.next() {
-            if self.lists(&placement, &key) {
+            if placement.is_holder(self.own.uuid, &key) {
                 scan.took(key.len());
                 keys.push(key);
             }
         }
-        // A page that ends early ends at its last key, wherever the scan got to.
         KeysPage {
             keys,
             more: scan.more(),
-            complete: self.knows_all(),
+            complete,
         }
-    }
-
-    fn lists(&self, placement: &Placement, key: &Bytes) -> bool {
-        placement.is_holder(self.own.uuid, key)
     }
 }
 
@@ -230,22 +183,30 @@ fn unexpired(answer: Option<Answer>) -> Option<Answer> {
 
 /// The questions of one operation; nobody waits for what is unanswered at its end.
 struct Questions<'a> {
-    asks: &'a Asks,
+    node: &'a Node,
     ids: Vec<u64>,
 }
 
-impl Questions<'_> {
-    fn note(&mut self, peer: Uuid, asked: Asked) -> u64 {
-        let id = self.asks.note(peer, asked);
+impl<'a> Questions<'a> {
+    const fn of(node: &'a Node) -> Self {
+        Self {
+            node,
+            ids: Vec::new(),
+        }
+    }
+
+    /// Asks `peer` a question with the number that it is given; whether it could be sent.
+    fn ask(&mut self, peer: Uuid, asked: Asked, question: impl FnOnce(u64) -> Request) -> bool {
+        let id = self.node.asks.note(peer, asked);
         self.ids.push(id);
-        id
+        self.node.streams().send(peer, question(id)).is_ok()
     }
 }
 
 impl Drop for Questions<'_> {
     fn drop(&mut self) {
         for id in &self.ids {
-            self.asks.forget(*id);
+            self.node.asks.forget(*id);
         }
     }
 }

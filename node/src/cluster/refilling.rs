@@ -76,7 +76,7 @@ impl Node {
             }
             Pull::Value { from, ticket, key } => {
                 let id = self.asks.note(from, Asked::Value(ticket, key.clone()));
-                (from, ticket, id, Request::Get { id, key })
+                (from, ticket, id, Request::Get { id, view: 0, key })
             }
         };
         self.streams().send(peer, question).map_err(|_| {

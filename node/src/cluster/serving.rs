@@ -67,21 +67,20 @@ impl Host for Node {
                 id,
                 ack: self.take(key, entry, origin),
             },
-            Request::Get { id, key } => Reply::Get {
+            Request::Get { id, view, key } => Reply::Get {
                 id,
-                answer: self.look_up(&key),
+                answer: self.look_up(view, &key),
             },
             Request::Keys {
                 id,
+                view,
                 prefix,
                 after,
                 limit,
             } => {
                 let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-                Reply::Keys {
-                    id,
-                    page: self.keys_page(&prefix, after.as_ref(), limit),
-                }
+                let page = self.keys_page(view, &prefix, after.as_ref(), limit);
+                Reply::Keys { id, page }
             }
             Request::Digest {
                 id,
@@ -167,16 +166,17 @@ impl Node {
         self.keep(key, entry)
     }
 
-    /// A peer asks for a value.
-    fn look_up(&self, key: &Bytes) -> Answer {
+    /// A peer that sees the members of `view` asks for a value.
+    fn look_up(&self, view: u64, key: &Bytes) -> Answer {
         if let Some(entry) = self.store.get(key, boot_now()) {
             count(&self.counters.values_served);
             return Answer::Have(entry);
         }
-        if self.placement().is_holder(self.own.uuid, key) {
+        let placement = self.placement();
+        if placement.fingerprint() == view && placement.is_holder(self.own.uuid, key) {
             self.absence()
         } else {
-            // Whoever asks sees other members than we do.
+            // Seeing other members, one of us is wrong about who would have to have it.
             Answer::DoNotKnow
         }
     }

@@ -254,6 +254,15 @@ impl Refill {
         self.next(now)
     }
 
+    /// This node itself was away for so long that others may have written without it.
+    pub fn away(&mut self, now: BootMillis) -> Vec<Pull> {
+        for source in self.sources.values_mut() {
+            source.told_for = None;
+        }
+        self.active = None;
+        self.next(now)
+    }
+
     /// A question was not answered.
     pub fn failed(&mut self, ticket: u64, now: BootMillis) -> Vec<Pull> {
         if let Some(active) = self.active.take_if(|active| active.ticket == ticket) {

@@ -120,6 +120,7 @@ mod tests {
 
     fn get(id: u64, length: usize) -> Request {
         Request::Get {
+            view: 0,
             id,
             key: Bytes::from(vec![0; length]),
         }

@@ -71,7 +71,7 @@ impl Host for Keeper {
                 }
                 .encode(answers);
             }
-            Request::Get { id, key } => {
+            Request::Get { id, key, .. } => {
                 let answer = kept
                     .get(&key)
                     .cloned()
@@ -188,7 +188,7 @@ async fn questions_are_answered_small_and_large() {
         }
         for (id, length) in (1..).zip(lengths) {
             let key = Bytes::from(id.to_string());
-            let get = Request::Get { id, key };
+            let get = Request::Get { id, view: 0, key };
             assert_eq!(near.streams.send(far.identity.uuid, get), Ok(()));
             let answer = Answer::Have(entry(length, 77_000));
             assert_eq!(
@@ -232,6 +232,7 @@ async fn deadlines_are_converted_between_clocks() {
         .send(
             far.identity.uuid,
             Request::Get {
+                view: 0,
                 id: 1,
                 key: "1".into(),
             },
@@ -303,6 +304,7 @@ async fn refused(near: (u16, Option<&str>), far: (u16, Option<&str>)) -> u64 {
         Node::start(far.0, far.1, 0).await,
     );
     let question = Request::Get {
+        view: 0,
         id: 1,
         key: Bytes::new(),
     };
@@ -342,6 +344,7 @@ async fn a_candidate_is_asked_once() {
         Node::start(2, Some("a"), 0).await,
     );
     let question = Request::Get {
+        view: 0,
         id: 9,
         key: Bytes::from_static(b"none"),
     };

@@ -149,6 +149,17 @@ fn who_does_not_answer_is_left_for_another() {
 }
 
 #[test]
+fn after_having_been_away_everyone_is_asked_for_all() {
+    let (mut refill, pulls) = started();
+    let pulls = refill.page(asked(&pulls).1, last_page(), NOW);
+    refill.page(asked(&pulls).1, last_page(), NOW);
+    assert!(refill.is_complete());
+    let pulls = refill.away(NOW);
+    assert!(matches!(pulls[..], [Pull::Page { previous: 0, .. }]));
+    assert_eq!(refill.progress().waiting_for, 2);
+}
+
+#[test]
 fn values_fly_within_their_bound() {
     let (mut refill, pulls) = started();
     let (_, ticket) = asked(&pulls);

@@ -29,6 +29,9 @@ pub enum Request {
     Get {
         /// Number of the question.
         id: u64,
+        /// Fingerprint of the members that the asker sees: "do not have" means something
+        /// only for the same members. 0 when only the value is wanted.
+        view: u64,
         /// The key.
         key: Bytes,
     },
@@ -36,6 +39,8 @@ pub enum Request {
     Keys {
         /// Number of the question.
         id: u64,
+        /// Fingerprint of the members that the asker sees.
+        view: u64,
         /// They start with this.
         prefix: Bytes,
         /// They come after this.
@@ -120,17 +125,20 @@ impl Request {
                 });
                 put_entry(out, entry);
             }
-            Self::Get { id, key } => out.fields(|out| {
+            Self::Get { id, view, key } => out.fields(|out| {
                 head(out, kind::GET, *id);
+                out.put_u64(*view);
                 put_short(out, key);
             }),
             Self::Keys {
                 id,
+                view,
                 prefix,
                 after,
                 limit,
             } => out.fields(|out| {
                 head(out, kind::KEYS, *id);
+                out.put_u64(*view);
                 put_short(out, prefix);
                 put_optional(out, after.as_ref());
                 out.put_u32(*limit);
@@ -176,10 +184,12 @@ impl Request {
             }),
             kind::GET => Ok(Self::Get {
                 id,
+                view: from.u64()?,
                 key: from.short("key", MAX_KEY)?,
             }),
             kind::KEYS => Ok(Self::Keys {
                 id,
+                view: from.u64()?,
                 prefix: from.short("prefix", MAX_KEY)?,
                 after: take_optional(from)?,
                 limit: from.u32()?,

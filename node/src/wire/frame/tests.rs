@@ -63,15 +63,22 @@ fn request() -> impl Strategy<Value = Request> {
                 }
             }
         ),
-        (any::<u64>(), bytes(MAX_KEY)).prop_map(|(id, key)| Request::Get { id, key }),
-        (any::<u64>(), bytes(50), after(), any::<u32>()).prop_map(|(id, prefix, after, limit)| {
-            Request::Keys {
-                id,
-                prefix,
-                after,
-                limit,
-            }
+        (any::<(u64, u64)>(), bytes(MAX_KEY)).prop_map(|((id, view), key)| Request::Get {
+            id,
+            view,
+            key
         }),
+        (any::<(u64, u64)>(), bytes(50), after(), any::<u32>()).prop_map(
+            |((id, view), prefix, after, limit)| {
+                Request::Keys {
+                    id,
+                    view,
+                    prefix,
+                    after,
+                    limit,
+                }
+            }
+        ),
         (any::<(u64, u64, u64, bool)>(), after()).prop_map(
             |((id, view, previous, with_values), after)| {
                 Request::Digest {
@@ -218,6 +225,7 @@ proptest! {
 fn lengths_are_bounded() {
     let mut long = BytesMut::new();
     head(&mut long, kind::GET, 1);
+    long.put_u64(0);
     put_short(&mut long, &Bytes::from(vec![0; MAX_KEY + 1]));
     let expect = Malformed::TooLong {
         what: "key",
