@@ -1,7 +1,10 @@
 //! Every way to an end: exit code 0, no process left, every port free at once.
 
 use nix::sys::signal::Signal;
-use repram_tests::{Fleet, PATIENCE, Sandbox, wait_until};
+use repram_tests::{Fleet, Node, PATIENCE, Sandbox, wait_until};
+
+/// Whether something can be seen of a fleet from outside.
+type Look = fn(&Fleet) -> bool;
 
 /// A fleet of three nodes that no polite signal ends.
 fn stubborn(stop_timeout: &str) -> Fleet {
@@ -60,10 +63,32 @@ fn a_signal_stops_a_fleet_that_is_still_starting() {
 
 #[test]
 fn a_signal_stops_a_fleet_at_any_moment_of_its_start() {
-    // As soon as it shows a process, wherever each node is by then.
-    let fleet = Sandbox::new().set("NODE_COUNT", 10).start();
-    fleet.process_of("flux-node-1");
-    fleet.stop();
+    // Each moment is awaited by what can be seen of it from outside.
+    let moments: [(&str, Look); 5] = [
+        ("it has its directory", |fleet| {
+            fleet.path("state/.supervisor.lock").exists()
+        }),
+        ("it has its first port", |fleet| {
+            fleet.ports().all_free().is_err()
+        }),
+        ("its first node runs", |fleet| {
+            fleet.find_process("flux-node-1").is_some()
+        }),
+        ("its last node runs", |fleet| {
+            fleet.find_process("flux-node-10").is_some()
+        }),
+        ("its first node answers", |fleet| {
+            Node::at(fleet.http_port(0)).is_ok()
+        }),
+    ];
+    for (moment, reached) in moments {
+        let fleet = Sandbox::new().set("NODE_COUNT", 10).start();
+        wait_until(moment, PATIENCE, || match reached(&fleet) {
+            true => Ok(()),
+            false => Err(fleet.output().stderr()),
+        });
+        fleet.stop();
+    }
 }
 
 #[test]
