@@ -13,6 +13,7 @@
 mod binaries;
 mod fleet;
 mod http;
+mod network;
 mod ports;
 mod process;
 mod sandbox;
@@ -22,6 +23,7 @@ mod wait;
 pub use binaries::{Binaries, repository};
 pub use fleet::{Fleet, Node};
 pub use http::{Answer, ask, get, put};
+pub use network::Network;
 pub use ports::PortBlock;
 pub use process::Process;
 pub use sandbox::{Finished, Output, Sandbox};
