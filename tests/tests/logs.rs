@@ -4,6 +4,7 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 use repram_tests::{Fleet, PATIENCE, Sandbox, get, wait_until};
+use serde_json::Value;
 
 /// A fleet whose nodes print a line for every request.
 fn talkative() -> Fleet {
@@ -128,9 +129,37 @@ fn logs_are_read_back_and_followed() {
         !output.stdout().contains("before"),
         "that was said by the other node"
     );
-    child.kill().expect("it is our child");
-    child.wait().expect("it is our child");
     fleet.stop();
+    let status = wait_until("the end of what was followed", PATIENCE, || {
+        let status = child.try_wait().expect("it is our child");
+        status.ok_or_else(|| "`logs -f` runs".to_owned())
+    });
+    assert_eq!(status.code(), Some(0), "{}", output.stderr());
+}
+
+#[test]
+fn with_json_every_line_on_the_console_is_an_object() {
+    let mut fleet = Sandbox::new()
+        .set("NODE_COUNT", 2)
+        .set("LOG_FORMAT", "json")
+        .start();
+    fleet.wait_for_nodes(2);
+    let said = fleet.stop().stdout;
+    let objects: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    for node in ["flux-node-1", "flux-node-2"] {
+        let told = |field: &str| {
+            let of_node = objects.iter().filter(|object| object["node"] == node);
+            of_node.filter(|object| object[field].is_string()).count()
+        };
+        assert!(told("event") > 0 && told("line") > 0, "{node} in {said}");
+    }
+    assert!(
+        objects.iter().all(|object| object["time"].is_string()),
+        "{said}"
+    );
 }
 
 #[test]
