@@ -235,6 +235,11 @@ impl Cluster {
 
 #[cfg(test)]
 impl Cluster {
+    /// What is behind the handle.
+    pub(super) fn node(&self) -> &Node {
+        &self.node
+    }
+
     /// Ends all tasks and tells nobody, as the kernel would for a process that is killed.
     pub(super) fn kill(&self) {
         lock(&self.tasks).abort_all();

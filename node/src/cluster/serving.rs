@@ -167,7 +167,7 @@ impl Node {
     }
 
     /// A peer that sees the members of `view` asks for a value.
-    fn look_up(&self, view: u64, key: &Bytes) -> Answer {
+    pub(super) fn look_up(&self, view: u64, key: &Bytes) -> Answer {
         if let Some(entry) = self.store.get(key, boot_now()) {
             count(&self.counters.values_served);
             return Answer::Have(entry);

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::*;
 use crate::clock::boot_now;
 use crate::store::{Store, StoreConfig};
+use crate::wire::frame::Answer;
 
 /// Nothing here takes so long, unless it hangs.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -419,6 +420,20 @@ async fn a_killed_node_comes_back_with_its_keys() {
         assert_eq!(node.cluster.peers().len(), 2);
     }
     assert!(second.cluster.refill().entries > 300);
+}
+
+#[tokio::test]
+async fn do_not_have_is_said_to_those_who_see_the_same_members() {
+    let (_sockets, nodes) = fleet(3, Plan::new).await;
+    let answer = |view| {
+        nodes[0]
+            .cluster
+            .node()
+            .look_up(view, &Bytes::from_static(b"missing"))
+    };
+    let view = nodes[1].cluster.node().placement().fingerprint();
+    assert_eq!(answer(view), Answer::DoNotHave);
+    assert_eq!(answer(view + 1), Answer::DoNotKnow);
 }
 
 #[tokio::test]
