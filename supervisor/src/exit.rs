@@ -3,7 +3,7 @@
 use std::fmt;
 
 use nix::sys::signal::Signal;
-use nix::sys::wait::WaitStatus;
+use rustix::process::WaitStatus;
 use serde::{Deserialize, Serialize};
 
 /// How the main process of a node ended, as the kernel reports it.
@@ -20,11 +20,9 @@ impl ExitReason {
     /// The reason in a wait status; none while the process lives.
     #[must_use]
     pub fn from_wait(status: WaitStatus) -> Option<Self> {
-        match status {
-            WaitStatus::Exited(_, code) => Some(Self::Code(code)),
-            WaitStatus::Signaled(_, signal, _) => Some(Self::Signal(signal as i32)),
-            _ => None,
-        }
+        // As numbers: a real-time signal has no name.
+        let code = status.exit_status().map(Self::Code);
+        code.or_else(|| status.terminating_signal().map(Self::Signal))
     }
 
     /// Whether a node that nobody asked to stop failed by ending so. Even code 0 is no

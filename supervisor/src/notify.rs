@@ -9,17 +9,17 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IoSliceMut};
-use std::os::fd::{AsRawFd, RawFd};
+use std::mem::MaybeUninit;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram as StdDatagram};
 
 use std::path::{Path, PathBuf};
 
-use nix::cmsg_space;
-use nix::errno::Errno;
+use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::PassCred;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, setsockopt};
 use repram_discovery::claim::conversation::CONFLICT_VARIABLE;
+use rustix::cmsg_space;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 use uuid::Uuid;
@@ -29,8 +29,8 @@ use crate::fleet::Notice;
 /// Largest message that is read; longer ones are ignored as a whole. systemd's own limit.
 const MESSAGE_MAX: usize = 4096;
 
-/// Descriptors in one message that are closed properly; the kernel drops the rest.
-const DESCRIPTORS_MAX: usize = 8;
+/// Descriptors in one message, at most: the kernel's SCM_MAX_FD.
+const DESCRIPTORS_MAX: usize = 253;
 
 /// Bytes in a socket's path: `sun_path` in unix(7), less the zero at its end.
 const PATH_MAX: usize = 107;
@@ -139,27 +139,25 @@ impl NotifySocket {
     /// One message; none when the sender may not speak or the message is too long.
     fn receive(&self) -> io::Result<Option<String>> {
         let mut buffer = [0; MESSAGE_MAX];
-        let mut control = cmsg_space!(UnixCredentials, [i32; DESCRIPTORS_MAX]);
         let mut parts = [IoSliceMut::new(&mut buffer)];
-        let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
-        let message = recvmsg::<()>(
-            self.socket.as_raw_fd(),
-            &mut parts,
-            Some(&mut control),
-            flags,
-        );
-        let message = match message {
-            Err(Errno::EINTR) => return Ok(None),
+        let mut space =
+            [MaybeUninit::uninit(); cmsg_space!(ScmRights(DESCRIPTORS_MAX), ScmCredentials(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+        let message = match recvmsg(&self.socket, &mut parts, &mut control, flags) {
+            Err(rustix::io::Errno::INTR) => return Ok(None),
             other => other?,
         };
-        let (length, truncated) = (message.bytes, message.flags.contains(MsgFlags::MSG_TRUNC));
+        let (length, truncated) = (message.bytes, message.flags.contains(ReturnFlags::TRUNC));
         let mut allowed = false;
-        for part in message.cmsgs()? {
+        for part in control.drain() {
             match part {
-                ControlMessageOwned::ScmCredentials(sender) => {
-                    allowed = sender.uid() == self.uid || sender.uid() == 0;
+                RecvAncillaryMessage::ScmCredentials(sender) => {
+                    allowed = sender.uid.as_raw() == self.uid || sender.uid.is_root();
                 }
-                ControlMessageOwned::ScmRights(descriptors) => close_all(descriptors),
+                // Nothing is stored for anybody; and whoever waits on a `BARRIER=1` learns
+                // by the closing that all its messages before were received.
+                RecvAncillaryMessage::ScmRights(descriptors) => drop(descriptors),
                 _ => {}
             }
         }
@@ -173,14 +171,6 @@ impl Drop for NotifySocket {
         if let Name::Path(path) = &self.name {
             let _ = fs::remove_file(path);
         }
-    }
-}
-
-/// Closes what came with a message. Nothing is stored for anybody; and whoever waits on a
-/// `BARRIER=1` learns by this that all its messages before were received.
-fn close_all(descriptors: Vec<RawFd>) {
-    for fd in descriptors {
-        let _ = nix::unistd::close(fd);
     }
 }
 
@@ -201,9 +191,9 @@ fn parse(text: &str) -> Vec<Notice> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
+    use std::os::fd::{AsFd, AsRawFd};
 
-    use nix::sys::socket::{ControlMessage, sendmsg};
+    use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
     use super::*;
 

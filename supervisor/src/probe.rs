@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use nix::unistd::{Pid, getpgid};
 use repram_discovery::holder::{Transport, holders_of};
+use uuid::Uuid;
 
 use crate::fleet::Answer;
+use crate::reaper::carries;
 
 /// Who is asked, and what must be true of it.
 #[derive(Clone, Debug)]
@@ -15,9 +17,19 @@ pub struct Question {
     pub address: SocketAddr,
     /// How long an answer may take.
     pub timeout: Duration,
-    /// The process group that must hold the listening socket; none when the supervisor
-    /// holds it itself, so that nobody else can.
-    pub owner: Option<Pid>,
+    /// Who must hold the listening socket; none when the supervisor holds it itself, so that
+    /// nobody else can.
+    pub owner: Option<Owner>,
+}
+
+/// A node's processes: its group, and its descendants that left the group, which carry its
+/// UUID in their environment.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    /// The main process, and so the group.
+    pub group: Pid,
+    /// The node.
+    pub uuid: Uuid,
 }
 
 /// Asks questions; cheap to clone.
@@ -44,10 +56,11 @@ impl Prober {
 
     /// Asks `GET /health`.
     pub async fn ask(&self, question: &Question) -> Answer {
-        if let Some(group) = question.owner
-            && !listens(question.address.port(), group)
+        let port = question.address.port();
+        if let Some(owner) = question.owner
+            // Every process of the machine may have to be looked at.
+            && !tokio::task::spawn_blocking(move || listens(port, owner)).await.unwrap_or(false)
         {
-            let port = question.address.port();
             return Answer::Nothing(format!("port {port} is not held by the node itself"));
         }
         let url = format!("http://{}/health", question.address);
@@ -59,11 +72,11 @@ impl Prober {
     }
 }
 
-/// Whether a process of the group holds the port.
-fn listens(port: u16, group: Pid) -> bool {
+/// Whether a process of the node holds the port.
+fn listens(port: u16, owner: Owner) -> bool {
     holders_of(port, Transport::Tcp).iter().any(|holder| {
         let pid = Pid::from_raw(holder.pid.cast_signed());
-        getpgid(Some(pid)) == Ok(group)
+        getpgid(Some(pid)) == Ok(owner.group) || carries(pid, owner.uuid)
     })
 }
 
@@ -154,11 +167,12 @@ mod tests {
         };
         let late = "/health did not answer within 20 ms".to_owned();
         assert_eq!(ask(None).await, Answer::Nothing(late));
+        let owner = Owner {
+            group: Pid::from_raw(i32::MAX),
+            uuid: Uuid::nil(),
+        };
         let foreign = format!("port {} is not held by the node itself", address.port());
-        assert_eq!(
-            ask(Some(Pid::from_raw(i32::MAX))).await,
-            Answer::Nothing(foreign)
-        );
+        assert_eq!(ask(Some(owner)).await, Answer::Nothing(foreign));
     }
 
     #[test]

@@ -11,8 +11,8 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
+use rustix::process::{WaitOptions, wait};
 use uuid::Uuid;
 
 use crate::exit::ExitReason;
@@ -29,38 +29,59 @@ pub fn become_subreaper() -> Result<(), Errno> {
 #[must_use]
 pub fn reap_one() -> Option<(Pid, ExitReason)> {
     loop {
-        match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
-            Ok(status) => {
-                let pid = status.pid()?;
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) => {
                 if let Some(reason) = ExitReason::from_wait(status) {
-                    return Some((pid, reason));
+                    return Some((Pid::from_raw(pid.as_raw_nonzero().get()), reason));
                 }
             }
-            Err(Errno::EINTR) => {}
-            Err(_) => return None,
+            Ok(None) | Err(rustix::io::Errno::CHILD) => return None,
+            // Interrupted, or about one child only: the others are still to be reaped.
+            Err(_) => {}
         }
     }
 }
 
-/// Counts what is left of an ended node process, and kills it when asked: the members of
-/// its group, and those of our children that carry its UUID in their environment.
-/// `mains` are the main processes of other nodes, which are never touched.
+/// Whether a process group still has members, zombies included; signals them when asked.
 ///
-/// The number of a process group is not given to a new process as long as the group has
-/// members, so a group that still answers under the old main process's number is its own.
+/// The number of a group is not given to a new process as long as the group has members.
+/// So it may be asked for until it was seen empty, and never after.
 #[must_use]
-pub fn left_of(main: Pid, uuid: Uuid, mains: &[Pid], end: bool) -> usize {
-    let signal = end.then_some(Signal::SIGKILL);
-    let group = usize::from(killpg(main, signal).is_ok());
-    let strays = children().filter(|child| !mains.contains(child) && carries(*child, uuid));
-    group + strays.filter(|stray| kill(*stray, signal).is_ok()).count()
+pub fn group_lives(group: Pid, signal: Option<Signal>) -> bool {
+    killpg(group, signal).is_ok()
 }
 
-/// Kills every child, and says how many there were. Called when no node lives any more:
-/// what is left are processes that nodes have left behind.
+/// Counts the strays of a node: our children that carry its UUID in their environment and
+/// are none of `others`, which are the main processes of nodes. Signals them when asked.
 #[must_use]
-pub fn kill_children() -> usize {
-    children()
+pub fn strays_of(uuid: Uuid, others: &[Pid], signal: Option<Signal>) -> usize {
+    let strays = children().filter(|child| !others.contains(child) && carries(*child, uuid));
+    strays.filter(|stray| kill(*stray, signal).is_ok()).count()
+}
+
+/// Children that are not the fleet's: whoever started this program may have left it some,
+/// by executing it in its place.
+#[derive(Clone, Debug, Default)]
+pub struct Bystanders(Vec<Pid>);
+
+impl Bystanders {
+    /// The children of this moment, before anything was started. Process 1 has none: it is
+    /// the end of everything that runs with it.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        match Pid::this().as_raw() {
+            1 => Self::default(),
+            _ => Self(children().collect()),
+        }
+    }
+}
+
+/// Kills every child but the bystanders, and says how many there were. Called when no node
+/// lives any more: what is left are processes that nodes have left behind.
+#[must_use]
+pub fn kill_children(bystanders: &Bystanders) -> usize {
+    let strays = children().filter(|child| !bystanders.0.contains(child));
+    strays
         .filter(|child| kill(*child, Signal::SIGKILL).is_ok())
         .count()
 }
@@ -115,7 +136,7 @@ fn parent_in_stat(stat: &str) -> Option<Pid> {
 }
 
 /// Whether a process was started with `REPRAM_NODE_UUID` set to this UUID.
-fn carries(pid: Pid, uuid: Uuid) -> bool {
+pub(crate) fn carries(pid: Pid, uuid: Uuid) -> bool {
     let entry = format!("REPRAM_NODE_UUID={uuid}");
     environment_has(Path::new(&format!("/proc/{pid}/environ")), &entry)
 }

@@ -22,9 +22,8 @@ use std::ptr;
 use nix::fcntl::OFlag;
 use nix::unistd::{Pid, pipe2};
 
-/// Descriptors are moved up to here first, so that none is overwritten while they are
-/// laid out from 3 on. More than any node is given.
-const PARKING: RawFd = 64;
+/// Descriptors that a process can be given beyond the standard three.
+const DESCRIPTORS_MAX: usize = 60;
 
 /// A process to be started, as its own process group.
 #[derive(Debug)]
@@ -98,8 +97,8 @@ impl Spawn<'_> {
             report: report_write.as_raw_fd(),
         };
         assert!(
-            plan.descriptors.len() < 60,
-            "the parking starts behind all descriptors"
+            plan.descriptors.len() <= DESCRIPTORS_MAX,
+            "no node is given so many"
         );
         // SAFETY: the child runs `run_child` only, which is async-signal-safe and never
         // returns; what it uses was allocated above and is not changed by the parent.
@@ -213,6 +212,24 @@ struct Plan {
     report: RawFd,
 }
 
+impl Plan {
+    /// Where descriptors are moved first, so that none is overwritten while they are laid
+    /// out: behind all of them and all of their places, and no further, for the limit of
+    /// descriptors may be low.
+    fn parking(&self) -> RawFd {
+        let places = 3 + self.descriptors.len() as RawFd;
+        let given = self
+            .stdio
+            .iter()
+            .chain(&self.descriptors)
+            .chain([&self.report]);
+        given.fold(
+            places,
+            |highest, &fd| if fd < highest { highest } else { fd + 1 },
+        )
+    }
+}
+
 /// The child's way from fork to exec.
 ///
 /// # Safety
@@ -221,7 +238,11 @@ unsafe fn run_child(mut image: Image, plan: &Plan) -> ! {
     // SAFETY: plain system calls on values that outlive them; the vectors behind `argv`
     // and `envp` are owned by `image`, end with a null pointer and hold C strings.
     unsafe {
-        let report = libc::fcntl(plan.report, libc::F_DUPFD_CLOEXEC, 2 * PARKING);
+        let parking = plan.parking();
+        let report = libc::fcntl(plan.report, libc::F_DUPFD_CLOEXEC, parking);
+        if report == -1 {
+            fail(plan.report, 3);
+        }
         if libc::setpgid(0, 0) == -1 {
             fail(report, 0);
         }
@@ -232,7 +253,7 @@ unsafe fn run_child(mut image: Image, plan: &Plan) -> ! {
             fail(report, 2);
         }
         reset_signals();
-        if !lay_out(plan) {
+        if !lay_out(plan, parking) {
             fail(report, 3);
         }
         write_file(c"/proc/self/oom_score_adj", &image.oom_score_adj);
@@ -270,16 +291,16 @@ unsafe fn reset_signals() {
 }
 
 /// Moves every descriptor to its place, and marks all others to be closed by exec.
-unsafe fn lay_out(plan: &Plan) -> bool {
+unsafe fn lay_out(plan: &Plan, parking: RawFd) -> bool {
     // SAFETY: system calls on numbers.
     unsafe {
         let count = plan.descriptors.len();
-        let mut parked = [-1; PARKING as usize];
+        let mut parked = [-1; 3 + DESCRIPTORS_MAX];
         for (place, &fd) in parked
             .iter_mut()
             .zip(plan.stdio.iter().chain(&plan.descriptors))
         {
-            *place = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, PARKING);
+            *place = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, parking);
             if *place == -1 {
                 return false;
             }

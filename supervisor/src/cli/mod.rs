@@ -17,7 +17,7 @@ mod since;
 
 pub use execute::execute;
 pub use invocation::{
-    ClaimsOptions, ConfigOptions, EventsOptions, HealthOptions, Invocation, Lines, LogsOptions, Place,
-    RotateOptions, RunOptions, StatusOptions, StopOptions, parse,
+    ClaimsOptions, ConfigOptions, EventsOptions, HealthOptions, Invocation, Lines, LogsOptions,
+    Place, RotateOptions, RunOptions, StatusOptions, StopOptions, parse,
 };
 pub use reference::reference;

@@ -77,20 +77,31 @@ impl Fleet {
                 }
             }
             Health::Ready { life, .. } | Health::Unready { life } => {
-                let (Life::Probed { time, failures }, Some(policy)) = (life, liveness) else {
+                let (
+                    Life::Probed {
+                        time,
+                        unready,
+                        silent,
+                    },
+                    Some(policy),
+                ) = (life, liveness)
+                else {
                     return;
                 };
                 *time = Some(now + policy.period);
-                *failures = if answer == Answer::Ready {
-                    0
-                } else {
-                    *failures + 1
-                };
-                let spent = *failures >= policy.failures;
+                let (ready, alive) = (
+                    answer == Answer::Ready,
+                    !matches!(answer, Answer::Nothing(_)),
+                );
+                *unready = if ready { 0 } else { *unready + 1 };
+                *silent = if alive { 0 } else { *silent + 1 };
+                let (unready, silent) = (*unready >= policy.failures, *silent >= policy.failures);
                 match answer {
                     Answer::Ready => self.became_ready(index, now),
-                    Answer::Alive(why) if spent => self.no_longer_ready(index, why, now),
-                    Answer::Nothing(why) if spent => self.hang(index, why, now),
+                    Answer::Nothing(why) if silent => self.hang(index, why, now),
+                    Answer::Alive(why) | Answer::Nothing(why) if unready => {
+                        self.no_longer_ready(index, why, now);
+                    }
                     Answer::Alive(_) | Answer::Nothing(_) => {}
                 }
             }
@@ -134,7 +145,8 @@ impl Fleet {
         let phase = policy.period * share / u32::from(self.config.node_count);
         Life::Probed {
             time: Some(now + phase),
-            failures: 0,
+            unready: 0,
+            silent: 0,
         }
     }
 
@@ -163,11 +175,7 @@ impl Fleet {
 
     /// Ends a process for its own fault, which counts as a failure.
     pub(super) fn end_faulty(&mut self, index: NodeIndex, reason: String, now: Time) {
-        let kill_at = now
-            + self
-                .config
-                .stop_timeout
-                .saturating_sub(Duration::from_secs(1));
+        let kill_at = now + self.grace();
         let node = self.node_mut(index);
         let State::Running { process, .. } = &node.state else {
             return;
@@ -213,20 +221,26 @@ impl Fleet {
             },
             Health::Ready {
                 since,
-                life: Life::Probed { failures, .. },
+                life: Life::Probed {
+                    unready, silent, ..
+                },
             } => Health::Ready {
                 since,
                 life: Life::Probed {
                     time: None,
-                    failures,
+                    unready,
+                    silent,
                 },
             },
             Health::Unready {
-                life: Life::Probed { failures, .. },
+                life: Life::Probed {
+                    unready, silent, ..
+                },
             } => Health::Unready {
                 life: Life::Probed {
                     time: None,
-                    failures,
+                    unready,
+                    silent,
                 },
             },
             Health::Ready { life, .. } | Health::Unready { life } => {

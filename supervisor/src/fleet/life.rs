@@ -72,12 +72,11 @@ impl Fleet {
         let node = self.node_mut(index);
         let State::Spawning = node.state else { return };
         node.ports = None;
-        node.enter(
-            State::NoPort {
-                retry_at: Some(now + CLAIM_AGAIN),
-            },
-            now,
-        );
+        if self.stays_down(index, now) {
+            return;
+        }
+        let retry_at = Some(now + CLAIM_AGAIN);
+        self.node_mut(index).enter(State::NoPort { retry_at }, now);
         self.emit(Some(index), EventKind::NodeWithoutPort { holders });
         if self.brake.canary() == Some(index) {
             self.next_canary(now);
@@ -119,6 +118,9 @@ impl Fleet {
             gossip_port,
         };
         self.emit(Some(index), kind);
+        if let Some(kill_at) = self.stop_kills_at() {
+            self.stop_node(index, kill_at, now);
+        }
     }
 
     pub(super) fn spawn_failed(&mut self, index: NodeIndex, error: String, now: Time) {
@@ -126,15 +128,24 @@ impl Fleet {
             return;
         };
         self.emit(Some(index), EventKind::NodeStartFailed { error });
-        self.failed(index, true, now);
+        if !self.stays_down(index, now) {
+            self.failed(index, true, now);
+        }
+    }
+
+    /// While the fleet stops, a node whose start came to nothing has stopped.
+    fn stays_down(&mut self, index: NodeIndex, now: Time) -> bool {
+        let stopping = self.stop.is_some();
+        if stopping {
+            self.node_mut(index).enter(State::Stopped, now);
+            self.end_when_empty(now);
+        }
+        stopping
     }
 
     pub(super) fn exited(&mut self, index: NodeIndex, pid: u32, reason: ExitReason, now: Time) {
         let stable = self.is_stable(self.node(index), now);
-        let stop_kill = self
-            .stop
-            .as_ref()
-            .map(|stop| stop.deadline().unwrap_or(now));
+        let stop_kill = self.stop_kills_at();
         let node = self.node_mut(index);
         let (process, cause, next) = match &node.state {
             State::Running { process, .. } if process.pid == pid => {
@@ -172,6 +183,7 @@ impl Fleet {
             check_at: now,
             pause: FIRST_LOOK,
             kill_at,
+            told: false,
             then: next,
         };
         node.enter(state, now);
@@ -194,18 +206,24 @@ impl Fleet {
             check_at,
             pause,
             kill_at,
+            told,
             ..
         } = &mut self.node_mut(index).state
         else {
             return;
         };
-        let (pid, kill) = (*pid, *kill_at <= now);
+        let pid = *pid;
+        let signal = match *kill_at <= now {
+            true => Some(Sig::Kill),
+            false => (!*told).then_some(Sig::Term),
+        };
+        *told = true;
         *check_at = now + *pause;
         *pause = (*pause * 2).min(LONGEST_LOOK);
         self.outputs.push(Output::Clear {
             node: index,
             pid,
-            kill,
+            signal,
         });
     }
 
@@ -287,7 +305,7 @@ impl Fleet {
         if self.config.on_failed == OnFailed::Exit && too_few && self.stop.is_none() {
             let by = format!("ON_FAILED=exit: {} failed for good", index.name());
             self.emit(None, EventKind::FleetStopping { by });
-            self.begin_stop(1, now);
+            self.begin_stop(1, false, now);
         }
     }
 
@@ -307,17 +325,22 @@ impl Fleet {
             } => {
                 *kill_at = None;
                 let pid = process.pid;
-                self.outputs.push(Output::Signal {
-                    node: index,
-                    pid,
-                    signal: Sig::Kill,
-                });
-                let reason = "it did not end in time".to_owned();
-                self.emit(Some(index), EventKind::NodeKilled { reason });
+                self.kill(index, pid);
             }
             State::Clearing { .. } => self.look_after(index, now),
             State::Spawning | State::Stopped => {}
         }
+    }
+
+    /// Kills a process that did not end in its grace.
+    pub(super) fn kill(&mut self, index: NodeIndex, pid: u32) {
+        self.outputs.push(Output::Signal {
+            node: index,
+            pid,
+            signal: Sig::Kill,
+        });
+        let reason = "it did not end in time".to_owned();
+        self.emit(Some(index), EventKind::NodeKilled { reason });
     }
 
     fn spawn(&mut self, index: NodeIndex, now: Time) {

@@ -53,12 +53,13 @@ pub(super) enum State {
         cause: StopCause,
     },
     /// The main process has ended; what is left of it is looked at again at `check_at`,
-    /// and killed from `kill_at` on.
+    /// and killed from `kill_at` on. `told`: the strays were asked to finish.
     Clearing {
         pid: u32,
         check_at: Time,
         pause: Duration,
         kill_at: Time,
+        told: bool,
         then: Next,
     },
     /// The budget is used up; it is tried again at `retry_at`, if at all.
@@ -108,9 +109,13 @@ pub(super) enum Life {
     /// It must notify before `deadline`. The deadline is moved without a timer: `checked`
     /// is when the timer looks next, so that a notification costs no second wake-up.
     Watchdog { deadline: Time, checked: Time },
-    /// It is asked at `time`, none while an answer is awaited, and has failed so often
-    /// in a row.
-    Probed { time: Option<Time>, failures: u32 },
+    /// It is asked at `time`, none while an answer is awaited. So often in a row it was not
+    /// ready, and so often it gave no sign of life.
+    Probed {
+        time: Option<Time>,
+        unready: u32,
+        silent: u32,
+    },
 }
 
 /// Why a node's process is ended by us.

@@ -3,28 +3,38 @@
 use std::time::Duration;
 
 use super::core::{Fleet, millis};
-use super::node::{Next, State, StopCause};
+use super::node::{Next, Node, State, StopCause};
 use super::types::{NodeIndex, Output, Sig, Time};
 use crate::event::EventKind;
 
-/// What is kept of STOP_TIMEOUT for killing what did not finish and for ending strays.
+/// What is kept of STOP_TIMEOUT for killing what did not finish and for ending strays; of a
+/// short one a quarter.
 const KILL_RESERVE: Duration = Duration::from_secs(1);
 
 /// Between two looks for strays at the end.
 const STRAY_PAUSE: Duration = Duration::from_millis(10);
 
-/// How long after the first attempt strays that cannot be killed (a process stuck in
-/// the kernel) keep the supervisor from ending.
-const STRAY_PATIENCE: Duration = Duration::from_millis(500);
+/// How long after they were killed processes that do not end (stuck in the kernel, on a disk
+/// that is gone) keep the supervisor from ending; of a short STOP_TIMEOUT an eighth.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A stop under way.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Stop {
     since: Time,
-    /// When everything is killed; none once it was.
-    kill_at: Option<Time>,
+    /// Whether a person or the platform asked, or only the fleet's own failure.
+    asked: bool,
+    killing: Killing,
     code: u8,
     strays: Strays,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Killing {
+    /// Everything is killed at this time.
+    At(Time),
+    /// It was; at this time what still lives is left alone.
+    Until(Time),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,7 +50,9 @@ enum Strays {
 impl Stop {
     pub(super) fn deadline(&self) -> Option<Time> {
         match self.strays {
-            Strays::NotYet => self.kill_at,
+            Strays::NotYet => match self.killing {
+                Killing::At(time) | Killing::Until(time) => Some(time),
+            },
             Strays::Clearing { check_at, .. } => Some(check_at),
             Strays::Gone => None,
         }
@@ -50,23 +62,38 @@ impl Stop {
 impl Fleet {
     /// Someone asked for a stop. A second time kills.
     pub(super) fn stop_asked(&mut self, by: String, at_once: bool, now: Time) {
-        if self.stop.is_none() {
-            self.emit(None, EventKind::FleetStopping { by });
-            self.begin_stop(0, now);
-            if at_once {
-                self.kill_all(now);
+        match &mut self.stop {
+            None => {
+                self.emit(None, EventKind::FleetStopping { by });
+                self.begin_stop(0, true, now);
+                if at_once {
+                    self.kill_all(now);
+                }
             }
-        } else {
-            self.kill_all(now);
+            // The first that is asked of a fleet which ends by itself.
+            Some(stop) if !stop.asked && !at_once => stop.asked = true,
+            Some(_) => self.kill_all(now),
         }
     }
 
+    /// How long a process has between SIGTERM and SIGKILL.
+    pub(super) fn grace(&self) -> Duration {
+        let whole = self.config.stop_timeout;
+        whole - KILL_RESERVE.min(whole / 4)
+    }
+
+    fn patience(&self) -> Duration {
+        PATIENCE.min(self.config.stop_timeout / 8)
+    }
+
     /// Begins a stop that ends with `code`.
-    pub(super) fn begin_stop(&mut self, code: u8, now: Time) {
-        let kill_at = now + self.config.stop_timeout.saturating_sub(KILL_RESERVE);
+    pub(super) fn begin_stop(&mut self, code: u8, asked: bool, now: Time) {
+        let kill_at = now + self.grace();
+        let killing = Killing::At(kill_at);
         self.stop = Some(Stop {
             since: now,
-            kill_at: Some(kill_at),
+            asked,
+            killing,
             code,
             strays: Strays::NotYet,
         });
@@ -83,7 +110,7 @@ impl Fleet {
         self.end_when_empty(now);
     }
 
-    fn stop_node(&mut self, index: NodeIndex, kill: Time, now: Time) {
+    pub(super) fn stop_node(&mut self, index: NodeIndex, kill: Time, now: Time) {
         let node = self.node_mut(index);
         match &mut node.state {
             State::Running { process, .. } => {
@@ -109,8 +136,8 @@ impl Fleet {
             State::NoPort { .. } | State::Waiting { .. } | State::Failed { .. } => {
                 node.enter(State::Stopped, now);
             }
-            // The shell answers a spawn before anything else can come in.
-            State::Spawning => unreachable!("an input came between a spawn and its answer"),
+            // The answer to the spawn is on its way, and finds the stop.
+            State::Spawning => {}
             State::Stopped => {}
         }
     }
@@ -118,19 +145,34 @@ impl Fleet {
     pub(super) fn stop_deadline(&mut self, now: Time) {
         let Some(stop) = &self.stop else { return };
         match stop.strays {
-            Strays::NotYet if stop.kill_at.is_some_and(|at| at <= now) => self.kill_all(now),
+            Strays::NotYet => match stop.killing {
+                Killing::At(time) if time <= now => self.kill_all(now),
+                Killing::Until(time) if time <= now => self.leave_the_rest(now),
+                Killing::At(_) | Killing::Until(_) => {}
+            },
             Strays::Clearing { check_at, .. } if check_at <= now => {
                 self.outputs.push(Output::ClearStrays);
             }
-            Strays::NotYet | Strays::Clearing { .. } | Strays::Gone => {}
+            Strays::Clearing { .. } | Strays::Gone => {}
+        }
+    }
+
+    /// When everything that still lives is killed, if a stop is under way.
+    pub(super) fn stop_kills_at(&self) -> Option<Time> {
+        let stop = self.stop.as_ref()?;
+        match stop.killing {
+            Killing::At(time) => Some(time),
+            Killing::Until(_) => Some(Time::ZERO),
         }
     }
 
     fn kill_all(&mut self, now: Time) {
+        let until = now + self.patience();
         let Some(stop) = &mut self.stop else { return };
-        if stop.kill_at.take().is_none() {
+        if let Killing::Until(_) = stop.killing {
             return;
         }
+        stop.killing = Killing::Until(until);
         self.emit(None, EventKind::FleetKilling);
         for index in self.indices() {
             let node = self.node_mut(index);
@@ -140,11 +182,7 @@ impl Fleet {
                 } => {
                     *kill_at = None;
                     let pid = process.pid;
-                    self.outputs.push(Output::Signal {
-                        node: index,
-                        pid,
-                        signal: Sig::Kill,
-                    });
+                    self.kill(index, pid);
                 }
                 State::Clearing {
                     kill_at, check_at, ..
@@ -163,12 +201,27 @@ impl Fleet {
         }
     }
 
+    /// What SIGKILL did not end cannot be waited for.
+    fn leave_the_rest(&mut self, now: Time) {
+        let left = |node: &&Node| node.state != State::Stopped;
+        let names: Vec<String> = self
+            .nodes
+            .iter()
+            .filter(left)
+            .map(|node| node.index.name())
+            .collect();
+        let names = names.join(", ");
+        let message = format!("processes of {names} could not be killed; see `ps` for state D");
+        self.emit(None, EventKind::Warning { message });
+        self.end(now);
+    }
+
     /// When no node has a process left, what the supervisor adopted is ended too.
     pub(super) fn end_when_empty(&mut self, now: Time) {
         let empty = self.nodes.iter().all(|node| node.state == State::Stopped);
+        let until = now + self.patience();
         let Some(stop) = &mut self.stop else { return };
         if empty && stop.strays == Strays::NotYet {
-            let until = now + STRAY_PATIENCE;
             stop.strays = Strays::Clearing {
                 check_at: now + STRAY_PAUSE,
                 until,
@@ -186,12 +239,17 @@ impl Fleet {
             *check_at = now + STRAY_PAUSE;
             return;
         }
-        stop.strays = Strays::Gone;
-        let (code, after_ms) = (stop.code, millis(now.saturating_sub(stop.since)));
         if left > 0 {
             let message = format!("{left} processes could not be killed; see `ps` for state D");
             self.emit(None, EventKind::Warning { message });
         }
+        self.end(now);
+    }
+
+    fn end(&mut self, now: Time) {
+        let Some(stop) = &mut self.stop else { return };
+        stop.strays = Strays::Gone;
+        let (code, after_ms) = (stop.code, millis(now.saturating_sub(stop.since)));
         self.emit(None, EventKind::FleetStopped { after_ms });
         self.outputs.push(Output::Exit { code });
     }

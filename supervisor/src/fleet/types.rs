@@ -264,15 +264,15 @@ pub enum Output {
         /// The signal.
         signal: Sig,
     },
-    /// See what is left of an ended process's group and strays, kill it when asked, and
-    /// answer `Cleared`.
+    /// See what is left of an ended process's group and strays, and answer `Cleared`. Kill
+    /// it all when asked to; SIGTERM is for the strays, the group has had it.
     Clear {
         /// Which node.
         node: NodeIndex,
         /// The old main process.
         pid: u32,
-        /// Whether what is left is killed.
-        kill: bool,
+        /// What they are sent.
+        signal: Option<Sig>,
     },
     /// Kill every process that the supervisor has adopted, and answer `StraysCleared`.
     ClearStrays,

@@ -90,6 +90,8 @@ fn take_signal(shell: &mut Shell, origin: &Origin) {
             by: by(),
             now: true,
         }),
+        // A terminal that goes away may say so more than once.
+        SIGHUP if shell.terminal.went_away() && shell.is_stopping() => {}
         SIGHUP if shell.terminal.went_away() => {
             let by = "the terminal, which went away".into();
             shell.feed(Input::Stop { by, now: false });

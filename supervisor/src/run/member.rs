@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use jiff::Timestamp;
+use nix::unistd::Pid;
 use repram_discovery::slot::Slot;
 use repram_discovery::sockets::SlotSockets;
 use tokio::task::AbortHandle;
@@ -29,6 +30,8 @@ pub(super) struct Member {
     /// Since when it has its slot.
     pub(super) held_since: Timestamp,
     pub(super) process: Option<Running>,
+    /// The process group of the last process, as long as it may have members.
+    pub(super) group: Option<Pid>,
 }
 
 /// What belongs to one process of a node, and ends with it.
@@ -74,6 +77,7 @@ impl Member {
             leaves_by: None,
             held_since: Timestamp::UNIX_EPOCH,
             process: None,
+            group: None,
         }
     }
 

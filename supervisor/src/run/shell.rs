@@ -24,8 +24,8 @@ use super::strangers;
 use crate::event::{Event, EventKind};
 use crate::fleet::{Fleet, Input, NodeIndex, Output, Ports, Sig, Time};
 use crate::logs::Logs;
-use crate::probe::{Prober, Question, reachable};
-use crate::reaper;
+use crate::probe::{Owner, Prober, Question, reachable};
+use crate::reaper::{self, Bystanders};
 use crate::terminal::Terminal;
 
 /// Everything that the core's outputs act on.
@@ -44,6 +44,7 @@ pub(super) struct Shell {
     pub(super) news: mpsc::Sender<News>,
     /// None while nothing had to be asked: our own nodes notify.
     pub(super) prober: Option<Prober>,
+    pub(super) bystanders: Bystanders,
     pub(super) terminal: Terminal,
     pub(super) started: Instant,
     pub(super) started_at: Timestamp,
@@ -117,9 +118,9 @@ impl Shell {
                 signal_group(pid, signal);
                 None
             }
-            Output::Clear { node, pid, kill } => Some(self.clear(node, pid, kill)),
+            Output::Clear { node, pid, signal } => Some(self.clear(node, pid, signal)),
             Output::ClearStrays => Some(Input::StraysCleared {
-                left: reaper::kill_children(),
+                left: reaper::kill_children(&self.bystanders),
             }),
             Output::Door { node, open } => {
                 self.move_door(node, open);
@@ -188,21 +189,29 @@ impl Shell {
             .launch(member, told, &mut self.state, &self.logs, &self.news)
     }
 
-    fn clear(&mut self, node: NodeIndex, pid: u32, kill: bool) -> Input {
+    fn clear(&mut self, node: NodeIndex, pid: u32, signal: Option<Sig>) -> Input {
         let mains: Vec<Pid> = self
             .members
             .iter()
             .filter_map(|member| member.process.as_ref())
             .map(|process| Pid::from_raw(process.pid.cast_signed()))
             .collect();
-        let main = Pid::from_raw(pid.cast_signed());
-        let left = reaper::left_of(main, self.members[node.at()].uuid, &mains, kill);
+        let kill = signal.filter(|signal| *signal == Sig::Kill).map(signal_of);
+        let member = &mut self.members[node.at()];
+        // The group was told to finish together with the main process; strays were not.
+        member.group = member
+            .group
+            .filter(|group| reaper::group_lives(*group, kill));
+        let strays = reaper::strays_of(member.uuid, &mains, signal.map(signal_of));
+        let left = usize::from(member.group.is_some()) + strays;
         Input::Cleared { node, pid, left }
     }
 
     /// The main process of a node is reaped: its pid means nothing any more.
     pub(super) fn process_ended(&mut self, node: NodeIndex) {
-        self.member(node).process = None;
+        let member = self.member(node);
+        let ended = member.process.take();
+        member.group = ended.map(|process| Pid::from_raw(process.pid.cast_signed()));
     }
 
     fn move_door(&mut self, node: NodeIndex, open: bool) {
@@ -299,10 +308,14 @@ impl Shell {
         let Some(slot) = self.members[node.at()].slot else {
             return;
         };
+        let owner = Owner {
+            group: Pid::from_raw(pid.cast_signed()),
+            uuid: self.members[node.at()].uuid,
+        };
         let question = Question {
             address: reachable(self.settings.bind_address, slot.http),
             timeout: self.settings.liveness_timeout,
-            owner: (!self.settings.node_sockets).then(|| Pid::from_raw(pid.cast_signed())),
+            owner: (!self.settings.node_sockets).then_some(owner),
         };
         let news = self.news.clone();
         tokio::spawn(async move {
@@ -378,9 +391,12 @@ fn tell_our_own_supervisor(message: &str) {
 
 /// A group that is gone needs no signal.
 fn signal_group(pid: u32, signal: Sig) {
-    let signal = match signal {
+    let _ = killpg(Pid::from_raw(pid.cast_signed()), signal_of(signal));
+}
+
+fn signal_of(signal: Sig) -> Signal {
+    match signal {
         Sig::Term => Signal::SIGTERM,
         Sig::Kill => Signal::SIGKILL,
-    };
-    let _ = killpg(Pid::from_raw(pid.cast_signed()), signal);
+    }
 }

@@ -25,7 +25,7 @@ use crate::fleet::{Fleet, FleetConfig, OnFailed, RestartPolicy};
 use crate::logs::{LogConfig, Logs};
 use crate::notify::NotifySockets;
 use crate::program::Program;
-use crate::reaper;
+use crate::reaper::{self, Bystanders};
 use crate::signals::Signals;
 use crate::terminal::Terminal;
 
@@ -109,7 +109,7 @@ impl Refused {
 }
 
 async fn start_and_run(mut loaded: Loaded) -> Result<u8, Refused> {
-    let started = (Instant::now(), Timestamp::now());
+    let origin = Origin::of_this_process();
     // From here on a signal waits until the loop takes it.
     let mut signals = Signals::take_over().map_err(|error| Refused::system("signals", &error))?;
     // What can be refused without having made anything comes first.
@@ -146,7 +146,7 @@ async fn start_and_run(mut loaded: Loaded) -> Result<u8, Refused> {
         slots.claimer,
         launcher,
         sender,
-        started,
+        origin,
     );
     shell.tell_claims(slots.without);
     let sources = Sources {
@@ -160,6 +160,25 @@ async fn start_and_run(mut loaded: Loaded) -> Result<u8, Refused> {
     shell.logs.finish(limit);
     control.finish(limit).await;
     Ok(exit)
+}
+
+/// What is to be known before anything is done.
+struct Origin {
+    started: Instant,
+    started_at: Timestamp,
+    terminal: Terminal,
+    bystanders: Bystanders,
+}
+
+impl Origin {
+    fn of_this_process() -> Self {
+        Self {
+            started: Instant::now(),
+            started_at: Timestamp::now(),
+            terminal: Terminal::of_this_process(),
+            bystanders: Bystanders::of_this_process(),
+        }
+    }
 }
 
 fn find_program(loaded: &Loaded) -> Result<Program, Refused> {
@@ -193,7 +212,7 @@ fn build_shell(
     claimer: Option<Claimer>,
     launcher: Launcher,
     news: mpsc::Sender<News>,
-    started: (Instant, Timestamp),
+    origin: Origin,
 ) -> Shell {
     let shell = Shell {
         fleet: Fleet::new(fleet_config(&settings, &launcher)),
@@ -206,9 +225,10 @@ fn build_shell(
         _log_lock: places.log_lock,
         news,
         prober: None,
-        terminal: Terminal::of_this_process(),
-        started: started.0,
-        started_at: started.1,
+        terminal: origin.terminal,
+        bystanders: origin.bystanders,
+        started: origin.started,
+        started_at: origin.started_at,
         table_shown: Cell::new(false),
         exit: None,
         settings,

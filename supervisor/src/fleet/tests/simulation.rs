@@ -45,7 +45,9 @@ fn world(seed: u64) -> World {
     let mut config = config(random.u16(1..=8));
     config.notifies = random.bool();
     config.seed = seed;
-    config.start_stagger = Duration::from_millis(random.u64(0..500));
+    config.start_stagger = Duration::from_millis(random.u64(0..500)) * random.u32(0..2);
+    config.restart.budget = [1, 2, 10][random.usize(0..3)];
+    config.stop_timeout = Duration::from_secs(random.u64(1..=8));
     config.on_failed = match random.u8(0..3) {
         0 => OnFailed::SlowRetry,
         1 => OnFailed::Exit,

@@ -1,5 +1,6 @@
 //! Single stories, told step by step.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::config;
@@ -49,27 +50,27 @@ impl Story {
     }
 
     fn give(&mut self, at: u64, input: Input) {
-        let mut inputs = vec![input];
-        while let Some(input) = inputs.pop() {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
             for output in self.fleet.handle(input, ms(at)) {
                 match &output {
                     Output::Spawn(node) => {
                         let (node, pid) = (*node, self.next_pid);
                         self.next_pid += 1;
-                        inputs.push(Input::Spawned {
+                        inputs.push_back(Input::Spawned {
                             node,
                             pid,
                             generation: 1,
                         });
                     }
                     Output::Clear { node, pid, .. } => {
-                        inputs.push(Input::Cleared {
+                        inputs.push_back(Input::Cleared {
                             node: *node,
                             pid: *pid,
                             left: 0,
                         });
                     }
-                    Output::ClearStrays => inputs.push(Input::StraysCleared { left: 0 }),
+                    Output::ClearStrays => inputs.push_back(Input::StraysCleared { left: 0 }),
                     Output::Emit { node, kind } => {
                         self.events.push((node.map(|node| node.0), kind.clone()));
                     }

@@ -1,6 +1,6 @@
 //! A world of simulated processes around the core, driven by one seed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::exit::ExitReason;
@@ -161,8 +161,8 @@ impl World {
 
     /// Gives the core one input, performs what it answers, and checks the invariants.
     pub(super) fn give(&mut self, input: Input) {
-        let mut inputs = vec![input];
-        while let Some(input) = inputs.pop() {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
             self.journal.push((self.now, input.clone()));
             if let Input::Stop { .. } = input {
                 self.stop_asked.get_or_insert(self.now);
@@ -199,7 +199,9 @@ impl World {
                 self.signal(pid, signal);
                 None
             }
-            Output::Clear { node, pid, kill } => Some(self.clear(node, pid, kill)),
+            Output::Clear { node, pid, signal } => {
+                Some(self.clear(node, pid, signal == Some(Sig::Kill)))
+            }
             Output::ClearStrays => {
                 assert!(self.alive.is_empty(), "accounted: strays are last");
                 self.left.clear();
