@@ -683,7 +683,7 @@ async fn ready_means_that_ready_siblings_are_joined() {
     // A sibling whose socket exists and whose process does not is not waited for.
     supervisor.states[3] = (1, SiblingState::Starting);
     let second = supervisor.start(1).await;
-    timeout(Duration::from_millis(1_500), second.cluster.joined())
+    timeout(LIMIT, second.cluster.joined())
         .await
         .expect("at once");
     assert_eq!(second.state_of(1), Some(PeerState::Alive));

@@ -435,7 +435,7 @@ fn loss_alone_kills_nobody_for_good() {
             network.run_until(5 * SECOND, Network::all_know_all),
             "not joined",
         )?;
-        network.run(300 * SECOND);
+        network.run(120 * SECOND);
         let lost = network.changed(|change| matches!(change, Change::Forgotten(_)));
         require(lost == 0, "somebody was forgotten")?;
         network.loss = 0;
