@@ -13,49 +13,49 @@ use crate::wire::{Malformed, Reader, Rope};
 /// An answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
-    /// To [`Request::Put`].
+    /// To [`Request::Put`](super::Request::Put).
     Put {
         /// Number of the question.
         id: u64,
         /// What became of it.
         ack: Ack,
     },
-    /// To [`Request::Get`].
+    /// To [`Request::Get`](super::Request::Get).
     Get {
         /// Number of the question.
         id: u64,
         /// What is there.
         answer: Answer,
     },
-    /// To [`Request::Keys`].
+    /// To [`Request::Keys`](super::Request::Keys).
     Keys {
         /// Number of the question.
         id: u64,
         /// A page.
         page: KeysPage,
     },
-    /// To [`Request::Digest`].
+    /// To [`Request::Digest`](super::Request::Digest).
     Digest {
         /// Number of the question.
         id: u64,
         /// A page.
         page: DigestPage,
     },
-    /// To [`Request::PushPull`].
+    /// To [`Request::PushPull`](super::Request::PushPull).
     PushPull {
         /// Number of the question.
         id: u64,
         /// The answerer first.
         updates: Vec<Update>,
     },
-    /// To [`Request::Ping`].
+    /// To [`Request::Ping`](super::Request::Ping).
     Pong {
         /// Number of the question.
         id: u64,
         /// The answerer's boot clock, in microseconds.
         boot_us: u64,
     },
-    /// To [`Request::Leaving`].
+    /// To [`Request::Leaving`](super::Request::Leaving).
     Farewell {
         /// Number of the question.
         id: u64,
