@@ -16,6 +16,7 @@ pub mod environment;
 pub mod event;
 pub mod exit;
 pub mod fleet;
+pub mod leftovers;
 pub mod logs;
 pub mod notify;
 pub mod probe;

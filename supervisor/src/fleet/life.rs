@@ -77,7 +77,8 @@ impl Fleet {
         }
         let retry_at = Some(now + CLAIM_AGAIN);
         self.node_mut(index).enter(State::NoPort { retry_at }, now);
-        self.emit(Some(index), EventKind::NodeWithoutPort { holders });
+        let message = format!("its slot was taken, it looks for another: {holders}");
+        self.emit(Some(index), EventKind::Warning { message });
         if self.brake.canary() == Some(index) {
             self.next_canary(now);
         }
@@ -127,6 +128,7 @@ impl Fleet {
         let State::Spawning = self.node(index).state else {
             return;
         };
+        self.node_mut(index).message = Some(error.clone());
         self.emit(Some(index), EventKind::NodeStartFailed { error });
         if !self.stays_down(index, now) {
             self.failed(index, true, now);

@@ -72,11 +72,16 @@ impl Shell {
         let Some(member) = self.members.iter_mut().find(held) else {
             return;
         };
+        let (node, stays) = (member.index, member.next.is_none());
         if let Some(sockets) = member.sockets.take()
             && let Err(error) = sockets.close_door()
         {
             let message = format!("the door of {} could not be closed: {error}", member.name);
             self.warn(message);
+        }
+        if stays {
+            // There was no decision yet where it goes.
+            self.tell_to_move(node, None);
         }
     }
 

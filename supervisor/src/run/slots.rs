@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use repram_config::{ClaimScope, Settings};
@@ -16,12 +17,14 @@ use repram_discovery::slot::PortRange;
 use repram_discovery::sockets::SlotSockets;
 use repram_discovery::state_dir::StateDir;
 use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::launch::Secrets;
 use super::member::Member;
 use super::strangers;
 use crate::fleet::NodeIndex;
+use crate::leftovers;
 use crate::signals::Signals;
 
 /// The identity under which the supervisor counts its own starts, beside its nodes.
@@ -32,6 +35,8 @@ pub(super) struct Slots {
     pub(super) members: Vec<Member>,
     /// The nodes that found no slot, and who holds what, line by line.
     pub(super) without: Vec<(NodeIndex, Vec<String>)>,
+    /// What a person should know of how it went.
+    pub(super) news: Vec<String>,
     /// Goes on claiming, where ports are unique over a domain.
     pub(super) claimer: Option<Claimer>,
 }
@@ -59,8 +64,10 @@ impl Slots {
             let uuid = state.identity(&name).uuid;
             Member::new(index, name, uuid)
         });
-        let members = members.collect();
-        let slots = match settings.claim_scope {
+        let members: Vec<Member> = members.collect();
+        let uuids: Vec<Uuid> = members.iter().map(|member| member.uuid).collect();
+        let ended = leftovers::end(&uuids).await;
+        let mut slots = match settings.claim_scope {
             ClaimScope::Host => Self::on_host(settings, members, state).await,
             ClaimScope::Domain => {
                 let mut claimer = claimer(settings, secrets, state).await?;
@@ -73,6 +80,12 @@ impl Slots {
                 Self::over_domain(members, claims, claimer)
             }
         };
+        if !ended.is_empty() {
+            let ended = ended.join(", ");
+            slots.news.push(format!(
+                "ended what an earlier supervisor left behind: {ended}"
+            ));
+        }
         let held = slots.members.len() - slots.without.len();
         let needed = usize::from(settings.min_ready.max(1));
         match slots.without.first() {
@@ -91,17 +104,23 @@ impl Slots {
                 last_slot: state.identity(&member.name).last_slot,
             })
             .collect();
-        let claims = claim_on_host(&range(settings), settings.bind_address, &claimants).await;
-        let mut without = Vec::new();
-        for (member, claim) in members.iter_mut().zip(claims) {
+        let (range, bind) = (range(settings), settings.bind_address);
+        wait_for_the_ending(&range, bind, &claimants).await;
+        let claims = claim_on_host(&range, bind, &claimants).await;
+        let (mut without, mut news) = (Vec::new(), Vec::new());
+        for ((member, claim), claimant) in members.iter_mut().zip(claims).zip(&claimants) {
             match claim {
-                Ok(sockets) => member.hold(sockets),
+                Ok(sockets) => {
+                    news.extend(moved(member, &sockets, &range, claimant.last_slot));
+                    member.hold(sockets);
+                }
                 Err(no_slot) => without.push((member.index, strangers::lines(&no_slot.tried))),
             }
         }
         Self {
             members,
             without,
+            news,
             claimer: None,
         }
     }
@@ -121,9 +140,41 @@ impl Slots {
         Self {
             members,
             without,
+            news: Vec::new(),
             claimer: Some(claimer),
         }
     }
+}
+
+/// Waits while a slot that a claimant had before is held by processes that are ending: it
+/// is free in a moment, and a node had better keep its ports.
+async fn wait_for_the_ending(range: &PortRange, bind: IpAddr, claimants: &[Claimant]) {
+    let deadline = Instant::now() + leftovers::PATIENCE;
+    let is_ending = |claimant: &Claimant| {
+        let slot = claimant.last_slot.and_then(|index| range.slot(index));
+        slot.and_then(|slot| SlotSockets::bind(bind, slot).err())
+            .is_some_and(|taken| leftovers::is_ending(&taken))
+    };
+    while claimants.iter().any(is_ending) && Instant::now() < deadline {
+        sleep(leftovers::PAUSE).await;
+    }
+}
+
+/// Says so when a node could not get the slot that it had before.
+fn moved(
+    member: &Member,
+    got: &SlotSockets,
+    range: &PortRange,
+    last_slot: Option<u16>,
+) -> Option<String> {
+    let (had, has) = (range.slot(last_slot?)?, got.slot());
+    (had != has).then(|| {
+        let name = &member.name;
+        format!(
+            "{name} had port {}, which is taken, and goes on at {}",
+            had.http, has.http
+        )
+    })
 }
 
 /// The range of the settings, which were checked as a whole when they were loaded.

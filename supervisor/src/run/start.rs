@@ -134,6 +134,7 @@ async fn start_and_run(mut loaded: Loaded) -> Result<u8, Refused> {
     };
     reaper::become_subreaper().map_err(|error| Refused::system("prctl", &error))?;
 
+    places.warnings.extend(slots.news);
     let notify = NotifySockets::below(places.state.path());
     let launcher = Launcher::new(&loaded.settings, program, secrets, notify)
         .map_err(|error| Refused::system("/dev/null", &error))?;
