@@ -238,13 +238,15 @@ impl AsFd for Directory {
     }
 }
 
-/// Everything in `file`, or an error if that is more than `max` bytes.
+/// Everything in `file`, or an error of the kind [`io::ErrorKind::FileTooLarge`] if that is
+/// more than `max` bytes.
 pub(crate) fn read_bounded(file: &File, max: usize) -> io::Result<Vec<u8>> {
     let limit = u64::try_from(max).map_or(u64::MAX, |max| max.saturating_add(1));
     let mut bytes = Vec::new();
     file.take(limit).read_to_end(&mut bytes)?;
     if bytes.len() > max {
-        return Err(io::Error::other(format!("longer than {max} bytes")));
+        let problem = format!("longer than {max} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
     }
     Ok(bytes)
 }

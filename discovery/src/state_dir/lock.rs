@@ -7,6 +7,7 @@ use std::sync::Arc;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, major, minor};
 use nix::unistd::geteuid;
+use tracing::debug;
 
 use super::directory::{Directory, DirectoryError, read_bounded};
 
@@ -88,7 +89,8 @@ impl DirLock {
     }
 }
 
-/// Locks the file `name`, made if missing, and writes our process id to it.
+/// Locks the file `name`, made if missing, and writes our process id to it if that is
+/// possible.
 pub(super) fn lock_file(directory: &Directory, name: &str) -> Result<File, StateDirError> {
     let failed = |source| StateDirError::LockFile {
         path: directory.path().join(name),
@@ -117,7 +119,11 @@ pub(super) fn lock_file(directory: &Directory, name: &str) -> Result<File, State
         }
         Err(TryLockError::Error(source)) => return Err(failed(source)),
     }
-    write_pid(&file).map_err(failed)?;
+    // The lock is what counts, and it is held. The process id only helps whoever finds it
+    // taken, so a full disk is no reason to go without.
+    if let Err(error) = write_pid(&file) {
+        debug!(%error, file = name, "process id could not be written to the lock file");
+    }
     Ok(file)
 }
 
@@ -224,6 +230,20 @@ mod tests {
         fs::hard_link(&precious, root.path().join(LOCK_FILE)).unwrap();
         let _lock = DirLock::acquire(root.path(), None).unwrap();
         assert_eq!(fs::read(&precious).unwrap(), b"text");
+    }
+
+    #[test]
+    fn a_lock_without_a_process_id_is_a_lock() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join(LOCK_FILE);
+        fs::write(&path, "").unwrap();
+        // It can only be opened for reading, unless the tests run as root.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+        let _lock = DirLock::acquire(root.path(), None).unwrap();
+        in_use_by(DirLock::acquire(root.path(), None));
+        assert!(write_pid(&File::open(&path).unwrap()).is_err());
     }
 
     #[test]

@@ -51,6 +51,16 @@ struct RecordFile {
     _lock: File,
 }
 
+/// What the file of an identity has in it.
+#[derive(Debug)]
+enum Content {
+    /// There is no such file.
+    Nothing,
+    Record(Record),
+    /// No record, for this reason.
+    Corrupt(String),
+}
+
 impl StateDir {
     /// Opens `path` for a supervisor, and locks it against other supervisors. Missing
     /// directories are made, with mode 0700.
@@ -198,37 +208,65 @@ impl Place {
             }
         };
         let name = format!("{base}.identity");
-        let record = self.read(node_id, &name);
+        let fresh = || Record::new(Uuid::new_v4(), 0, self.boot);
+        let record = match self.read(&name) {
+            Ok(Content::Record(record)) => record,
+            Ok(Content::Nothing) => fresh(),
+            Ok(Content::Corrupt(problem)) if self.move_aside(node_id, &name, &problem) => fresh(),
+            Ok(Content::Corrupt(_)) => return Kept::in_memory(),
+            // The identity is as good as it was, so nothing may be written over it.
+            Err(error) => {
+                warn!(
+                    node = node_id, %error,
+                    "identity cannot be read and its file is left alone; this node gets a new \
+                     one, which lasts only as long as this process"
+                );
+                return Kept::in_memory();
+            }
+        };
         Kept {
-            record: record.unwrap_or_else(|| Record::new(Uuid::new_v4(), 0, self.boot)),
+            record,
             file: Some(RecordFile { name, _lock: lock }),
         }
     }
 
-    fn read(&self, node_id: &str, name: &str) -> Option<Record> {
-        let problem = match self.try_read(name) {
-            Ok(None) => return None,
-            Ok(Some(Ok(record))) => return Some(record),
-            Ok(Some(Err(error))) => error.to_string(),
-            Err(error) => error.to_string(),
+    /// What the file `name` has in it.
+    ///
+    /// # Errors
+    /// When that cannot be found out, which says nothing about what is in it.
+    fn read(&self, name: &str) -> io::Result<Content> {
+        let Some(file) = self.directory.open_existing(name)? else {
+            return Ok(Content::Nothing);
         };
-        let aside = format!("{name}.corrupt");
-        warn!(
-            node = node_id,
-            problem, "identity is unreadable; moved to {aside}, made a new one"
-        );
-        if let Err(error) = self.directory.rename(name, &aside) {
-            warn!(node = node_id, %error, "unreadable identity could not be moved");
-        }
-        None
+        let parsed = match read_bounded(&file, RECORD_MAX) {
+            Ok(bytes) => Record::read(&bytes, self.boot).map_err(|error| error.to_string()),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(error.to_string()),
+            Err(error) => return Err(error),
+        };
+        Ok(parsed.map_or_else(Content::Corrupt, Content::Record))
     }
 
-    fn try_read(&self, name: &str) -> io::Result<Option<Result<Record, serde_json::Error>>> {
-        let Some(file) = self.directory.open_existing(name)? else {
-            return Ok(None);
-        };
-        let bytes = read_bounded(&file, RECORD_MAX)?;
-        Ok(Some(Record::read(&bytes, self.boot)))
+    /// Gives the corrupt identity in the file `name` another name, for somebody to look at.
+    /// Returns whether `name` is free now.
+    fn move_aside(&self, node_id: &str, name: &str, problem: &str) -> bool {
+        let aside = format!("{name}.corrupt");
+        match self.directory.rename(name, &aside) {
+            Ok(()) => {
+                warn!(
+                    node = node_id,
+                    problem, "identity is corrupt; moved to {aside}, made a new one"
+                );
+                true
+            }
+            Err(error) => {
+                warn!(
+                    node = node_id, problem, %error,
+                    "identity is corrupt and could not be moved aside; this node gets a new \
+                     one, which lasts only as long as this process"
+                );
+                false
+            }
+        }
     }
 }
 
@@ -385,6 +423,47 @@ mod tests {
             drop(state);
             assert_eq!(open(&root).identity(NODE).generation, 1);
         }
+    }
+
+    #[test]
+    fn an_identity_that_cannot_be_read_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let mut state = open(&root);
+        let uuid = state.identity(NODE).uuid;
+        state.next_generation(NODE);
+        drop(state);
+        // A symbolic link is not followed, so opening it fails although all is well behind it.
+        let file = root.path().join("state/flux-node-1.identity");
+        let elsewhere = root.path().join("elsewhere");
+        fs::rename(&file, &elsewhere).unwrap();
+        let before = fs::read(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
+
+        let mut state = open(&root);
+        assert_ne!(state.identity(NODE).uuid, uuid);
+        assert_eq!(state.next_generation(NODE), 1);
+        state.remember_slot(NODE, 3);
+        drop(state);
+        assert!(fs::symlink_metadata(&file).unwrap().is_symlink());
+        assert_eq!(fs::read(&elsewhere).unwrap(), before);
+        assert!(!file.with_extension("identity.corrupt").exists());
+
+        fs::rename(&elsewhere, &file).unwrap();
+        let kept = open(&root).identity(NODE);
+        assert_eq!((kept.uuid, kept.generation), (uuid, 1));
+    }
+
+    #[test]
+    fn a_corrupt_identity_that_cannot_be_moved_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let mut state = open(&root);
+        let file = state.path().unwrap().join("flux-node-1.identity");
+        fs::write(&file, "{").unwrap();
+        // A file cannot take the place of a directory.
+        fs::create_dir(file.with_extension("identity.corrupt")).unwrap();
+        assert_eq!(state.next_generation(NODE), 1);
+        state.remember_slot(NODE, 3);
+        assert_eq!(fs::read(&file).unwrap(), b"{");
     }
 
     #[test]
