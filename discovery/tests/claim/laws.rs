@@ -109,7 +109,7 @@ fn settled_twice(state: &State) -> bool {
 fn losers_yield(state: &State) -> bool {
     let settled: Vec<(usize, Claim)> = state.settled().collect();
     let meet =
-        |winner: &Claim, loser: &Claim| winner.slot == loser.slot && winner.rank() < loser.rank();
+        |winner: &Claim, loser: &Claim| winner.slot == loser.slot && winner.uuid < loser.uuid;
     settled.iter().all(|winner| {
         let losers = settled.iter().filter(|loser| meet(&winner.1, &loser.1));
         losers.into_iter().all(|loser| {

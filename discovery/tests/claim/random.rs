@@ -130,6 +130,7 @@ proptest! {
             delay_max: Duration::from_millis(1 << slowness),
             loss: 0.0,
             doubling: 0.1,
+            met_only: rng.bool(),
         };
         let mut world = World::new(slots, machines, network, rng.fork(), false);
         for host in 0..world.machines.len() {

@@ -2,6 +2,7 @@
 //!
 //! `REPRAM_SIM_RUNS` says how many, `REPRAM_SIM_SEED` replays one and prints what happens.
 
+use std::io::Write as _;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -30,13 +31,18 @@ fn variable(name: &str) -> Option<u64> {
     )
 }
 
-/// Prints the seed of a run that panics.
-struct Replay(&'static str, u64);
+/// Prints the seed of a run that panics, and lets no other begin.
+struct Replay<'a> {
+    test: &'static str,
+    seed: u64,
+    next: &'a AtomicU64,
+}
 
-impl Drop for Replay {
+impl Drop for Replay<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let Self(test, seed) = self;
+            let Self { test, seed, next } = self;
+            next.store(u64::MAX / 2, Ordering::Relaxed);
             eprintln!(
                 "seed {seed} failed; to replay it:\n\
                  REPRAM_SIM_SEED={seed} cargo test -p repram-discovery --test claim {test} -- --nocapture"
@@ -60,13 +66,18 @@ fn run_all(test: &'static str, runs: u64, run: fn(seed: u64, trace: bool)) {
                     if seed >= runs {
                         break;
                     }
-                    let _replay = Replay(test, seed);
+                    let _replay = Replay {
+                        test,
+                        seed,
+                        next: &next,
+                    };
                     run(seed, false);
                 }
             });
         }
     });
-    println!("{runs} runs");
+    // Past the capture of the test harness, because it belongs to the result.
+    let _ = writeln!(std::io::stderr(), "{test}: {runs} runs");
 }
 
 /// Most domains are small, because small ones have the odd cases; some are large.
@@ -118,6 +129,7 @@ fn any_network(rng: &mut fastrand::Rng) -> Network {
         delay_max,
         loss: if rng.bool() { 0.0 } else { rng.f64() * 0.5 },
         doubling: if rng.bool() { 0.0 } else { rng.f64() * 0.3 },
+        met_only: rng.bool(),
     }
 }
 
@@ -190,6 +202,7 @@ fn calm(seed: u64, trace: bool) {
         delay_max: Duration::from_millis(5),
         loss: 0.0,
         doubling: rng.f64() * 0.3,
+        met_only: rng.bool(),
     };
     let parties: Vec<Party> = machines
         .iter()

@@ -19,6 +19,8 @@ pub(crate) struct Network {
     pub(crate) loss: f64,
     /// The part that arrives twice.
     pub(crate) doubling: f64,
+    /// Whether only those hear of a claim who hold the same slot.
+    pub(crate) met_only: bool,
 }
 
 /// What happens to the world.
@@ -292,20 +294,30 @@ impl World {
 
     fn send(&mut self, from: usize, to: Recipient, message: Message) {
         for host in 0..self.machines.len() {
-            let addressed = match to {
-                Recipient::Everyone => true,
-                Recipient::Claimant(uuid) => {
-                    let claimants = &self.machines[host].claimants;
-                    claimants.iter().any(|claimant| claimant.uuid == uuid)
-                }
-            };
-            if host == from || !addressed || self.machines[host].running.is_none() {
+            if host == from || !self.is_addressed(host, to, &message) {
                 continue;
             }
             let copies = 1 + u8::from(self.rng.f64() < self.network.doubling);
             for _ in 0..copies {
                 self.carry(from, host, message);
             }
+        }
+    }
+
+    fn is_addressed(&self, host: usize, to: Recipient, message: &Message) -> bool {
+        let machine = &self.machines[host];
+        let Some(running) = &machine.running else {
+            return false;
+        };
+        match (to, message) {
+            (Recipient::Claimant(uuid), _) => machine
+                .claimants
+                .iter()
+                .any(|claimant| claimant.uuid == uuid),
+            (Recipient::Everyone, Message::Announce(claim)) if self.network.met_only => {
+                running.core.claims().any(|own| own.slot == claim.slot)
+            }
+            (Recipient::Everyone, _) => true,
         }
     }
 
@@ -356,7 +368,14 @@ impl World {
         if !running.any(|host| host.core.claims().any(|claim| claim == *heard)) {
             return;
         }
-        let weaker = |own: &Claim| own.slot == heard.slot && heard.rank() < own.rank();
+        let weaker = |own: &Claim| {
+            let settled = [own, heard].map(|claim| claim.standing == Standing::Settled);
+            let loses = match settled {
+                [own_settled, other_settled] if own_settled != other_settled => other_settled,
+                _ => heard.uuid < own.uuid,
+            };
+            own.slot == heard.slot && loses
+        };
         let listener = self.machines[listener].running.as_ref();
         let kept = listener.and_then(|host| host.core.claims().find(weaker));
         assert_eq!(kept, None, "kept against {heard:?}");
@@ -385,7 +404,7 @@ impl World {
     }
 
     /// Whether as many are settled as there are slots free of strangers, or all, each on a
-    /// slot of its own, and nobody is about to change that.
+    /// slot of its own.
     pub(crate) fn is_settled(&self) -> bool {
         let slots: BTreeSet<u16> = self.settled.values().map(|(_, slot, _)| *slot).collect();
         let running = || self.machines.iter().filter_map(|m| m.running.as_ref());
@@ -398,10 +417,9 @@ impl World {
             .flat_map(|machine| machine.strangers.iter().copied())
             .collect();
         let free = usize::from(self.slots) - strangers.len();
-        slots.len() == self.settled.len()
-            && claims == self.settled.len()
-            && leaving == 0
-            && slots.len() >= wanted.min(free)
+        // Who finds no slot goes on trying, one after the other.
+        let is_quiet = wanted > free || (claims == self.settled.len() && leaving == 0);
+        is_quiet && slots.len() == self.settled.len() && slots.len() >= wanted.min(free)
     }
 
     /// Who holds which settled slot.
