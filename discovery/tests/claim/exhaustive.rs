@@ -7,9 +7,9 @@ use std::io::Write as _;
 use std::iter::once;
 use std::time::Instant;
 
-use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
+use stateright::{Checker, Expectation, HasDiscoveries, Model, Path, Property};
 
-use crate::domain::{Domain, Place, State, claimant};
+use crate::domain::{Action, Domain, Place, State, claimant};
 use crate::laws;
 
 /// Unless something else is said.
@@ -26,36 +26,40 @@ fn explore(name: &str, domain: Domain) {
     // One thread finds the shortest way to a failure; tests run side by side anyway.
     let checker = domain.checker().finish_when(HasDiscoveries::AnyFailures);
     let checker = checker.spawn_bfs().join();
-    let line = format!(
+    let mut report = format!(
         "{name}: {} states, {} transitions from {starts} starts, depth {}, {:.0?}\n",
         checker.unique_state_count(),
         checker.state_count(),
         checker.max_depth(),
         began.elapsed(),
     );
-    // Past the capture of the test harness, because it belongs to the result.
-    let _ = std::io::stderr().write_all(line.as_bytes());
     let mut discoveries = checker.discoveries();
     for Property {
         name, expectation, ..
     } in checker.model().properties()
     {
-        match (expectation, discoveries.remove(name)) {
-            (Expectation::Sometimes, None) => panic!("never: {name}"),
+        let word = match (expectation, discoveries.remove(name)) {
+            (Expectation::Always | Expectation::Eventually, None) => "holds",
+            (Expectation::Sometimes, Some(_)) => "occurs",
+            (Expectation::Sometimes, None) => panic!("never occurs: {name}"),
             (Expectation::Always | Expectation::Eventually, Some(path)) => {
-                let mut way = String::new();
-                for (state, action) in path.into_vec() {
-                    match action {
-                        Some(action) => way += &format!("{action:?}\n"),
-                        None => way += &format!("{state:#?}\n"),
-                    }
-                }
-                panic!("does not hold: {name}\n{way}")
+                panic!("does not hold: {name}\n{}", story(path))
             }
-            (Expectation::Sometimes, Some(_))
-            | (Expectation::Always | Expectation::Eventually, None) => {}
-        }
+        };
+        report += &format!("  {word}: {name}\n");
     }
+    // Past the capture of the test harness, because it belongs to the result.
+    let _ = std::io::stderr().write_all(report.as_bytes());
+}
+
+/// What happened, and what it led to in the end.
+fn story(path: Path<State, Action>) -> String {
+    let steps = path.into_vec().into_iter();
+    let lines = steps.map(|(state, action)| match action {
+        Some(action) => format!("{action:?}\n"),
+        None => format!("{state:#?}\n"),
+    });
+    lines.collect()
 }
 
 /// One claimant on each host, all of them down, no history.

@@ -16,16 +16,16 @@ use crate::fair;
 pub(crate) fn always() -> Vec<Property<Domain>> {
     vec![
         Property::always(
-            "safety within a host: the sockets of a slot are held once, by one claimant",
+            "safety: within a host always, by the kernel",
             |_, state: &State| state.hosts().all(|(_, host)| host.is_consistent()),
         ),
         Property::always(
-            "safety over a domain: of two live claimants of one port, once they can exchange \
-             messages, the losing one has begun to yield within two refreshes",
+            "safety: once two live claimants of one port can exchange messages again, within two \
+             refreshes the losing one has begun to yield",
             |_, state| losers_yield(state),
         ),
         Property::always(
-            "safety over a domain: within MOVE_TIMEOUT more its slot is closed",
+            "safety: within MOVE_TIMEOUT more its slot is closed",
             |_, state| left_slots_close(state),
         ),
         Property::always(
@@ -68,7 +68,7 @@ pub(crate) fn reached_with_patience() -> Vec<Property<Domain>> {
 pub(crate) fn in_contact() -> Vec<Property<Domain>> {
     vec![
         Property::always(
-            "safety over a domain: unless they lose contact again no port is settled twice",
+            "safety: unless they lose contact again no port is settled twice",
             |_, state: &State| !matches!(state.contact, Contact::Held { relapsed: true, .. }),
         ),
         Property::sometimes(
@@ -86,9 +86,10 @@ pub(crate) fn in_contact() -> Vec<Property<Domain>> {
 pub(crate) fn before_settling() -> Vec<Property<Domain>> {
     vec![
         Property::always(
-            "determinism: with at most one supervisor per host, when no claim settles before \
-             the last change of slot, the final assignment is a function of the UUIDs, last \
-             slots, claims settled before and each host's strangers",
+            "determinism: in every run with at most one supervisor per host in which no claim \
+             settles before the last change of slot, the final assignment is a function of the \
+             UUIDs, last slots, claims settled before and each host's strangers, whatever the \
+             order, losses and repeats of messages",
             |domain, state| !fair::is_final(state) || is_expected(domain, state),
         ),
         Property::sometimes("an assignment is final", |_, state| fair::is_final(state)),
