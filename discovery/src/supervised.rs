@@ -22,6 +22,10 @@ use crate::secret::Secret;
 /// with usual names, beside two secrets of 1024 bytes.
 pub const MESSAGE_MAX: usize = 64 * 1024;
 
+/// The variable of a notification (sd_notify(3)) by which a node says that it holds again
+/// what it should hold; its value is `1`.
+pub const REFILLED_VARIABLE: &str = "X_REPRAM_REFILLED";
+
 /// A message from the supervisor to one of its nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SupervisorMessage {

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::PassCred;
 use repram_discovery::claim::conversation::CONFLICT_VARIABLE;
+use repram_discovery::supervised::REFILLED_VARIABLE;
 use rustix::cmsg_space;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 use tokio::io::Interest;
@@ -183,6 +184,7 @@ fn parse(text: &str) -> Vec<Notice> {
             ("WATCHDOG", "1") => Some(Notice::Watchdog),
             ("WATCHDOG", "trigger") => Some(Notice::WatchdogTrigger),
             ("STATUS", status) => Some(Notice::Status(status.to_owned())),
+            (REFILLED_VARIABLE, "1") => Some(Notice::Refilled),
             (CONFLICT_VARIABLE, conflict) => conflict.parse().ok().map(Notice::Conflict),
             _ => None,
         })
@@ -215,8 +217,13 @@ mod tests {
             )],
         );
         check(
-            "STOPPING=1\nWATCHDOG=1\nWATCHDOG=trigger",
-            &[Notice::Stopping, Notice::Watchdog, Notice::WatchdogTrigger],
+            "STOPPING=1\nWATCHDOG=1\nWATCHDOG=trigger\nX_REPRAM_REFILLED=1",
+            &[
+                Notice::Stopping,
+                Notice::Watchdog,
+                Notice::WatchdogTrigger,
+                Notice::Refilled,
+            ],
         );
     }
 

@@ -51,6 +51,7 @@ impl Fleet {
         let siblings = self.sibling_states();
         self.dispatch(input, now);
         self.pass_deadlines(now);
+        self.go_on_moving(now);
         self.say_when_all_ready(now);
         if self.sibling_states() != siblings {
             self.outputs.push(Output::Siblings);
@@ -65,7 +66,7 @@ impl Fleet {
     pub fn next_deadline(&self) -> Option<Time> {
         let nodes = self.nodes.iter().filter_map(Node::deadline);
         let stop = self.stop.as_ref().and_then(Stop::deadline);
-        nodes.chain(stop).min()
+        nodes.chain(stop).chain(self.move_deadline()).min()
     }
 
     fn dispatch(&mut self, input: Input, now: Time) {

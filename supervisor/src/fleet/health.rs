@@ -49,6 +49,7 @@ impl Fleet {
                 }
             }
             Notice::WatchdogTrigger => self.hang(index, "it asked for it".into(), now),
+            Notice::Refilled => drop(process.refilled.get_or_insert(now)),
             Notice::Status(_) | Notice::Conflict(_) => {}
         }
     }

@@ -104,6 +104,7 @@ impl Fleet {
             started: now,
             was_ready: false,
             notifies: false,
+            refilled: None,
         };
         let health = Health::Starting { deadline, probe };
         node.enter(State::Running { process, health }, now);

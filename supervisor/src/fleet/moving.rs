@@ -1,13 +1,20 @@
-//! A node that must leave its slot, because a stronger claim of the domain has it.
+//! Nodes that must leave their slots, because stronger claims of the domain have them.
 //!
-//! It is one step of a rolling restart: the process is told to finish, which drains it and
-//! hands over what it holds, and the next one starts in the new slot. It costs no restart
-//! budget, for the node is not at fault.
+//! Each is one step of a rolling restart: the process is told to finish, which drains it,
+//! and the next one starts in the new slot. It costs no restart budget, for the node is not
+//! at fault. Two nodes of a fleet may hold the only copies of a value, so the next one goes
+//! when the one before it is ready again and has got back what it should hold. Only a node
+//! whose time runs out does not wait.
+
+use std::time::Duration;
 
 use super::core::Fleet;
-use super::node::{State, StopCause};
+use super::node::{Health, Move, Next, Node, State, StopCause};
 use super::types::{NodeIndex, Output, Ports, Sig, Time};
 use crate::event::EventKind;
+
+/// How long a node that moved stays as it should before the next one goes.
+const SOAK: Duration = Duration::from_secs(1);
 
 impl Fleet {
     pub(super) fn must_move(
@@ -21,33 +28,14 @@ impl Fleet {
             return;
         }
         let node = self.node_mut(index);
-        node.moving = Some(ports);
+        node.moving = Some(Move { ports, until });
         match &node.state {
-            State::Running { process, .. } => {
-                let process = process.clone();
-                let pid = process.pid;
-                let cause = StopCause::Moved;
-                node.enter(
-                    State::Stopping {
-                        process,
-                        kill_at: Some(until),
-                        cause,
-                    },
-                    now,
-                );
-                let reason = match ports {
-                    Some(ports) => format!("its port is another's, it moves to {}", ports.http),
-                    None => "its port is another's, and no other is free".to_owned(),
-                };
-                self.emit(Some(index), EventKind::NodeStopping { reason });
-                self.outputs.push(Output::Signal {
-                    node: index,
-                    pid,
-                    signal: Sig::Term,
-                });
-            }
-            // It is on its way out already: what follows then knows of the move.
-            State::Stopping { .. } | State::Clearing { .. } | State::Spawning => {}
+            // It goes when its turn has come, or is on its way out already: what follows
+            // then knows of the move.
+            State::Running { .. }
+            | State::Stopping { .. }
+            | State::Clearing { .. }
+            | State::Spawning => {}
             State::NoPort { .. }
             | State::Waiting { .. }
             | State::Failed { .. }
@@ -57,16 +45,119 @@ impl Fleet {
         }
     }
 
+    /// Lets the next node go that has to, if it may.
+    pub(super) fn go_on_moving(&mut self, now: Time) {
+        for index in self.indices() {
+            let arrived = self.has_arrived(self.node(index), now);
+            self.node_mut(index).arriving &= !arrived;
+        }
+        for index in self.indices() {
+            let node = self.node(index);
+            let (State::Running { .. }, Some(going)) = (&node.state, node.moving) else {
+                continue;
+            };
+            let time_is_up = self.move_at_latest(going) <= now;
+            if self.stop.is_none() && (time_is_up || self.may_move(node)) {
+                self.begin_move(index, going, now);
+            }
+        }
+    }
+
+    /// When [`Self::go_on_moving`] has something to do by itself.
+    pub(super) fn move_deadline(&self) -> Option<Time> {
+        let going = self.nodes.iter().filter_map(|node| match node.state {
+            State::Running { .. } => Some(self.move_at_latest(node.moving?)),
+            _ => None,
+        });
+        let arriving = self.nodes.iter().filter(|node| node.arriving);
+        let arriving = arriving.filter_map(|node| self.arrives_at(node));
+        going.chain(arriving).min()
+    }
+
+    /// When a node goes whatever the others do: so that it can still finish in order.
+    fn move_at_latest(&self, going: Move) -> Time {
+        going.until.saturating_sub(self.config.stop_timeout)
+    }
+
+    fn may_move(&self, node: &Node) -> bool {
+        let one_is_on_its_way = || {
+            self.nodes.iter().any(|node| {
+                let leaving = match &node.state {
+                    State::Stopping { cause, .. } => *cause == StopCause::Moved,
+                    State::Clearing { then, .. } => *then == Next::Move,
+                    _ => false,
+                };
+                leaving || node.arriving
+            })
+        };
+        !node.is_ready() || (self.ready() > self.config.min_ready && !one_is_on_its_way())
+    }
+
+    fn begin_move(&mut self, index: NodeIndex, going: Move, now: Time) {
+        let node = self.node_mut(index);
+        let State::Running { process, .. } = &node.state else {
+            return;
+        };
+        let (process, pid) = (process.clone(), process.pid);
+        let state = State::Stopping {
+            process,
+            kill_at: Some(going.until),
+            cause: StopCause::Moved,
+        };
+        node.enter(state, now);
+        let reason = match going.ports {
+            Some(ports) => format!("its port is another's, it moves to {}", ports.http),
+            None => "its port is another's, and no other is free".to_owned(),
+        };
+        self.emit(Some(index), EventKind::NodeStopping { reason });
+        self.outputs.push(Output::Signal {
+            node: index,
+            pid,
+            signal: Sig::Term,
+        });
+    }
+
+    /// When a node that moved will be as good as it was, if it goes on like this. Our own
+    /// nodes say when they have got back what they should hold.
+    fn arrives_at(&self, node: &Node) -> Option<Time> {
+        let State::Running {
+            health: Health::Ready { since, .. },
+            process,
+        } = &node.state
+        else {
+            return None;
+        };
+        let refilled = if self.config.notifies {
+            process.refilled?
+        } else {
+            *since
+        };
+        Some(refilled.max(*since) + SOAK)
+    }
+
+    /// Whether nobody waits for the node any more: it is there, or will not be soon.
+    fn has_arrived(&self, node: &Node, now: Time) -> bool {
+        match node.state {
+            State::NoPort { .. } | State::Failed { .. } | State::Stopped => true,
+            State::Running { .. } => self.arrives_at(node).is_some_and(|at| at <= now),
+            State::Waiting { .. }
+            | State::Spawning
+            | State::Stopping { .. }
+            | State::Clearing { .. } => false,
+        }
+    }
+
     /// When the node had to move and nothing of it runs any more: says so, and goes on in
     /// the new slot. Whether it did.
     pub(super) fn end_move(&mut self, index: NodeIndex, now: Time) -> bool {
-        let Some(ports) = self.node_mut(index).moving.take() else {
+        let Some(Move { ports, .. }) = self.node_mut(index).moving.take() else {
             return false;
         };
         self.outputs.push(Output::Vacated(index));
         let node = self.node_mut(index);
         node.ports = ports;
         node.door_open = true;
+        node.arriving = ports.is_some();
         let state = match ports {
             Some(_) => State::Waiting {
                 start_at: Some(now),

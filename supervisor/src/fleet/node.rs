@@ -14,8 +14,10 @@ pub(super) struct Node {
     pub(super) index: NodeIndex,
     pub(super) ports: Option<Ports>,
     pub(super) door_open: bool,
-    /// Set while the node has to leave its slot: the next one, or that there is none yet.
-    pub(super) moving: Option<Option<Ports>>,
+    /// Set while the node has to leave its slot.
+    pub(super) moving: Option<Move>,
+    /// Whether it moved, and is not yet as good in its new slot as it was before.
+    pub(super) arriving: bool,
     pub(super) state: State,
     /// When `state` was entered.
     pub(super) since: Time,
@@ -77,6 +79,17 @@ pub(super) struct Process {
     pub(super) was_ready: bool,
     /// Whether it has said `READY=1`: then it is no longer asked.
     pub(super) notifies: bool,
+    /// When it said that it holds again what it should hold.
+    pub(super) refilled: Option<Time>,
+}
+
+/// What becomes of a node that has to leave its slot.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Move {
+    /// Its next slot; none when there is none yet.
+    pub(super) ports: Option<Ports>,
+    /// The last moment for its process to be gone.
+    pub(super) until: Time,
 }
 
 /// How a running process does.
@@ -147,6 +160,7 @@ impl Node {
             ports: None,
             door_open: true,
             moving: None,
+            arriving: false,
             state: State::NoPort { retry_at: None },
             since: Time::ZERO,
             failures: 0,

@@ -125,6 +125,8 @@ pub enum Notice {
     WatchdogTrigger,
     /// `STATUS=...`.
     Status(String),
+    /// `X_REPRAM_REFILLED=1`: it holds again what it should hold.
+    Refilled,
     /// `X_REPRAM_CONFLICT=...`: somebody else in the domain has a stronger claim to its
     /// slot. Whoever claims the slots decides about it; the fleet hears of it when the node
     /// has to move.

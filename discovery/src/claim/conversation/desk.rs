@@ -273,8 +273,8 @@ impl Desk {
 /// The claim of a peer that was asked back.
 ///
 /// What is signed needs no other witness. Otherwise the request was only a reason to ask,
-/// and what counts is what the peer itself said. Earlier versions say nothing of claims; who
-/// answers for a port there holds it, and has no newer and older statements.
+/// and what counts is what the peer itself said. Other programs and earlier versions say
+/// nothing of claims there: who answers for a port holds it.
 fn claim_of(slot: u16, request: &Request, answer: &HealthAnswer, signed: bool) -> Claim {
     let said = request.standing.zip(request.stamp).filter(|_| signed);
     let shown = answer
@@ -293,7 +293,7 @@ fn claim_of(slot: u16, request: &Request, answer: &HealthAnswer, signed: bool) -
         } else {
             StandingWord::Settled
         };
-        (standing, Stamp::default())
+        (standing, request.stamp.unwrap_or_default())
     });
     Claim {
         uuid: answer.uuid.expect("only who shows a uuid is found"),

@@ -128,8 +128,12 @@ impl Story {
     }
 
     fn all_ready(count: u16) -> Self {
-        let mut config = config(count);
+        Self::all_ready_with(config(count))
+    }
+
+    fn all_ready_with(mut config: FleetConfig) -> Self {
         config.start_stagger = Duration::ZERO;
+        let count = config.node_count;
         let mut story = Self::begin(config);
         for node in 0..count {
             story.notify(10, node, Notice::Ready);
@@ -414,6 +418,58 @@ fn a_node_whose_slot_is_lost_goes_on_in_another_without_a_failure() {
         (view.phase, view.ports, view.failures),
         (Starting, Some(ports), 0)
     );
+}
+
+/// Two of three nodes must move, until the 31st second.
+fn two_must_move(config: FleetConfig) -> Story {
+    let mut story = Story::all_ready_with(config);
+    for index in 0..2 {
+        let ports = Some(Ports {
+            http: 8_090 + index,
+            gossip: 9_090 + index,
+        });
+        let (node, until) = (NodeIndex(index), ms(31_000));
+        story.give(1_000, Input::Move { node, ports, until });
+    }
+    story
+}
+
+#[test]
+fn nodes_move_one_after_the_other() {
+    let lenient = FleetConfig {
+        min_ready: 0,
+        ..config(3)
+    };
+    for config in [config(3), lenient] {
+        let mut story = two_must_move(config);
+        assert_eq!(story.phases(), [Stopping, Ready, Ready]);
+        story.dies(1_100, 0);
+        story.notify(1_200, 0, Notice::Ready);
+        assert_eq!(story.phases(), [Ready, Ready, Ready]);
+        // What it should hold it has not got yet.
+        story.give(5_000, Input::Tick);
+        assert_eq!(story.phases(), [Ready, Ready, Ready]);
+        story.notify(5_000, 0, Notice::Refilled);
+        assert_eq!(story.deadline(), Some(6_000));
+        story.give(6_000, Input::Tick);
+        assert_eq!(story.phases(), [Ready, Stopping, Ready]);
+    }
+}
+
+#[test]
+fn a_node_whose_time_runs_out_moves_whatever_the_others_do() {
+    let mut story = two_must_move(config(3));
+    // 8 s before, so that it can finish in order.
+    assert_eq!(story.deadline(), Some(23_000));
+    story.give(23_000, Input::Tick);
+    assert_eq!(story.phases(), [Stopping, Stopping, Ready]);
+}
+
+#[test]
+fn a_node_that_is_not_ready_moves_at_once() {
+    let mut story = two_must_move(config(3));
+    story.notify(1_100, 1, Notice::Stopping);
+    assert_eq!(story.phases(), [Stopping, Stopping, Ready]);
 }
 
 #[test]
