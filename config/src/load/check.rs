@@ -6,13 +6,16 @@
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::path::Path;
+
+use nix::unistd::{AccessFlags, access};
 
 use crate::declaration::{Declaration, declaration};
 use crate::environment::Role;
 use crate::origin::{Origin, Origins};
 use crate::problem::{Place, Problem, quoted};
 use crate::settings::Draft;
-use crate::value::ClaimScope;
+use crate::value::{ClaimScope, LogDir};
 
 /// Why HTTP and gossip ports must not overlap.
 const NO_OVERLAP: &str = ", or the HTTP and the gossip ports would overlap";
@@ -65,6 +68,26 @@ impl Check<'_> {
         );
         self.handed_sockets();
         self.shared_ports();
+        self.log_directory();
+    }
+
+    /// Files can be made in LOG_DIR, or it can be made itself. Only looks.
+    fn log_directory(&mut self) {
+        let Some(LogDir::Path(path)) = &self.draft.log_dir else {
+            return;
+        };
+        let exists = |path: &&Path| path.as_os_str().is_empty() || path.exists();
+        // What is missing is made, below the nearest folder that is there.
+        let there = path.ancestors().find(exists).unwrap_or(Path::new("."));
+        let there = match there.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => there,
+        };
+        let usable = there.is_dir() && access(there, AccessFlags::W_OK | AccessFlags::X_OK).is_ok();
+        if !usable {
+            let allowed = "a folder that can be written or made, or `off`".to_owned();
+            self.refuse("log_dir", allowed);
+        }
     }
 
     /// The range of HTTP ports and the one of gossip ports.

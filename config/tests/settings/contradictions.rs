@@ -131,3 +131,21 @@ fn other_contradictions() {
         ],
     );
 }
+
+#[test]
+fn logs_need_a_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").expect("written");
+    let path = file.display();
+    Case::of(&format!("LOG_DIR={path}")).bad(&[&format!(
+        "LOG_DIR: found \"{path}\", allowed is a folder that can be written or made, or `off`"
+    )]);
+    Case::of(&format!("LOG_DIR={path}/below")).bad(&[&format!(
+        "LOG_DIR: found \"{path}/below\", allowed is a folder that can be written or made, or `off`"
+    )]);
+    let made = folder.path().join("not/yet");
+    Case::of(&format!("LOG_DIR={}", made.display())).good();
+    assert!(!made.exists(), "looking makes nothing");
+    Case::of("LOG_DIR=off").good();
+}

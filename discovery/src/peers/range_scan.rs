@@ -49,7 +49,10 @@ impl SiblingPorts {
     }
 
     fn get(&self) -> BTreeSet<u16> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

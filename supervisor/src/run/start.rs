@@ -104,7 +104,11 @@ impl Refused {
     }
 
     fn setting(problem: Problem) -> Self {
-        Self::Settings(Problems::new(vec![problem]).expect("one problem is a problem"))
+        Self::settings(vec![problem])
+    }
+
+    fn settings(problems: Vec<Problem>) -> Self {
+        Self::Settings(Problems::new(problems).expect("there is a problem"))
     }
 }
 
@@ -113,14 +117,20 @@ async fn start_and_run(mut loaded: Loaded) -> Result<u8, Refused> {
     // From here on a signal waits until the loop takes it.
     let mut signals = Signals::take_over().map_err(|error| Refused::system("signals", &error))?;
     // What can be refused without having made anything comes first.
-    let domain_is_here = check_domain(&loaded).await?;
+    let (domain, program) = (check_domain(&loaded).await, find_program(&loaded));
+    let (domain_is_here, program) = match (domain, program) {
+        (Ok(here), Ok(program)) => (here, program),
+        (domain, program) => {
+            let problems = domain.err().into_iter().chain(program.err()).collect();
+            return Err(Refused::settings(problems));
+        }
+    };
     if domain_is_here && std::env::var_os("FLUX_APP_NAME").is_none() {
         loaded
             .settings
             .node_address
             .get_or_insert_with(|| "localhost".to_owned());
     }
-    let program = find_program(&loaded)?;
     let mut places = Places::open(&loaded)?;
     let (secrets, warning) =
         secret::choose(&loaded, domain_is_here, &places.state).map_err(Refused::setting)?;
@@ -182,11 +192,11 @@ impl Origin {
     }
 }
 
-fn find_program(loaded: &Loaded) -> Result<Program, Refused> {
+fn find_program(loaded: &Loaded) -> Result<Program, Problem> {
     let command = loaded.settings.node_command.as_deref();
     Program::from_setting(command).map_err(|error| {
         let allowed = "a program, or a repram-node beside the supervisor";
-        Refused::setting(loaded.problem("node_command", chain(&error), allowed))
+        loaded.problem("node_command", chain(&error), allowed)
     })
 }
 
@@ -311,7 +321,7 @@ fn lock_logs(loaded: &Loaded, dir: &Path, state: &StateDir) -> Result<DirLock, R
 
 /// Whether the domain is this machine. Nodes that others look for elsewhere must not
 /// listen where only this machine reaches them.
-async fn check_domain(loaded: &Loaded) -> Result<bool, Refused> {
+async fn check_domain(loaded: &Loaded) -> Result<bool, Problem> {
     let settings = &loaded.settings;
     let here = domain::locate(&settings.discovery_domain)
         .await
@@ -325,11 +335,7 @@ async fn check_domain(loaded: &Loaded) -> Result<bool, Refused> {
         settings.discovery_domain
     );
     let found = settings.bind_address.to_string();
-    Err(Refused::setting(loaded.problem(
-        "bind_address",
-        found,
-        allowed,
-    )))
+    Err(loaded.problem("bind_address", found, allowed))
 }
 
 fn fleet_config(settings: &Settings, launcher: &Launcher) -> FleetConfig {
