@@ -1,20 +1,24 @@
 //! The membership of one node: foca behind a guard, and the table of who counts.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use foca::{Foca, NoCustomBroadcast, OwnedNotification, Runtime, Timer};
+use foca::{Foca, NoCustomBroadcast, OwnedNotification, Runtime, State, Timer};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use uuid::Uuid;
 
 use super::codec::{self, Codec};
-use super::members::{Change, Members};
+use super::members::{Change, MAX_MEMBERS, Members};
 use super::{Fate, Identity, Profile, Update};
 use crate::clock::BootMillis;
+
+/// Members that foca keeps at most: those of the table, and as many that are down and that
+/// the table has replaced by others. foca keeps each of those for an hour.
+const KEPT_BY_FOCA: usize = 2 * MAX_MEMBERS;
 
 /// What happens to a node's membership.
 #[derive(Debug)]
@@ -60,7 +64,8 @@ pub struct Output {
 /// What went wrong or was put right, counted since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MembershipCounters {
-    /// Payloads that were not one of foca's, or that foca refused.
+    /// Payloads that were not one of foca's, or that foca refused, and news of members for
+    /// whom there is no room.
     pub refused: u64,
     /// Messages to live members that they are down, held back by the guard.
     pub undead_held_back: u64,
@@ -133,7 +138,8 @@ impl Membership {
         self.counters
     }
 
-    /// Everything this node knows, itself first: what it pushes to a peer.
+    /// What this node knows, itself first: what it pushes to a peer. Of others it tells about
+    /// [`MAX_MEMBERS`] at most, which is what a peer takes, and about those that live first.
     #[must_use]
     pub fn knowledge(&self) -> Vec<Update> {
         let own = Update::alive(self.foca.identity().clone());
@@ -146,6 +152,13 @@ impl Membership {
             }
             Update::new(identity, update.incarnation(), update.state())
         });
+        let mut others: Vec<Update> = others.collect();
+        others.sort_by_key(|update| match update.state() {
+            State::Alive => 0,
+            State::Suspect => 1,
+            State::Down => 2,
+        });
+        others.truncate(MAX_MEMBERS);
         std::iter::once(own).chain(others).collect()
     }
 
@@ -192,16 +205,24 @@ impl Membership {
             return;
         };
         header.src = header.src.heard_from(source);
+        let named = std::iter::once(&header.src).chain(updates.iter().map(Update::id));
+        let crowded = self.without_room(named);
+        if crowded.contains(&header.src.uuid) {
+            self.counters.refused += 1;
+            return;
+        }
         self.table.heard(&header.src, now);
-        // Rewritten only where somebody speaks of a loopback address of another host.
-        let payload = if source.is_loopback() {
-            payload
+        // Rewritten only where somebody speaks of a loopback address of another host, or of
+        // members for whom there is no room.
+        let (payload, updates) = if source.is_loopback() && crowded.is_empty() {
+            (payload, updates)
         } else {
-            let updates: Vec<Update> = updates
-                .iter()
-                .map(|update| localized(update.clone(), source))
+            let updates = updates
+                .into_iter()
+                .map(|update| localized(update, source))
                 .collect();
-            codec::encode_payload(&header, &updates)
+            let updates = self.admitted(updates, &crowded);
+            (codec::encode_payload(&header, &updates), updates)
         };
         self.fates(&updates, now, output);
         let result = self.foca.handle_data(&payload, &mut self.effects);
@@ -209,6 +230,8 @@ impl Membership {
     }
 
     fn learned(&mut self, updates: Vec<Update>, now: BootMillis, output: &mut Output) {
+        let crowded = self.without_room(updates.iter().map(Update::id));
+        let updates = self.admitted(updates, &crowded);
         if let Some(speaker) = updates.first() {
             self.table.heard(speaker.id(), now);
         }
@@ -217,6 +240,40 @@ impl Membership {
             .foca
             .apply_many(updates.into_iter(), true, &mut self.effects);
         self.settle(result, now, output);
+    }
+
+    /// Those of `named` whom neither the table knows nor has room for. foca would keep them
+    /// all: it has no bound of its own.
+    fn without_room<'a>(&self, named: impl Iterator<Item = &'a Identity>) -> BTreeSet<Uuid> {
+        let own = self.foca.identity().uuid;
+        let unknown = named
+            .map(|identity| identity.uuid)
+            .filter(|uuid| *uuid != own && self.table.get(*uuid).is_none());
+        let mut room = None;
+        let (mut admitted, mut crowded) = (BTreeSet::new(), BTreeSet::new());
+        for uuid in unknown {
+            let room = *room.get_or_insert_with(|| {
+                let kept = self.foca.iter_membership_state().count();
+                self.table.room().min(KEPT_BY_FOCA.saturating_sub(kept))
+            });
+            if admitted.contains(&uuid) {
+                continue;
+            }
+            if admitted.len() < room {
+                admitted.insert(uuid);
+            } else {
+                crowded.insert(uuid);
+            }
+        }
+        crowded
+    }
+
+    /// `updates` without those about `crowded`, which are counted.
+    fn admitted(&mut self, mut updates: Vec<Update>, crowded: &BTreeSet<Uuid>) -> Vec<Update> {
+        let before = updates.len();
+        updates.retain(|update| !crowded.contains(&update.id().uuid));
+        self.counters.refused += (before - updates.len()) as u64;
+        updates
     }
 
     /// News of how lives ended. foca passes them on only where it did not know already that

@@ -213,6 +213,13 @@ impl Members {
         }
     }
 
+    /// How many more members can be taken in: those that ended make room.
+    pub(super) fn room(&self) -> usize {
+        let held = self.members.values();
+        let staying = held.filter(|member| Self::kept_until(member).is_none());
+        MAX_MEMBERS.saturating_sub(staying.count())
+    }
+
     fn insert(&mut self, identity: &Identity, now: BootMillis) -> Option<Change> {
         if self.members.len() >= MAX_MEMBERS {
             let oldest = self

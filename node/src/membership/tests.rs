@@ -10,7 +10,9 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use super::identity::tests::identity;
-use super::{Change, Fate, Identity, Input, Liveness, Member, Membership, Profile, Update};
+use super::{
+    Change, Fate, Identity, Input, Liveness, MAX_MEMBERS, Member, Membership, Profile, Update,
+};
 use crate::clock::BootMillis;
 
 /// What is on its way to a node.
@@ -510,4 +512,51 @@ fn any_payload_is_survived() {
         }
     }
     assert!(membership.members().iter().count() > 0);
+}
+
+#[test]
+fn more_members_than_there_is_room_for_are_not_taken_in() {
+    let now = BootMillis(1_000);
+    let mut full = Membership::new(identity(0, 1), Profile::Machine, 7);
+    let crowd: Vec<Update> = (1..=1_100).map(|n| Update::alive(identity(n, 1))).collect();
+    // At once, and then each in a push of its own.
+    let all = std::iter::once(crowd.clone()).chain(crowd.iter().map(|one| vec![one.clone()]));
+    for updates in all {
+        full.handle(
+            Input::Learned {
+                source: LOCAL,
+                updates,
+            },
+            now,
+        );
+        assert!(full.members().iter().count() <= MAX_MEMBERS);
+        assert!(full.knowledge().len() <= MAX_MEMBERS + 1);
+    }
+    assert_eq!(full.members().iter().count(), MAX_MEMBERS);
+    assert_eq!(full.knowledge().len(), MAX_MEMBERS + 1);
+    assert_eq!(full.counters().refused, 2 * (1_100 - MAX_MEMBERS as u64));
+
+    // One that ended makes room, and is told of only after all that live.
+    full.handle(
+        Input::Ended {
+            uuid: identity(1, 1).uuid,
+            generation: 1,
+            fate: Fate::Died,
+        },
+        now,
+    );
+    full.handle(
+        Input::Learned {
+            source: LOCAL,
+            updates: vec![Update::alive(identity(1_100, 1))],
+        },
+        now,
+    );
+    assert!(full.members().get(identity(1_100, 1).uuid).is_some());
+    let told = full.knowledge();
+    assert_eq!(told.len(), MAX_MEMBERS + 1);
+    assert!(
+        told.iter()
+            .all(|update| update.state() == foca::State::Alive)
+    );
 }
