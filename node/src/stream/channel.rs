@@ -1,9 +1,11 @@
 //! Records over a socket: the two halves of a greeted stream.
 
 use std::io::{self, IoSlice};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
 
 use crate::wire::Rope;
 use crate::wire::record::{Broken, RecordReader, RecordWriter};
@@ -28,6 +30,9 @@ pub enum StreamError {
     /// The peer closed it.
     #[error("stream was closed by the peer")]
     Closed,
+    /// The peer did not prove in time who it is.
+    #[error("no record within {0:?} of the greeting")]
+    Unproved(Duration),
     /// What arrived cannot be trusted.
     #[error("stream is broken")]
     Broken(#[from] Broken),
@@ -69,6 +74,15 @@ impl<R: AsyncRead + Unpin> Receiver<R> {
                 return Err(StreamError::Closed);
             }
         }
+    }
+
+    /// The body of the first record, which has to come within `limit`.
+    ///
+    /// # Errors
+    /// When it did not, or the stream ended.
+    pub async fn first(&mut self, limit: Duration) -> Result<Bytes, StreamError> {
+        let first = timeout(limit, self.next()).await;
+        first.unwrap_or(Err(StreamError::Unproved(limit)))
     }
 
     /// The body of the next record if it has arrived already.
@@ -165,6 +179,20 @@ mod tests {
             };
             tokio::join!(send, receive);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_record_has_a_deadline() {
+        let keys = SessionKeys::new(&seal(Some("a")), &[1; 16], &[2; 16]);
+        let limit = Duration::from_secs(2);
+        let (mut near, far) = duplex(1 << 20);
+        let mut receiver = Receiver::new(far, RecordReader::of_stranger(keys.client));
+        // A length, and a body that never comes.
+        near.write_all(&[0, 0, 1, 0]).await.expect("written");
+        assert!(matches!(
+            receiver.first(limit).await,
+            Err(StreamError::Unproved(found)) if found == limit
+        ));
     }
 
     #[tokio::test]

@@ -23,7 +23,8 @@ use crate::wire::record::{RecordReader, RecordWriter};
 /// How long connecting may take: a few round trips around the world, or one lost SYN.
 pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
-/// How long an accepted peer may take to say who it is.
+/// How long an accepted peer may take to say who it is, and then to prove it by its first
+/// record.
 pub(super) const HELLO_WITHIN: Duration = Duration::from_secs(2);
 
 /// After so long without an acknowledgement from the peer's kernel a connection with data
@@ -160,7 +161,7 @@ impl Greeter {
         let address = peer_address(&socket)?;
         let (read, write) = socket.into_split();
         Ok(Channel {
-            receiver: Receiver::new(read, RecordReader::new(keys.client)),
+            receiver: Receiver::new(read, RecordReader::of_stranger(keys.client)),
             sender: Sender::new(write, RecordWriter::new(keys.server)),
             peer: theirs.identity,
             address,

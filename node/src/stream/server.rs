@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::channel::StreamError;
-use super::greet::{Channel, GreetError, boot_now_us};
+use super::greet::{Channel, GreetError, HELLO_WITHIN, boot_now_us};
 use super::host::{Shared, count};
 use super::peer::note_broken;
 use super::quiet::Quiet;
@@ -58,7 +58,9 @@ async fn stream(socket: TcpStream, shared: Arc<Shared>, quiet: Arc<Quiet>) {
             count(&shared.counters.accepted);
             let Err(error) = answer(channel, &shared).await;
             note_broken(&shared, &error);
-            if matches!(error, StreamError::Broken(_) | StreamError::Malformed(_)) {
+            if let StreamError::Broken(_) | StreamError::Malformed(_) | StreamError::Unproved(_) =
+                error
+            {
                 quiet.say(|more| tracing::warn!(?address, %error, more, "stream ended"));
             }
         }
@@ -75,8 +77,9 @@ async fn answer(
     mut channel: Channel,
     shared: &Shared,
 ) -> Result<std::convert::Infallible, StreamError> {
+    let mut next = channel.receiver.first(HELLO_WITHIN).await?;
     loop {
-        let mut record = Some(channel.receiver.next().await?);
+        let mut record = Some(next);
         let mut answers = Rope::new();
         while let Some(questions) = record {
             let mut reader = Reader::new(questions);
@@ -92,6 +95,7 @@ async fn answer(
         if !answers.is_empty() {
             channel.sender.send(answers).await?;
         }
+        next = channel.receiver.next().await?;
     }
 }
 

@@ -24,6 +24,10 @@ pub const BATCH: usize = 256 * 1024;
 /// Bytes of the longest body: a batch that was almost full when the longest frame came.
 pub const MAX_BODY: usize = BATCH + MAX_FRAME;
 
+/// Bytes of the longest first body of somebody who has yet to prove who it is. A ping comes
+/// first, or the one question to a candidate: a push of the largest table is 190 KiB.
+pub const MAX_FIRST_BODY: usize = BATCH;
+
 const LENGTH: usize = 4;
 
 /// Why the bytes of a stream are no records.
@@ -82,15 +86,29 @@ impl RecordWriter {
 pub struct RecordReader {
     signer: Signer,
     sequence: u64,
+    /// Bytes of a body until one has verified.
+    first: usize,
 }
 
 impl RecordReader {
-    /// For one direction of a new session.
+    /// For one direction of a new session with a peer that has proved who it is.
     #[must_use]
     pub const fn new(signer: Signer) -> Self {
         Self {
             signer,
             sequence: 0,
+            first: MAX_BODY,
+        }
+    }
+
+    /// For one direction of a new session with somebody whose first record is the proof:
+    /// until then no more than [`MAX_FIRST_BODY`] is worth buffering.
+    #[must_use]
+    pub const fn of_stranger(signer: Signer) -> Self {
+        Self {
+            signer,
+            sequence: 0,
+            first: MAX_FIRST_BODY,
         }
     }
 
@@ -137,7 +155,12 @@ impl RecordReader {
             return Ok(None);
         };
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-        if length > MAX_BODY {
+        let limit = if self.sequence == 0 {
+            self.first
+        } else {
+            MAX_BODY
+        };
+        if length > limit {
             Err(Broken::TooLong(length))
         } else {
             Ok(Some(length))
@@ -215,6 +238,23 @@ mod tests {
         let mut buffer = BytesMut::from(&[0, 0, 1, 0, 9][..]);
         assert_eq!(reader.missing(&buffer), Ok(255));
         assert_eq!(reader.next(&mut buffer), Ok(None));
+    }
+
+    #[test]
+    fn a_stranger_is_bounded_until_it_has_proved_itself() {
+        let (mut writer, _) = pair(Some("a"));
+        let keys = SessionKeys::new(&seal(Some("a")), &[1; 16], &[2; 16]);
+        let mut reader = RecordReader::of_stranger(keys.client);
+        let long = u32::try_from(MAX_FIRST_BODY + 1).expect("is small");
+        let mut buffer = BytesMut::from(&long.to_be_bytes()[..]);
+        let refused = Broken::TooLong(MAX_FIRST_BODY + 1);
+        assert_eq!(reader.missing(&buffer), Err(refused));
+        assert_eq!(reader.next(&mut buffer), Err(refused));
+        for length in [MAX_FIRST_BODY, MAX_FIRST_BODY + 1] {
+            let mut buffer = BytesMut::from(&written(&mut writer, &vec![7; length])[..]);
+            let body = reader.next(&mut buffer).expect("authentic");
+            assert_eq!(body.map(|body| body.len()), Some(length));
+        }
     }
 
     proptest! {
