@@ -10,7 +10,7 @@ use super::beginning::Origin;
 use super::chain::chain;
 use super::failure::{self, Failure};
 use super::node::{self, Signals};
-use super::{logging, start, workers};
+use super::{logging, panic, start, workers};
 use crate::supervised::{InheritedSockets, inherit_sockets};
 
 /// The variable by which a supervisor makes itself known.
@@ -49,6 +49,7 @@ fn settings(config: Option<&std::path::Path>, flags: &[Flag]) -> Result<Loaded, 
 }
 
 fn run(loaded: Loaded) -> ExitCode {
+    panic::ends_the_process();
     logging::start(&loaded.settings, std::env::var_os(SUPERVISOR_FD).is_some());
     for warning in &loaded.warnings {
         warn!("{warning}");
