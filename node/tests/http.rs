@@ -75,6 +75,19 @@ fn an_overwrite_changes_value_and_tag() {
 }
 
 #[test]
+fn conditional_writes_are_refused_and_store_nothing() {
+    let node = Node::start(&[]);
+    let mut client = node.client();
+    client.put("/data/k", b"one");
+    for condition in ["if-match: \"x\"\r\n", "if-none-match: *\r\n"] {
+        client
+            .ask("PUT /data/k", condition, b"two")
+            .check_problem(501);
+    }
+    assert_eq!(node.client().get("/data/k").body, b"one");
+}
+
+#[test]
 fn every_spelling_of_a_path_is_served() {
     let node = Node::start(&[]);
     let mut client = node.client();

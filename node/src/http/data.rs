@@ -1,6 +1,6 @@
 //! Writing and reading one value.
 
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 
@@ -34,6 +34,13 @@ async fn put(
     segment: &str,
     body: &mut Upload,
 ) -> Result<Response<Reply>, Problem> {
+    // Written all the same, it would overwrite what the client wants to keep.
+    if [IF_MATCH, IF_NONE_MATCH]
+        .iter()
+        .any(|condition| head.headers.contains_key(condition))
+    {
+        return Err(Problem::ConditionalWrite);
+    }
     let key = key::decode(segment)?;
     let header = head.headers.get(X_TTL).map(HeaderValue::as_bytes);
     let ttl_s = api.ttl.of(head.uri.query(), header)?;

@@ -27,6 +27,8 @@ pub(super) enum Problem {
     Key(KeyError),
     /// The query or X-TTL cannot be used.
     Query(QueryError),
+    /// A write is to depend on what is there.
+    ConditionalWrite,
     /// No such key, or its time is up.
     NoSuchKey,
     /// The body is too large.
@@ -65,6 +67,7 @@ impl Problem {
             Self::Key(_) | Self::Query(_) | Self::BodyBroken | Self::HeadMalformed => {
                 StatusCode::BAD_REQUEST
             }
+            Self::ConditionalWrite => StatusCode::NOT_IMPLEMENTED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout | Self::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -88,6 +91,11 @@ impl Problem {
             Self::Method(allow) => format!("this path takes {allow}").into(),
             Self::Key(error) => error.to_string().into(),
             Self::Query(error) => error.to_string().into(),
+            Self::ConditionalWrite => {
+                "conditional writes are not supported, nothing was stored; leave out If-Match and \
+                 If-None-Match"
+                    .into()
+            }
             Self::NoSuchKey => "no value is kept under this key, or its time is up".into(),
             Self::BodyTooLarge => {
                 format!("a value has at most {BODY_MAX} bytes; split it over several keys").into()
@@ -132,6 +140,7 @@ impl Problem {
             | Self::Method(_)
             | Self::Key(_)
             | Self::Query(_)
+            | Self::ConditionalWrite
             | Self::NoSuchKey
             | Self::BodyTooLarge
             | Self::BodyTimeout
@@ -159,6 +168,7 @@ impl Problem {
             | Self::Method(_)
             | Self::Key(_)
             | Self::Query(_)
+            | Self::ConditionalWrite
             | Self::NoSuchKey
             | Self::TooManyRequests(_)
             | Self::HoldersUnknown

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bounds::PAGE_MAX;
+use super::bounds::{KEY_MAX, PAGE_MAX};
 use super::key::{hex_digit, percent_decode};
 
 /// Why a query is refused.
@@ -20,6 +20,9 @@ pub(super) enum QueryError {
     /// The cursor is none that a node gave.
     #[error("cursor must be the next_cursor of an earlier answer, unchanged")]
     Cursor,
+    /// The prefix is longer than any key.
+    #[error("prefix has {0} bytes after percent-decoding; {KEY_MAX} are allowed, as in a key")]
+    Prefix(usize),
 }
 
 /// The first value of a parameter; `None` when there is none.
@@ -94,8 +97,12 @@ impl Listing {
             .filter(|text| !text.is_empty())
             .map(|text| decode_cursor(&text).ok_or(QueryError::Cursor))
             .transpose()?;
+        let prefix = parameter(query, "prefix")?.unwrap_or_default();
+        if prefix.len() > KEY_MAX {
+            return Err(QueryError::Prefix(prefix.len()));
+        }
         Ok(Self {
-            prefix: parameter(query, "prefix")?.unwrap_or_default(),
+            prefix,
             after,
             limit,
         })
@@ -115,7 +122,7 @@ pub(super) fn encode_cursor(key: &[u8]) -> String {
 
 fn decode_cursor(text: &[u8]) -> Option<Vec<u8>> {
     let (pairs, rest) = text.as_chunks::<2>();
-    if !rest.is_empty() || pairs.len() > super::bounds::KEY_MAX {
+    if !rest.is_empty() || pairs.len() > KEY_MAX {
         return None;
     }
     pairs
@@ -196,6 +203,23 @@ mod tests {
             Err(QueryError::Cursor),
         );
         check(Some("prefix=%"), Err(QueryError::Percent));
+        let longest = "a".repeat(KEY_MAX);
+        check(
+            Some(&format!("prefix={longest}")),
+            listing(&longest, None, PAGE_MAX),
+        );
+        check(
+            Some(&format!("prefix={}", "%61".repeat(KEY_MAX))),
+            listing(&longest, None, PAGE_MAX),
+        );
+        check(
+            Some(&format!("prefix=b{longest}")),
+            Err(QueryError::Prefix(1025)),
+        );
+        assert_eq!(
+            QueryError::Prefix(1025).to_string(),
+            "prefix has 1025 bytes after percent-decoding; 1024 are allowed, as in a key"
+        );
     }
 
     proptest! {
