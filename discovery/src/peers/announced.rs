@@ -3,6 +3,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -21,6 +22,7 @@ pub const ANNOUNCED_AGE_MAX: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, Default)]
 pub struct AnnouncedPeers {
     known: Arc<Mutex<BTreeMap<Uuid, Announced>>>,
+    news: Arc<Notify>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,9 +48,16 @@ impl AnnouncedPeers {
                     heard: Instant::now(),
                 };
                 known.insert(claim.uuid, announced);
+                self.news.notify_one();
             }
             Standing::Settled => {}
         }
+    }
+
+    /// Waits until somebody announced itself, perhaps not for the first time. For one
+    /// waiter, who gets one word for everything since it was there last.
+    pub async fn news(&self) {
+        self.news.notified().await;
     }
 
     /// Takes note that somebody left.
@@ -123,6 +132,7 @@ mod tests {
         let peers = AnnouncedPeers::default();
         peers.note(&claim(1, Standing::Settled), SLOT, AT);
         peers.note(&claim(2, Standing::Tentative), SLOT, AT);
+        peers.news().await;
         let expect = [(1, "192.0.2.1:9082".to_owned())];
         assert_eq!(found(&peers).await, expect);
         peers.clone().note(&claim(3, Standing::Settled), SLOT, AT);

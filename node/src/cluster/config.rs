@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use repram_config::ReplicationFactor;
 use repram_discovery::auth::ClusterKeys;
-use repram_discovery::peers::{PeerSource, SiblingPorts};
+use repram_discovery::peers::{AnnouncedPeers, PeerSource, SiblingPorts};
 use uuid::Uuid;
 
 /// Who this node is, as its peers are told.
@@ -45,6 +45,8 @@ pub struct ClusterConfig {
     pub write_timeout: Duration,
     /// Where candidates for peers come from, asked in rounds.
     pub sources: Vec<Box<dyn PeerSource>>,
+    /// Those who announce themselves: they are met at once, not only in the next round.
+    pub announced: AnnouncedPeers,
     /// Kept at the HTTP ports of the siblings that the supervisor names, for sources that
     /// need not ask them.
     pub sibling_ports: SiblingPorts,

@@ -106,6 +106,7 @@ impl Cluster {
         let joining = Joining {
             node: Arc::clone(&node),
             sources: Arc::clone(&sources),
+            announced: config.announced,
             sibling_ports: config.sibling_ports,
             siblings_at,
         };

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use repram_discovery::peers::{Candidate, SiblingPorts, Sources};
+use repram_discovery::peers::{AnnouncedPeers, Candidate, PeerSource as _, SiblingPorts, Sources};
 use repram_discovery::supervised::{Sibling, SiblingState, SupervisorMessage};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -42,6 +42,7 @@ const PUSH_PULL: Duration = Duration::from_secs(30);
 pub(super) struct Joining {
     pub(super) node: Arc<Node>,
     pub(super) sources: Arc<Sources>,
+    pub(super) announced: AnnouncedPeers,
     /// Ports that need not be asked, because the supervisor says more.
     pub(super) sibling_ports: SiblingPorts,
     /// Address at which the siblings' sockets are reached.
@@ -65,6 +66,7 @@ impl Joining {
         tokio::join!(
             self.rounds(ready),
             self.siblings(siblings),
+            self.introductions(),
             self.push_pulls()
         );
     }
@@ -108,6 +110,16 @@ impl Joining {
         }
     }
 
+    /// Meets those who announce themselves. Two parts of a domain that were apart find
+    /// together by this before a round would bring them together.
+    async fn introductions(&self) {
+        loop {
+            self.announced.news().await;
+            self.meet_new(self.announced.candidates().await.candidates)
+                .await;
+        }
+    }
+
     async fn push_pulls(&self) {
         loop {
             sleep(jittered(PUSH_PULL)).await;
@@ -120,7 +132,11 @@ impl Joining {
 
     /// Asks all sources, and everyone they name that is not known.
     async fn round(&self) {
-        let candidates = self.sources.round().await;
+        self.meet_new(self.sources.round().await).await;
+    }
+
+    /// Meets those among the candidates who are not known.
+    async fn meet_new(&self, candidates: Vec<Candidate>) {
         let known = self.alive();
         let own = lock(&self.node.membership).identity().gossip;
         let is_new = |candidate: &Candidate| {

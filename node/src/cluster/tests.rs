@@ -7,7 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use repram_config::ReplicationFactor;
 use repram_discovery::auth::ClusterKeys;
-use repram_discovery::peers::{Candidate, Found, FoundFuture, PeerSource, SiblingPorts};
+use repram_discovery::peers::{
+    AnnouncedPeers, Candidate, Found, FoundFuture, PeerSource, SiblingPorts,
+};
 use repram_discovery::secret::Secret;
 use repram_discovery::supervised::{Sibling, SiblingState, SupervisorMessage};
 use tokio::sync::mpsc;
@@ -127,6 +129,7 @@ impl Plan {
             replication_factor: ReplicationFactor::Count(self.copies),
             write_timeout: Duration::from_millis(500),
             sources: vec![Box::new(Fixed(self.seeds))],
+            announced: AnnouncedPeers::default(),
             sibling_ports: SiblingPorts::default(),
         };
         let config_of_store = StoreConfig {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use repram_discovery::supervised::REFILLED_VARIABLE;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -21,6 +22,9 @@ use crate::supervised::{notify, watchdog_period};
 /// How often memory of entries that ended is given back: with the store's tick of 128 ms
 /// that is within a second of their end.
 const RECLAIM_EVERY: Duration = Duration::from_millis(500);
+
+/// Pause between two looks at the refill.
+const REFILL_LOOK: Duration = Duration::from_millis(100);
 
 /// The signals that end a node.
 pub(super) struct Signals {
@@ -120,6 +124,21 @@ async fn serve(node: &mut Node) -> std::convert::Infallible {
     let peers = node.cluster.peers().len();
     info!(peers, "ready");
     notify(&[NotifyState::Ready, NotifyState::Status("ready")]);
+    let ((), never) = tokio::join!(refilled(node), stay_alive(node));
+    never
+}
+
+/// Waits until the node holds what it should hold, and says so once.
+async fn refilled(node: &Node) {
+    while !node.cluster.refill().complete() {
+        sleep(REFILL_LOOK).await;
+    }
+    let text = format!("{REFILLED_VARIABLE}=1");
+    notify(&[NotifyState::Custom(&text)]);
+}
+
+/// Says again and again that the node is alive.
+async fn stay_alive(node: &Node) -> std::convert::Infallible {
     let Some(period) = watchdog_period(node.settings.liveness_period) else {
         return std::future::pending().await;
     };

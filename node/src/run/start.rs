@@ -118,7 +118,8 @@ async fn build(loaded: Loaded, beginning: Beginning, range: PortRange) -> Result
         keys,
         replication_factor: settings.replication_factor,
         write_timeout: settings.write_timeout,
-        sources: sources(settings, &me, range, &sibling_ports, announced),
+        sources: sources(settings, &me, range, &sibling_ports, announced.clone()),
+        announced,
         sibling_ports,
     };
     let (supervisor, siblings) = supervisor.map(siblings).unzip();
