@@ -80,7 +80,7 @@ fn conditional_writes_are_refused_and_store_nothing() {
     let mut client = node.client();
     client.put("/data/k", b"one");
     for condition in ["if-match: \"x\"\r\n", "if-none-match: *\r\n"] {
-        client
+        node.client()
             .ask("PUT /data/k", condition, b"two")
             .check_problem(501);
     }
