@@ -57,10 +57,6 @@ pub const LINGER: Duration = Duration::from_secs(2);
 /// just over the limit.
 pub const LINGER_BYTES: usize = 2 * BODY_MAX;
 
-/// Clients that the rate limit tells apart: 65,536 take some 4 MiB. Beyond that newcomers
-/// share, see [`super::rate`].
-pub const RATE_CLIENTS_MAX: usize = 65_536;
-
 /// Pause after an accept that failed, mostly because there is no descriptor left, which does
 /// not end sooner by asking more often.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
