@@ -113,15 +113,7 @@ fn killed_in_the_middle_of_claiming_it_leaves_nothing_bound() {
     let [mut supervisor] = supervisors;
     for slot in 0..3 {
         let port = sandbox.http_port(slot);
-        let health = wait_until("a port that is claimed", PATIENCE, || {
-            let answer = get(port, "/health")?;
-            if answer.status == 503 {
-                Ok(answer.json())
-            } else {
-                Err(answer.text())
-            }
-        });
-        assert_eq!(health["status"], "claiming");
+        let health = wait_until("a port that is claimed", PATIENCE, || claimed(port));
         assert_eq!(health["claim"]["standing"], "tentative");
         assert_eq!(health["node_id"], format!("flux-node-{}", slot + 1));
     }
@@ -152,6 +144,46 @@ fn a_stop_in_the_middle_of_claiming_is_a_stop() {
     wait_until("a port that is claimed", PATIENCE, || get(port, "/health"));
     supervisors.into_iter().for_each(end);
     sandbox.assert_nothing_left();
+}
+
+/// What a port says that is claimed and has no node.
+fn claimed(port: u16) -> Result<Value, String> {
+    let answer = get(port, "/health")?;
+    if answer.status != 503 {
+        return Err(answer.text());
+    }
+    let health = answer.json();
+    match health["status"].as_str() {
+        Some("claiming") => Ok(health),
+        _ => Err(health.to_string()),
+    }
+}
+
+#[test]
+fn a_port_whose_node_stays_away_is_answered_for() {
+    let fleet = Sandbox::new()
+        .set("NODE_COUNT", 1)
+        .set("CLAIM_SCOPE", "domain")
+        .set("CLAIM_SETTLE", "100ms")
+        .set("BIND_ADDRESS", "::")
+        .set("NODE_COMMAND", "/bin/false")
+        .set("RESTART_DELAY", "2s");
+    let mut fleet = fleet.start();
+    let port = fleet.http_port(0);
+    wait_until("a door that was closed", PATIENCE, || {
+        let events = fleet.finish(&["events", "--json"]).stdout;
+        if events.contains("door_closed") {
+            Ok(())
+        } else {
+            Err(events)
+        }
+    });
+    let health = wait_until("an answer nevertheless", PATIENCE, || claimed(port));
+    assert_eq!(health["claim"]["standing"], "settled");
+    let answer = get(port, "/data/k").expect("an answer");
+    assert_eq!(answer.status, 503);
+    assert!(answer.header("retry-after").is_some());
+    fleet.end_cleanly(|fleet| fleet.supervisor_process().signal(Signal::SIGTERM));
 }
 
 /// The one holder of a slot.

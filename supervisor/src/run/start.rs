@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use jiff::Timestamp;
-use repram_config::{Environment, Loaded, LogDir, Problem, Problems, Role, Settings, load};
+use repram_config::{
+    ClaimScope, Environment, Loaded, LogDir, Problem, Problems, Role, Settings, load,
+};
 use repram_discovery::claim::Claimer;
 use repram_discovery::domain;
 use repram_discovery::state_dir::{DirLock, StateDir, StateDirError};
@@ -135,6 +137,9 @@ async fn start_and_run(mut loaded: Loaded) -> Result<u8, Refused> {
     let (secrets, warning) =
         secret::choose(&loaded, domain_is_here, &places.state).map_err(Refused::setting)?;
     places.warnings.extend(warning);
+    places
+        .warnings
+        .extend(unheard_claims(&loaded.settings, &program));
     let slots = Slots::claim(&loaded.settings, &secrets, &mut places.state, &mut signals);
     let slots = match slots.await {
         Ok(slots) => slots,
@@ -190,6 +195,15 @@ impl Origin {
             bystanders: Bystanders::of_this_process(),
         }
     }
+}
+
+/// Other hosts ask a port whether it is taken, and the program has to answer.
+fn unheard_claims(settings: &Settings, program: &Program) -> Option<String> {
+    let warning = "CLAIM_SCOPE=domain with NODE_COMMAND: other hosts believe that a port is taken \
+                   only when the program answers GET /health with a JSON object whose uuid is \
+                   REPRAM_NODE_UUID";
+    let over_domain = settings.claim_scope == ClaimScope::Domain;
+    (over_domain && !program.is_repram_node).then(|| warning.to_owned())
 }
 
 fn find_program(loaded: &Loaded) -> Result<Program, Problem> {
