@@ -421,6 +421,32 @@ fn slots_of_stronger_claims_are_not_tried() {
     );
 }
 
+/// Whoever held it has lost it to somebody stronger; the second pass is soon enough.
+#[test]
+fn nobody_returns_to_a_slot_that_refused_it() {
+    check(
+        Scope::Domain,
+        3,
+        "0 join 5
+           bind 0 for 5
+         0 bound 0
+           tentative 5 0
+           announce 5 0 tentative 1.1
+         1 hear 3 0 tentative 1.1
+           release 0
+           bind 1 for 5
+         1 bound 1
+           tentative 5 1
+           announce 5 1 tentative 1.2
+         2 hear 3 2 tentative 1.2
+         3 hear 4 1 tentative 1.1
+           release 1
+           say 5 left 1.3
+         153 tick
+           bind 0 for 5",
+    );
+}
+
 #[test]
 fn a_claim_that_is_not_repeated_expires() {
     check(
