@@ -62,6 +62,17 @@ impl Domain {
         self.children.push(child);
     }
 
+    /// Starts a node that nobody supervises.
+    fn start_node(&mut self, host: u8) {
+        let node = &Binaries::built().node;
+        let mut command = self.network.program(host, &self.sandbox, node);
+        command
+            .env("STATE_DIR", self.sandbox.path(&format!("state-{host}")))
+            .env("USE_AUTO_DISCOVERY", "true");
+        let (child, _) = self.sandbox.spawn(&mut command, &format!("host-{host}"));
+        self.children.push(child);
+    }
+
     /// Every node that serves, by host and port.
     fn nodes(&self) -> Result<Vec<Node>, String> {
         let mut nodes = Vec::new();
@@ -107,6 +118,21 @@ impl Domain {
         } else {
             Err(format!("{node:?} has {peers:?} peers"))
         }
+    }
+
+    /// Waits until so many nodes serve, each on a port of its own, and know each other.
+    #[track_caller]
+    fn wait_for_peace(&self, count: usize) -> Vec<Node> {
+        poll_until("a port for each node", PAUSE, MOVED, || {
+            let nodes = self.nodes()?;
+            if nodes.len() != count || ports(&nodes).len() != count {
+                return Err(format!("{nodes:#?}"));
+            }
+            for node in &nodes {
+                self.check_peers(node, count as u64 - 1)?;
+            }
+            Ok(nodes)
+        })
     }
 
     /// Writes a value and insists on 201.
@@ -183,6 +209,30 @@ fn ports(nodes: &[Node]) -> BTreeSet<u16> {
     nodes.iter().map(|node| node.port).collect()
 }
 
+/// Of the nodes that held one port the one with the lowest UUID still does, as it was; the
+/// others live on elsewhere.
+#[track_caller]
+fn check_who_moved(before: &[Node], after: &[Node]) {
+    for port in ports(before) {
+        let claimants = || before.iter().filter(|node| node.port == port);
+        let keeper = claimants()
+            .min_by_key(|node| &node.uuid)
+            .expect("one at least");
+        assert!(
+            after.contains(keeper),
+            "{keeper:?} keeps its port: {after:#?}"
+        );
+        for mover in claimants().filter(|node| *node != keeper) {
+            let moved = after.iter().find(|node| node.uuid == mover.uuid);
+            let moved = moved.expect("it is there again");
+            assert_eq!(
+                (moved.host, moved.generation),
+                (mover.host, mover.generation + 1)
+            );
+        }
+    }
+}
+
 #[test]
 fn three_hosts_that_start_together_share_the_range() {
     let Some(mut domain) = Domain::of(3, 3, "three_hosts_that_start_together_share_the_range")
@@ -240,35 +290,36 @@ fn after_a_partition_the_lower_uuid_keeps_the_port_and_nothing_is_lost() {
     }
 
     domain.network.heal(1);
-    let after = poll_until("six nodes on six ports", PAUSE, MOVED, || {
-        let nodes = domain.nodes()?;
-        if nodes.len() != 6 || ports(&nodes).len() != 6 {
-            return Err(format!("{nodes:#?}"));
-        }
-        for node in &nodes {
-            domain.check_peers(node, 5)?;
-        }
-        Ok(nodes)
-    });
-    for port in ports(&before) {
-        let claimants = || before.iter().filter(|node| node.port == port);
-        let keeper = claimants()
-            .min_by_key(|node| &node.uuid)
-            .expect("one at least");
-        assert!(
-            after.contains(keeper),
-            "{keeper:?} keeps its port: {after:#?}"
-        );
-        for mover in claimants().filter(|node| *node != keeper) {
-            let moved = after.iter().find(|node| node.uuid == mover.uuid);
-            let moved = moved.expect("it is there again");
-            assert_eq!(
-                (moved.host, moved.generation),
-                (mover.host, mover.generation + 1)
-            );
+    let after = domain.wait_for_peace(6);
+    check_who_moved(&before, &after);
+    for key in &keys {
+        for node in &after {
+            domain.read(node, key);
         }
     }
-    for key in &keys {
+}
+
+#[test]
+fn nodes_that_nobody_supervises_claim_over_the_domain_too() {
+    let test = "nodes_that_nobody_supervises_claim_over_the_domain_too";
+    let Some(mut domain) = Domain::of(2, 1, test) else {
+        return;
+    };
+    domain.network.cut(1);
+    for host in 1..=2 {
+        domain.start_node(host);
+    }
+    let before = domain.wait_for(&BTreeMap::from([(1, (1, 0)), (2, (1, 0))]));
+    assert_eq!(ports(&before).len(), 1, "{before:#?}");
+    let keys = ["one", "two"];
+    for (key, node) in keys.iter().zip(&before) {
+        domain.write(node, key);
+    }
+
+    domain.network.heal(1);
+    let after = domain.wait_for_peace(2);
+    check_who_moved(&before, &after);
+    for key in keys {
         for node in &after {
             domain.read(node, key);
         }
