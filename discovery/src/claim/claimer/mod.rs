@@ -1,9 +1,7 @@
 //! Claims over a domain: the shell that drives the [core](super::core) and talks to others.
 //!
-//! A [`Claimer`] binds the slots that its core chooses, answers on the HTTP socket of each
-//! until a node does ([`Claimer::hand_over`]), tells the other hosts of the domain what it
-//! holds, and hands in what they say. It does nothing by itself: its user calls
-//! [`Claimer::next`] in a loop and acts on each [`ClaimEvent`].
+//! `shell` performs what the core says, `talk` turns its messages into requests and back,
+//! `courier` carries them, `fronts` and `front` answer on the sockets.
 
 mod config;
 mod courier;

@@ -29,7 +29,12 @@ use crate::sockets::{SlotSockets, SlotTaken};
 /// full, so it only has to be large enough to keep them busy.
 const INBOX_MAX: usize = 256;
 
-/// Claims slots over a domain for the nodes of one process. See the [module](super).
+/// Claims slots over a domain for the nodes of one process.
+///
+/// It binds the slots that the rules choose, answers on the HTTP socket of each until a node
+/// does ([`Self::hand_over`]), tells the other hosts of the domain what it holds, and takes
+/// in what they say. It does nothing by itself: its user calls [`Self::next`] in a loop and
+/// acts on each [`ClaimEvent`].
 pub struct Claimer {
     pub(super) range: PortRange,
     pub(super) bind: IpAddr,
