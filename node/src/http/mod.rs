@@ -1,12 +1,12 @@
 //! The HTTP API on hyper.
 //!
-//! **A request.** [`connection`] drives one connection; hyper parses; [`api`] routes
-//! ([`route`]), limits ([`rate`]), calls the cluster and renders. Everything that goes
-//! wrong is one [`problem::Problem`], which knows its status code and says what to do, also
-//! where hyper refuses a head by itself or a client is too slow: [`guard`] keeps hyper's
+//! **A request.** `connection` drives one connection; hyper parses; `api` routes
+//! (`route`), limits (`rate`), calls the cluster and renders. Everything that goes
+//! wrong is one `problem::Problem`, which knows its status code and says what to do, also
+//! where hyper refuses a head by itself or a client is too slow: `guard` keeps hyper's
 //! bare answer from the socket, and the connection's driver sends ours.
 //!
-//! **Bounds** stand in [`bounds`], each with its reason.
+//! **Bounds** stand in `bounds`, each with its reason.
 //!
 //! **Cost.** A read takes one lock of a shard, shares the stored bytes with the socket's
 //! vectored write, and renders its headers into one allocation; a connection's time-outs

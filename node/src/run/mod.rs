@@ -1,8 +1,8 @@
 //! Start-up, worker threads, stop.
 //!
-//! [`main`] reads the command line and the settings; [`beginning`] finds out
-//! who the node is and [`start`] assembles a [`start::Node`] from it, in the order that the crate's documentation gives; [`node`] runs it until it
-//! is asked to stop; [`stop`] ends it within its grace.
+//! `main` reads the command line and the settings; `beginning` finds out
+//! who the node is and `start` assembles a `start::Node` from it, in the order that the crate's documentation gives; `node` runs it until it
+//! is asked to stop; `stop` ends it within its grace.
 
 mod address;
 mod arguments;

@@ -1,6 +1,6 @@
 //! The store: a sharded map whose entries end by the clock.
 //!
-//! **Shape.** Each shard is one core ([`shard`]) behind one lock: a hash table of 32-bit
+//! **Shape.** Each shard is one core (`shard`) behind one lock: a hash table of 32-bit
 //! indices into a slab of 56-byte records, a hierarchical timer wheel whose lists run
 //! through those records, and an ordered index of the same 32-bit numbers for listing keys
 //! in byte order. Key and small value share one allocation, large values stay in the
@@ -8,10 +8,10 @@
 //!
 //! **Time.** An entry is served while `now < deadline`, whatever the wheel did so far: the
 //! wheel only gives memory back. It looks at ticks of 128 ms, so whoever calls
-//! [`Store::reclaim`] twice a second frees memory within a second of expiry.
+//! `Store::reclaim` twice a second frees memory within a second of expiry.
 //!
 //! **Bytes.** All shards and everything else that holds data for a while (bodies in
-//! flight, hints) draw on one [`Budget`]. What does not fit is refused before anything
+//! flight, hints) draw on one `Budget`. What does not fit is refused before anything
 //! changes.
 //!
 //! **Order.** Within a shard operations are serialised by its lock. A listing takes each

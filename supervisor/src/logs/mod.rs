@@ -1,14 +1,14 @@
 //! What the nodes write: from their pipes to files and to the container's stdout, and back.
 //!
-//! One thread reads all pipes and cuts them into lines ([`reader`], [`framer`]), one writes
-//! the files ([`files`]), one writes the container's stdout ([`show`]). Bounded queues
-//! ([`outbox`]) lie between them. A destination that cannot keep up holds a node back for an
-//! instant at most ([`lane`]); after that lines are dropped for this destination only,
+//! One thread reads all pipes and cuts them into lines (`reader`, `framer`), one writes
+//! the files (`files`), one writes the container's stdout (`show`). Bounded queues
+//! (`outbox`) lie between them. A destination that cannot keep up holds a node back for an
+//! instant at most (`lane`); after that lines are dropped for this destination only,
 //! counted, and a line says how many as soon as it works again.
 //!
 //! Order: the lines of one node keep their order everywhere. An event is shown after
 //! everything that any node had written before the event was reported. Who follows lines
-//! gets the files up to a moment and every line after it ([`feed`], [`history`]).
+//! gets the files up to a moment and every line after it (`feed`, `history`).
 //!
 //! At rest nothing wakes up: threads wait without a time-out unless a pipe is held back or a
 //! file waits to be compressed.
