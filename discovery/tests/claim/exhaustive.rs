@@ -22,14 +22,23 @@ fn long() -> bool {
 /// Explores `domain` to its end and says how large it was.
 fn explore(name: &str, domain: Domain) {
     let began = Instant::now();
-    let starts = domain.starts.len();
-    // One thread finds the shortest way to a failure; tests run side by side anyway.
-    let checker = domain.checker().finish_when(HasDiscoveries::AnyFailures);
-    let checker = checker.spawn_bfs().join();
+    // One thread, because tests run side by side anyway.
+    let builder = domain.checker().finish_when(HasDiscoveries::AnyFailures);
+    if long() {
+        // Depth first needs a fraction of the memory.
+        report(name, began, &builder.spawn_dfs().join());
+    } else {
+        // Breadth first finds the shortest way to a failure.
+        report(name, began, &builder.spawn_bfs().join());
+    }
+}
+
+fn report(name: &str, began: Instant, checker: &impl Checker<Domain>) {
     let mut report = format!(
-        "{name}: {} states, {} transitions from {starts} starts, depth {}, {:.0?}\n",
+        "{name}: {} states, {} transitions from {} starts, depth {}, {:.0?}\n",
         checker.unique_state_count(),
         checker.state_count(),
+        checker.model().starts.len(),
         checker.max_depth(),
         began.elapsed(),
     );
