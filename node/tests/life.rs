@@ -185,6 +185,24 @@ fn the_supervisor_says_who_the_node_is_and_its_end_is_the_nodes() {
 }
 
 #[test]
+fn who_stops_with_all_others_waits_for_nobody() {
+    let sibling = json!({
+        "node_id": "flux-node-2", "uuid": "6f0f9cf6-4d0e-4d8e-8f5e-0b8f5f1d2c3c", "generation": 1,
+        "port": 1, "gossip_port": 2, "state": "dead",
+    });
+    let hello = json!({"secret": "00ff", "generation": 7, "siblings": [sibling]});
+    let (mut node, ours) = supervised(&hello);
+    let mut idle = node.client();
+    assert_eq!(idle.get("/live").status, 200);
+    // In the order that is the less likely one.
+    node.signal(Signal::SIGTERM);
+    let order = json!({"stop_together": ["6f0f9cf6-4d0e-4d8e-8f5e-0b8f5f1d2c3b"]}).to_string();
+    send(ours.as_raw_fd(), order.as_bytes(), MsgFlags::empty()).expect("fits");
+    assert!(idle.is_closed());
+    assert_eq!(node.ended().code(), Some(0), "{}", node.log());
+}
+
+#[test]
 fn a_generation_is_counted_at_every_start() {
     let state = tempfile::tempdir().expect("a directory for the test");
     let path = state.path().display().to_string();

@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::alarm::Alarm;
 use super::asks::{Asked, Asks};
@@ -209,12 +210,19 @@ impl Cluster {
     }
 
     /// Tells the peers that this node leaves, and ends all tasks: when every peer has
-    /// understood, or after `within`. Later calls of the other methods are answered from
-    /// what this node knew then.
-    pub async fn leave(&self, within: Duration) {
+    /// understood, or after `within`. Those that leave at the same time are told as well,
+    /// and not waited for. Later calls of the other methods are answered from what this
+    /// node knew then.
+    pub async fn leave(&self, within: Duration, leaving_too: &[Uuid]) {
         let (waiting, mut all_done) = mpsc::unbounded_channel::<()>();
+        let (unheard, _) = mpsc::unbounded_channel();
         for peer in self.node.streams().up() {
-            let id = self.node.asks.note(peer, Asked::Farewell(waiting.clone()));
+            let waits = if leaving_too.contains(&peer) {
+                &unheard
+            } else {
+                &waiting
+            };
+            let id = self.node.asks.note(peer, Asked::Farewell(waits.clone()));
             // A peer whose queue is full finds out by our silence.
             if self
                 .node

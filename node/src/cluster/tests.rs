@@ -450,7 +450,7 @@ async fn a_dead_holder_is_replaced() {
         );
     }
     let gone = nodes.remove(2);
-    timeout(LIMIT, gone.cluster.leave(LIMIT))
+    timeout(LIMIT, gone.cluster.leave(LIMIT, &[]))
         .await
         .expect("all understood");
     for node in &nodes {

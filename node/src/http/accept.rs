@@ -28,6 +28,8 @@ pub struct Connections {
     max: usize,
     workers: Box<[AtomicUsize]>,
     refusing: AtomicUsize,
+    /// Who may still accept one.
+    doormen: AtomicUsize,
     all_closed: Notify,
 }
 
@@ -39,6 +41,7 @@ impl Connections {
             max,
             workers: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             refusing: AtomicUsize::new(0),
+            doormen: AtomicUsize::new(0),
             all_closed: Notify::new(),
         }
     }
@@ -57,11 +60,30 @@ impl Connections {
         count(&self.workers[worker]) > fewest + 1
     }
 
-    /// Waits until no connection is open. New ones must not come any more.
+    /// Waits until no connection is open and nobody accepts another, which draining makes
+    /// happen.
     pub async fn closed(&self) {
-        while self.open() > 0 {
+        // In this order: who accepts counts the connection before it leaves its door.
+        while self.doormen.load(Ordering::Acquire) > 0 || self.open() > 0 {
             self.all_closed.notified().await;
         }
+    }
+}
+
+/// Counts one who accepts, for as long as that goes on.
+struct OnDuty(Arc<Connections>);
+
+impl OnDuty {
+    fn begin(connections: &Arc<Connections>) -> Self {
+        connections.doormen.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(connections))
+    }
+}
+
+impl Drop for OnDuty {
+    fn drop(&mut self) {
+        self.0.doormen.fetch_sub(1, Ordering::Release);
+        self.0.all_closed.notify_one();
     }
 }
 
@@ -118,6 +140,8 @@ pub struct Doorman {
 impl Doorman {
     /// Accepts on `door` until draining begins.
     pub async fn run(self, mut door: Door) {
+        // Before the look at how far draining is: who asks after that knows of us.
+        let _on_duty = OnDuty::begin(&self.connections);
         let mut drain = self.drain.clone();
         let mut troubled = false;
         while *drain.borrow_and_update() == Drain::Open {

@@ -5,9 +5,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use http::header::CONNECTION;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use repram_config::ClaimScope;
 use repram_discovery::claim::conversation::Kind;
 
@@ -211,11 +210,6 @@ impl Handler for Session {
         if head.method == Method::HEAD {
             reply::announce_length(&mut response);
         }
-        if api.lifecycle.stage() == Stage::Draining {
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
-        }
         api.metrics.observe(
             self.worker,
             &Observation {
@@ -226,5 +220,9 @@ impl Handler for Session {
             },
         );
         response
+    }
+
+    fn is_draining(&self) -> bool {
+        self.api.lifecycle.stage() == Stage::Draining
     }
 }

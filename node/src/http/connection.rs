@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use super::bounds::{
@@ -52,6 +53,9 @@ pub(super) trait Handler: Clone + Send + Sync + 'static {
         head: Parts,
         body: &mut Upload,
     ) -> impl Future<Output = Response<Reply>> + Send;
+
+    /// Whether connections are to end: after an answer, when nothing else was asked.
+    fn is_draining(&self) -> bool;
 }
 
 /// The body of a request, which knows whether it was read to its end: hyper's own does not
@@ -110,12 +114,22 @@ where
         .serve_connection(TokioIo::new(guard), service);
     let mut watch = Watch::default();
     let mut check = pin!(sleep(CHECK_EVERY));
+    let mut ends = false;
     let ending = loop {
         tokio::select! {
             biased;
             result = &mut connection => {
                 let malformed = result.is_err_and(|error| error.is_parse());
                 break over(&conversation, malformed);
+            }
+            // hyper has just had its turn, so that what the client had sent is no longer in
+            // the socket: an idle connection really is.
+            () = std::future::ready(()), if ends => {
+                ends = false;
+                // A head that has begun gets its answer, which says that it is the last.
+                if conversation.turn() != Turn::Head {
+                    Pinned::new(&mut connection).graceful_shutdown();
+                }
             }
             () = &mut check => {
                 if let Some(ending) = watch.check(&conversation) {
@@ -126,7 +140,9 @@ where
             // No sender is left only when the process ends; then nothing has to be closed.
             Ok(()) = drain.changed() => {
                 if *drain.borrow_and_update() >= Drain::CloseIdle {
-                    Pinned::new(&mut connection).graceful_shutdown();
+                    // The runtime looks at its sockets before this goes on.
+                    yield_now().await;
+                    ends = true;
                 }
             }
         }
@@ -148,13 +164,24 @@ async fn answer<H: Handler>(
     };
     let mut response = handler.handle(head, &mut body).await;
     let unread = !body.is_end_stream();
-    if unread {
+    if unread || (handler.is_draining() && !more_was_asked(&conversation).await) {
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
     }
     conversation.answer(unread);
     Ok(response)
+}
+
+/// Whether hyper holds bytes of a request that the client sent without waiting for the
+/// answer to this one. After an answer that says `Connection: close` nobody would look at
+/// them (RFC 9112, section 9.6), so they are answered first. Taking one for the other does
+/// no harm: the connection is closed a little sooner or later.
+async fn more_was_asked(conversation: &Conversation) -> bool {
+    conversation.watch_hunger();
+    // hyper looks at its buffer, and then at the socket, before it comes back here.
+    yield_now().await;
+    !conversation.is_hungry()
 }
 
 /// What is left to do when hyper is done. It refuses most malformed heads with an answer
@@ -247,7 +274,7 @@ mod tests {
 
     /// Answers with the path, and on `/read` with what the body was.
     #[derive(Clone)]
-    struct Echo;
+    struct Echo(watch::Receiver<Drain>);
 
     impl Handler for Echo {
         async fn handle(&self, head: Parts, body: &mut Upload) -> Response<Reply> {
@@ -262,6 +289,10 @@ mod tests {
             };
             reply::bytes(StatusCode::OK, "text/plain", text)
         }
+
+        fn is_draining(&self) -> bool {
+            *self.0.borrow() > Drain::Open
+        }
     }
 
     struct Client {
@@ -273,8 +304,12 @@ mod tests {
         fn connect() -> Self {
             let (stream, server) = duplex(1 << 20);
             let (drain, drained) = watch::channel(Drain::Open);
-            tokio::spawn(serve(server, Echo, drained));
+            tokio::spawn(serve(server, Echo(drained.clone()), drained));
             Self { stream, drain }
+        }
+
+        fn drain(&self, to: Drain) {
+            self.drain.send(to).expect("the connection is there");
         }
 
         async fn send(&mut self, text: impl AsRef<[u8]>) {
@@ -416,23 +451,63 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn draining_closes_idle_connections_and_finishes_others() {
+        let mut fresh = Client::connect();
         let mut idle = Client::connect();
         idle.send("GET /a HTTP/1.1\r\n\r\n").await;
         assert!(idle.answer().await.ends_with("/a"));
         let mut busy = Client::connect();
         busy.send("PUT /read HTTP/1.1\r\ncontent-length: 3\r\n\r\na")
             .await;
-        tokio::task::yield_now().await;
-        for client in [&idle, &busy] {
-            client
-                .drain
-                .send(Drain::CloseIdle)
-                .expect("the connection is there");
+        let mut begun = Client::connect();
+        begun.send("GET /b HTTP/1.1\r\n\r\n").await;
+        assert!(begun.answer().await.ends_with("/b"));
+        begun.send("GET /c HT").await;
+        yield_now().await;
+        for client in [&fresh, &idle, &busy, &begun] {
+            client.drain(Drain::CloseIdle);
         }
+        assert_eq!(fresh.rest().await, "");
         assert_eq!(idle.rest().await, "");
         busy.send("bc").await;
-        let answer = busy.rest().await;
-        assert!(answer.ends_with("\r\n\r\nabc"), "{answer}");
+        check_last(&busy.rest().await, "abc");
+        begun.send("TP/1.1\r\n\r\n").await;
+        check_last(&begun.rest().await, "/c");
+    }
+
+    fn check_last(answer: &str, body: &str) {
+        assert!(answer.ends_with(&format!("\r\n\r\n{body}")), "{answer}");
         assert!(answer.contains("connection: close"), "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_sent_before_the_end_is_answered() {
+        let mut client = Client::connect();
+        client.send("GET /a HTTP/1.1\r\n\r\n").await;
+        assert!(client.answer().await.ends_with("/a"));
+        client.send("GET /b HTTP/1.1\r\n\r\n").await;
+        client.drain(Drain::CloseIdle);
+        check_last(&client.rest().await, "/b");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn draining_answers_all_that_was_asked_at_once() {
+        let mut client = Client::connect();
+        client.drain(Drain::DoorClosed);
+        client
+            .send(
+                "GET /a HTTP/1.1\r\n\r\nPUT /read HTTP/1.1\r\ncontent-length: 3\r\n\r\nabc\
+                 GET /c HTTP/1.1\r\n\r\n",
+            )
+            .await;
+        let answers = client.rest().await;
+        let places = [
+            "\r\n\r\n/a",
+            "\r\n\r\nabc",
+            "connection: close",
+            "\r\n\r\n/c",
+        ]
+        .map(|text| answers.find(text));
+        assert!(places.iter().all(Option::is_some), "{answers}");
+        assert!(places.is_sorted(), "only the last says close: {answers}");
     }
 }

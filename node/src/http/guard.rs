@@ -36,6 +36,7 @@ pub(super) struct Conversation {
     progress: AtomicU32,
     refusal: AtomicU16,
     unread: AtomicBool,
+    hungry: AtomicBool,
 }
 
 impl Conversation {
@@ -71,6 +72,18 @@ impl Conversation {
     pub(super) fn answer(&self, unread: bool) {
         self.unread.store(unread, Ordering::Relaxed);
         self.set(Turn::Answer);
+    }
+
+    /// Begins to watch for [`Self::is_hungry`].
+    pub(super) fn watch_hunger(&self) {
+        self.hungry.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether hyper asked the socket for more while a request is worked on. It does so to
+    /// see whether the client is still there, and only when it holds no bytes of a next
+    /// request.
+    pub(super) fn is_hungry(&self) -> bool {
+        self.hungry.load(Ordering::Relaxed)
     }
 
     /// The status code with which hyper wanted to refuse a head.
@@ -133,6 +146,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.conversation.turn() == Turn::Work {
+            self.conversation.hungry.store(true, Ordering::Relaxed);
+        }
         let before = buffer.filled().len();
         let result = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
         if buffer.filled().len() > before && self.conversation.turn() == Turn::Idle {

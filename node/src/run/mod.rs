@@ -15,6 +15,7 @@ mod identity;
 mod keys;
 mod logging;
 mod node;
+mod orders;
 mod panic;
 mod sockets;
 mod start;

@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use super::beginning::Moved;
 use super::failure::Failure;
+use super::orders::Orders;
 use super::start::Node;
 use super::stop::{self, Asked, Then};
 use crate::clock;
@@ -67,6 +68,8 @@ impl Signals {
 pub(super) async fn run(mut node: Node, signals: &mut Signals) -> Option<Moved> {
     let reclaiming = tokio::spawn(reclaim(Arc::clone(&node.store)));
     let mut alone = node.alone.take();
+    let orders = node.line.take();
+    let orders = orders.map_or_else(Orders::none, Orders::follow);
     let asked = {
         let moved = async {
             match alone.as_mut().and_then(|alone| alone.claims.as_mut()) {
@@ -76,18 +79,9 @@ pub(super) async fn run(mut node: Node, signals: &mut Signals) -> Option<Moved> 
                 None => std::future::pending().await,
             }
         };
-        let supervisor = node.supervisor.take();
         let gone = async {
-            match supervisor {
-                Some((mut supervisor, cluster)) => {
-                    while let Some(message) = supervisor.next().await {
-                        // The cluster's end is open for as long as the node runs.
-                        let _ = cluster.send(message).await;
-                    }
-                    Asked::SupervisorGone
-                }
-                None => std::future::pending().await,
-            }
+            orders.ended().await;
+            Asked::SupervisorGone
         };
         tokio::select! {
             asked = signals.next() => asked,
@@ -104,7 +98,7 @@ pub(super) async fn run(mut node: Node, signals: &mut Signals) -> Option<Moved> 
         }
     };
     let then = tokio::select! {
-        then = stop::stop(node, asked, signals) => then,
+        then = stop::stop(node, asked, &orders, signals) => then,
         never = conversation => match never {},
     };
     reclaiming.abort();

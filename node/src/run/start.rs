@@ -22,6 +22,7 @@ use super::beginning::{self, Alone, Beginning, Origin};
 use super::chain::chain;
 use super::failure::Failure;
 use super::identity::Identity;
+use super::orders::Line;
 use super::sockets::NodeSockets;
 use super::workers::Worker;
 use crate::cluster::{Cluster, ClusterConfig, Me};
@@ -52,7 +53,8 @@ pub(super) struct Node {
     pub(super) drain: watch::Sender<Drain>,
     pub(super) doorman: Doorman,
     pub(super) workers: Vec<Worker>,
-    pub(super) supervisor: Option<(Supervisor, mpsc::Sender<SupervisorMessage>)>,
+    /// To the supervisor, if there is one.
+    pub(super) line: Option<Line>,
     /// Accepted on while the node is ready.
     pub(super) ingress: Option<TcpListener>,
     /// Held for as long as the node lives: ports it must not lose.
@@ -122,7 +124,7 @@ async fn build(loaded: Loaded, beginning: Beginning, range: PortRange) -> Result
         announced,
         sibling_ports,
     };
-    let (supervisor, siblings) = supervisor.map(siblings).unzip();
+    let (line, siblings) = supervisor.map(line).unzip();
     let (gossip, gossip_udp) = (sockets.gossip, sockets.gossip_udp);
     let cluster = Cluster::start(config, Arc::clone(&store), gossip, gossip_udp, siblings).await?;
 
@@ -153,7 +155,7 @@ async fn build(loaded: Loaded, beginning: Beginning, range: PortRange) -> Result
         drain,
         doorman,
         workers,
-        supervisor,
+        line,
         ingress: sockets.ingress,
         held: sockets.guard,
         alone,
@@ -201,16 +203,18 @@ fn store(loaded: &Loaded, supervised: bool, workers: usize) -> Result<Arc<Store>
 }
 
 /// The supervisor's line to the cluster, with the siblings it began with already on it.
-fn siblings(
+fn line(
     (supervisor, siblings): (Supervisor, Vec<Sibling>),
-) -> (
-    (Supervisor, mpsc::Sender<SupervisorMessage>),
-    mpsc::Receiver<SupervisorMessage>,
-) {
-    let (sender, receiver) = mpsc::channel(SIBLINGS_QUEUE);
-    let first = sender.try_send(SupervisorMessage::Siblings(siblings));
+) -> (Line, mpsc::Receiver<SupervisorMessage>) {
+    let (cluster, receiver) = mpsc::channel(SIBLINGS_QUEUE);
+    let first = cluster.try_send(SupervisorMessage::Siblings(siblings.clone()));
     first.expect("a new queue has room");
-    ((supervisor, sender), receiver)
+    let line = Line {
+        supervisor,
+        cluster,
+        siblings,
+    };
+    (line, receiver)
 }
 
 #[derive(Clone, Copy)]

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{info, warn};
 
 use super::node::Signals;
+use super::orders::Orders;
 use super::start::Node;
 use crate::http::{Drain, Stage};
 use crate::supervised::notify;
@@ -20,7 +21,14 @@ const GRACE_MIN: Duration = Duration::from_millis(500);
 
 /// How long connections that wait for their next request stay open: a client that is about
 /// to send one gets its answer and learns that the connection closes.
+///
+/// This is for the sake of a successor, who takes the connections that come meanwhile. When
+/// the whole fleet stops there is none, and a request that came a moment later would be lost
+/// anyway: then idle connections are closed at once.
 const IDLE_GRACE: Duration = Duration::from_secs(1);
+
+/// What is kept of the grace for telling the peers, at most half of it.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Who asked for the stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +65,7 @@ pub(super) enum Then {
 
 /// Stops `node`. A second signal ends the process at once, with the code that shells give
 /// to a process that a signal ended.
-pub(super) async fn stop(node: Node, asked: Asked, signals: &mut Signals) -> Then {
+pub(super) async fn stop(node: Node, asked: Asked, orders: &Orders, signals: &mut Signals) -> Then {
     let start = Instant::now();
     let mut grace = node.settings.stop_timeout.saturating_sub(MARGIN);
     let mut then = Then::End;
@@ -69,7 +77,7 @@ pub(super) async fn stop(node: Node, asked: Asked, signals: &mut Signals) -> The
         notify(&[NotifyState::Stopping, NotifyState::Status("draining")]);
     }
     info!(reason = %asked, "stopping");
-    let drained = drain(node, start, grace.max(GRACE_MIN));
+    let drained = drain(node, orders, start, grace.max(GRACE_MIN));
     let mut drained = std::pin::pin!(drained);
     loop {
         let signal = tokio::select! {
@@ -93,24 +101,28 @@ pub(super) async fn stop(node: Node, asked: Asked, signals: &mut Signals) -> The
     }
 }
 
-async fn drain(node: Node, start: Instant, grace: Duration) {
+async fn drain(node: Node, orders: &Orders, start: Instant, grace: Duration) {
     node.lifecycle.advance(Stage::Draining);
     node.drain.send_replace(Drain::DoorClosed);
     let close = async {
         tokio::select! {
             () = node.connections.closed() => return,
             () = sleep(IDLE_GRACE.min(grace / 2)) => {}
+            // The message and the signal come by different ways, in either order.
+            () = orders.nobody_stays() => {}
         }
         node.drain.send_replace(Drain::CloseIdle);
         node.connections.closed().await;
     };
-    // The other half is for handing over what is kept here.
-    if timeout_at(start + grace / 2, close).await.is_err() {
+    let end = start + grace;
+    if timeout_at(end - FAREWELL.min(grace / 2), close)
+        .await
+        .is_err()
+    {
         warn!("some requests are still under way and are cut off");
     }
-    node.cluster
-        .leave((start + grace).saturating_duration_since(Instant::now()))
-        .await;
+    let left = end.saturating_duration_since(Instant::now());
+    node.cluster.leave(left, &orders.together()).await;
     node.drain.send_replace(Drain::End);
     for worker in node.workers {
         worker.join();
