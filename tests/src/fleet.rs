@@ -144,6 +144,22 @@ impl Fleet {
         )
     }
 
+    /// The same, and waits until each has got the values of the others as well.
+    #[track_caller]
+    pub fn wait_until_refilled(&mut self, count: usize) -> Vec<Node> {
+        let nodes = self.wait_for_nodes(count);
+        wait_until("every node refilled", PATIENCE, || {
+            for node in &nodes {
+                let status = get(node.port, "/status")?.json();
+                if status["refill"]["complete"] != true {
+                    return Err(format!("{}: {}", node.id, status["refill"]));
+                }
+            }
+            Ok(())
+        });
+        nodes
+    }
+
     /// The process of a node, when it runs.
     pub fn find_process(&self, node: &str) -> Option<Process> {
         let supervisor = self.supervisor_process().pid;

@@ -13,6 +13,7 @@
 mod binaries;
 mod fleet;
 mod http;
+mod load;
 mod network;
 mod ports;
 mod process;
@@ -23,6 +24,7 @@ mod wait;
 pub use binaries::{Binaries, repository};
 pub use fleet::{Fleet, Node};
 pub use http::{Answer, ask, get, put};
+pub use load::{Failure, Load, LoadConfig, Tally};
 pub use network::Network;
 pub use ports::PortBlock;
 pub use process::Process;

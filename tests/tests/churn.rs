@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nix::sys::signal::Signal;
-use repram_tests::{Fleet, Node, PATIENCE, Sandbox, get, put, wait_until};
+use repram_tests::{Sandbox, get, put};
 
 /// Nodes that are killed, unless `REPRAM_CHURN_KILLS` says otherwise.
 const KILLS: u32 = 12;
@@ -71,21 +71,6 @@ impl Client {
     }
 }
 
-/// Every node has the values of the others again.
-fn wait_for_refill(fleet: &mut Fleet) -> Vec<Node> {
-    let nodes = fleet.wait_for_nodes(3);
-    wait_until("every node refilled", PATIENCE, || {
-        for node in &nodes {
-            let status = get(node.port, "/status")?.json();
-            if status["refill"]["complete"] != true {
-                return Err(format!("{}: {}", node.id, status["refill"]));
-            }
-        }
-        Ok(())
-    });
-    nodes
-}
-
 #[test]
 fn nothing_acknowledged_is_lost_while_nodes_are_killed() {
     let kills = std::env::var("REPRAM_CHURN_KILLS")
@@ -115,7 +100,7 @@ fn nothing_acknowledged_is_lost_while_nodes_are_killed() {
         let victim = &nodes[client.random.usize(..nodes.len())];
         fleet.process_of(&victim.id).signal(Signal::SIGKILL);
         client.verify_all();
-        wait_for_refill(&mut fleet);
+        fleet.wait_until_refilled(3);
     }
     client.verify_all();
     println!("seed {seed}: {:?}", client.counts);
