@@ -132,12 +132,14 @@ pub enum EventKind {
     DoorClosed,
     /// Connections are taken again.
     DoorOpened,
-    /// Log lines had to be dropped because a disk or a reader was too slow.
+    /// Log lines had to be dropped.
     LogLinesDropped {
-        /// Where they were to go: `file` or `stdout`.
+        /// Where they were to go: `file`, `stdout` or `follower`.
         to: String,
         /// How many lines.
         lines: u64,
+        /// Why: what was too slow, or what the system said.
+        reason: String,
     },
     /// Something a person should know.
     Warning {
@@ -192,9 +194,15 @@ pub enum Severity {
 impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::FleetStarting { node_count } => write!(f, "starting {node_count} nodes"),
+            Self::FleetStarting { node_count } => {
+                write!(f, "starting {}", count((*node_count).into(), "node"))
+            }
             Self::FleetReady { ready, after_ms } => {
-                write!(f, "all {ready} nodes ready after {}", span(*after_ms))
+                let after = span(*after_ms);
+                match ready {
+                    1 => write!(f, "the node is ready after {after}"),
+                    _ => write!(f, "all {ready} nodes ready after {after}"),
+                }
             }
             Self::FleetBraked { canary } => {
                 write!(
@@ -208,8 +216,9 @@ impl fmt::Display for EventKind {
             Self::FleetStopped { after_ms } => write!(f, "stopped after {}", span(*after_ms)),
             Self::DoorClosed => write!(f, "door closed: connections are refused, ports are kept"),
             Self::DoorOpened => write!(f, "door open"),
-            Self::LogLinesDropped { to, lines } => {
-                write!(f, "{lines} log lines dropped, the {to} was too slow")
+            Self::LogLinesDropped { to, lines, reason } => {
+                let lines = count(*lines, "log line");
+                write!(f, "{lines} dropped on the way to the {to}: {reason}")
             }
             Self::Warning { message } => write!(f, "{message}"),
             node => fmt_node(node, f),
@@ -265,6 +274,13 @@ fn fmt_node(kind: &EventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
         _ => Ok(()),
     }
+}
+
+/// A number of things: `1 node`, `2 nodes`.
+#[must_use]
+pub fn count(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
 }
 
 /// Milliseconds as a person reads them.

@@ -318,6 +318,11 @@ settings! {
         log_max_size: u64 =
             Fixed("10 MiB"), Size::new(4 * KIB, TIB), ["LOG_MAX_SIZE"], Effective;
 
+        /// The age at which a node's file is rotated, counted from its first line: the first
+        /// line after it begins a new file. 0 rotates by size only.
+        log_max_age: Duration =
+            Fixed("0s"), Span::new(secs(0), secs(366 * 86_400)), ["LOG_MAX_AGE"], Effective;
+
         /// How many rotated files of a node are kept.
         log_keep: u32 =
             Fixed("5"), Whole::<u32>::new(0, 1000), ["LOG_KEEP"], Effective;

@@ -110,6 +110,7 @@ fn write_missed(form: LineForm, loss: Loss, text: &mut Vec<u8>) {
             let kind = EventKind::LogLinesDropped {
                 to: "follower".to_owned(),
                 lines: loss.lines,
+                reason: "it read too slowly".to_owned(),
             };
             let event = Event {
                 time: Timestamp::now(),

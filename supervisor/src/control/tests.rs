@@ -39,6 +39,7 @@ fn rig_with(log_dir: bool) -> Rig {
         stdout: LogStdout::Off,
         format: LogFormat::Text,
         max_size: 1 << 20,
+        max_age: Duration::ZERO,
         keep: 5,
         total: 100 << 20,
         max_line: 1 << 10,

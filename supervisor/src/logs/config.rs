@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use repram_config::{LogDir, LogFormat, LogStdout, Settings};
@@ -33,6 +33,8 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// Bytes at which a file is rotated; lowered when `total` has no room for that many.
     pub max_size: u64,
+    /// Age of its first line at which a file is rotated; zero rotates by size only.
+    pub max_age: Duration,
     /// Rotated files that are kept per node.
     pub keep: u32,
     /// Bytes that all files may take together.
@@ -55,6 +57,7 @@ impl LogConfig {
             stdout: settings.log_stdout,
             format: settings.log_format,
             max_size: settings.log_max_size,
+            max_age: settings.log_max_age,
             keep: settings.log_keep,
             total: settings.log_total,
             max_line: usize::try_from(settings.log_max_line).unwrap_or(usize::MAX),
@@ -136,7 +139,8 @@ impl LogConfig {
     }
 
     fn catalogue(&self, dir: PathBuf) -> Result<Arc<Catalogue>, LogError> {
-        let limits = Limits::new(self.max_size, self.keep, self.total, self.nodes);
+        let limits = Limits::new(self.max_size, self.keep, self.total, self.nodes)
+            .with_max_age(self.max_age);
         let opened =
             fs::create_dir_all(&dir).and_then(|()| Catalogue::scan(&dir, limits, Instant::now()));
         match opened {

@@ -75,6 +75,8 @@ struct Piece {
 #[derive(Debug)]
 struct Trouble {
     lost: BTreeMap<usize, (Arc<Node>, Loss)>,
+    /// What the system said.
+    reason: String,
     retry_at: Instant,
     /// A piece of a line stands there.
     torn: bool,
@@ -205,7 +207,7 @@ impl ShowWriter {
 
     /// Tells of lines that are missing here, on stdout and to those who follow events.
     fn gap(&mut self, node: &Node, stamp: Stamp, loss: Loss) {
-        let event = gap_event(node, stamp, loss);
+        let event = gap_event(node, stamp, loss, TOO_SLOW);
         self.event(&event);
         self.mailbox.post(Command::Record(event));
     }
@@ -262,6 +264,7 @@ impl ShowWriter {
         let retry_at = now + RETRY_AFTER;
         self.trouble = Some(Trouble {
             lost: BTreeMap::new(),
+            reason: failed.error.to_string(),
             retry_at,
             torn: failed.torn,
         });
@@ -292,7 +295,7 @@ impl ShowWriter {
         }
         let lost = trouble.lost.values().filter(|(_, loss)| !loss.is_none());
         let gaps: Vec<Event> = lost
-            .map(|(node, loss)| gap_event(node, Stamp::now(), *loss))
+            .map(|(node, loss)| gap_event(node, Stamp::now(), *loss, &trouble.reason))
             .collect();
         for gap in &gaps {
             self.event(gap);
@@ -313,11 +316,15 @@ impl ShowWriter {
     }
 }
 
-fn gap_event(node: &Node, stamp: Stamp, loss: Loss) -> Event {
+/// Why lines are missing when the queue had no room for them.
+const TOO_SLOW: &str = "whoever reads it was too slow";
+
+fn gap_event(node: &Node, stamp: Stamp, loss: Loss, reason: &str) -> Event {
     let time = stamp.timestamp().unwrap_or_else(Timestamp::now);
     let kind = EventKind::LogLinesDropped {
         to: "stdout".to_owned(),
         lines: loss.lines,
+        reason: reason.to_owned(),
     };
     Event {
         time,
@@ -523,8 +530,8 @@ mod tests {
         rig.show(0, "06\n", start + 2 * RETRY_AFTER);
         let expect = format!(
             "{LINE_1} 01\nflux-\n\
-             TIME flux-node-1  2 log lines dropped, the stdout was too slow\n\
-             TIME flux-node-2  2 log lines dropped, the stdout was too slow\n\
+             TIME flux-node-1  2 log lines dropped on the way to the stdout: no storage space\n\
+             TIME flux-node-2  2 log lines dropped on the way to the stdout: no storage space\n\
              {LINE_1} 06\n"
         );
         assert_eq!(rig.text(), expect);

@@ -54,6 +54,7 @@ fn take_back<S: Sink>(sink: &mut S, piece: u64) -> io::Result<()> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::logs::stamp::Stamp;
 
     /// A disk with `room` bytes that takes at most `step` at once and may refuse to cut.
     #[derive(Debug, Default)]
@@ -83,6 +84,10 @@ pub(crate) mod tests {
 
         fn ends_within_line(&self) -> io::Result<bool> {
             Ok(self.content.last().is_some_and(|last| *last != b'\n'))
+        }
+
+        fn first_stamp(&self) -> io::Result<Option<Stamp>> {
+            Ok(Stamp::parse(&self.content))
         }
 
         fn truncate(&mut self, len: u64) -> io::Result<()> {

@@ -478,6 +478,7 @@ mod tests {
     fn limits(max_size: u64, keep: u32, total: u64) -> Limits {
         Limits {
             max_size,
+            max_age: None,
             keep,
             total,
             nodes: 2,

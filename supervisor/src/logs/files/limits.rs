@@ -1,10 +1,14 @@
 //! How much the files may take.
 
+use std::time::Duration;
+
 /// How much may be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Bytes at which a file is rotated.
     pub(crate) max_size: u64,
+    /// Age of its first line at which a file is rotated; none rotates by size only.
+    pub(crate) max_age: Option<Duration>,
     /// Rotated files per node.
     pub(crate) keep: u32,
     /// Bytes of all files.
@@ -21,10 +25,17 @@ impl Limits {
         let max_size = max_size.min(total / 2 / (u64::from(nodes) + 1)).max(1);
         Self {
             max_size,
+            max_age: None,
             keep,
             total,
             nodes,
         }
+    }
+
+    /// The same with a greatest age; zero is none.
+    pub(crate) fn with_max_age(self, age: Duration) -> Self {
+        let max_age = (!age.is_zero()).then_some(age);
+        Self { max_age, ..self }
     }
 
     /// Bytes for files that no longer grow, when `writing` nodes write.

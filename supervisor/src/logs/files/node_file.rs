@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::append::append;
 use super::catalogue::Catalogue;
 use super::compressor::Compressor;
+use super::limits::Limits;
 use super::sink::{Disk, Sink};
 use super::writer::FileOrder;
 use crate::event::{Event, EventKind};
@@ -35,6 +36,8 @@ pub(crate) struct NodeFile<S> {
     pub(crate) node: Arc<Node>,
     sink: Option<S>,
     size: u64,
+    /// The time of the first line in it, when that is known.
+    begun: Option<Stamp>,
     trouble: Option<Trouble>,
     /// Batches and bytes in the scratch whose end the queue has not heard of.
     pending: (usize, usize),
@@ -86,6 +89,7 @@ impl<S: Sink> NodeFile<S> {
             node,
             sink: None,
             size: 0,
+            begun: None,
             trouble: None,
             pending: (0, 0),
         }
@@ -117,7 +121,9 @@ impl<S: Sink> NodeFile<S> {
         {
             self.recover(to, batch.stamp, now);
         }
-        let max_size = to.catalogue.limits().max_size;
+        let Limits {
+            max_size, max_age, ..
+        } = to.catalogue.limits();
         let mut start = 0;
         for end in memchr::memchr_iter(b'\n', &batch.lines) {
             if self.trouble.is_some() || !self.ensure_open(to, now) {
@@ -126,7 +132,10 @@ impl<S: Sink> NodeFile<S> {
             let line = &batch.lines[start..=end];
             let length = HEAD + line.len();
             let size = self.size + to.scratch.len() as u64;
-            if size > 0 && size + length as u64 > max_size {
+            let full = size + length as u64 > max_size;
+            // All lines of a batch are of one time.
+            let old = start == 0 && self.is_too_old(max_age, batch.stamp);
+            if size > 0 && (full || old) {
                 self.flush(to, now);
                 self.make_room(to, now);
             } else if to.scratch.len() + length > WRITE_SIZE {
@@ -135,6 +144,7 @@ impl<S: Sink> NodeFile<S> {
             if self.trouble.is_some() {
                 break;
             }
+            self.begun.get_or_insert(batch.stamp);
             to.scratch.extend_from_slice(batch.stamp.as_bytes());
             to.scratch.push(b' ');
             to.scratch.extend_from_slice(line);
@@ -153,6 +163,18 @@ impl<S: Sink> NodeFile<S> {
         if self.trouble.is_some() {
             self.settle(to);
         }
+    }
+
+    /// Whether the first line is so old that a line of the time `stamp` begins a new file.
+    fn is_too_old(&self, max_age: Option<Duration>, stamp: Stamp) -> bool {
+        let (Some(max_age), Some(begun)) = (max_age, self.begun) else {
+            return false;
+        };
+        let (Some(begun), Some(now)) = (begun.timestamp(), stamp.timestamp()) else {
+            return false;
+        };
+        // A clock that was set back makes nothing old.
+        Duration::try_from(now.duration_since(begun)).is_ok_and(|age| age >= max_age)
     }
 
     /// Makes sure that there is an open file, unless that is in vain for now.
@@ -178,6 +200,7 @@ impl<S: Sink> NodeFile<S> {
             return Err(error);
         }
         self.size = sink.len()?;
+        self.begun = sink.first_stamp()?;
         self.sink = Some(sink);
         Ok(())
     }
@@ -189,6 +212,7 @@ impl<S: Sink> NodeFile<S> {
         let real = sink.len().unwrap_or(self.size);
         if real < self.size {
             self.size = real;
+            self.begun = sink.first_stamp().unwrap_or_default();
             return;
         }
         if let Err(error) = self.rotate(to, now) {
@@ -317,6 +341,7 @@ impl<S: Sink> NodeFile<S> {
                 let kind = EventKind::LogLinesDropped {
                     to: "file".to_owned(),
                     lines: loss.lines,
+                    reason: reason.to_owned(),
                 };
                 self.report(to, kind);
                 Ok(())
@@ -337,7 +362,8 @@ impl<S: Sink> NodeFile<S> {
 /// The end of a line of which the rest is missing. It counts as lost.
 const TORN_MARK: &[u8] = b" [supervisor: cut off]\n";
 
-/// The text of a line that stands where lines are missing.
+/// The text of a line that stands where lines are missing. Tools read the numbers out of it,
+/// so one line is "1 lines", too.
 pub(crate) fn gap_mark(loss: Loss, reason: &str) -> String {
     let Loss { lines, bytes } = loss;
     format!("[supervisor] {lines} lines ({bytes} bytes) dropped: {reason}")

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
+use crate::logs::stamp::{STAMP_LEN, Stamp};
+
 /// What a node's lines are appended to: a file, or in tests one that fails on demand.
 pub(crate) trait Sink {
     /// Appends some of the bytes.
@@ -15,6 +17,8 @@ pub(crate) trait Sink {
     fn len(&self) -> io::Result<u64>;
     /// Whether its last line has no end.
     fn ends_within_line(&self) -> io::Result<bool>;
+    /// The time of its first line, when that has one.
+    fn first_stamp(&self) -> io::Result<Option<Stamp>>;
     /// Cuts it to `len` bytes.
     fn truncate(&mut self, len: u64) -> io::Result<()>;
 }
@@ -35,6 +39,15 @@ impl Sink for File {
         let mut byte = [0];
         self.read_exact_at(&mut byte, last)?;
         Ok(byte != *b"\n")
+    }
+
+    fn first_stamp(&self) -> io::Result<Option<Stamp>> {
+        let mut head = [0; STAMP_LEN];
+        match self.read_exact_at(&mut head, 0) {
+            Ok(()) => Ok(Stamp::parse(&head)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {

@@ -193,6 +193,8 @@ mod tests {
 
     const STAMP: &str = "2026-11-20T12:00:00.123Z";
 
+    const MAX_AGE: Duration = Duration::from_secs(3600);
+
     /// A disk of which a test may change the room while a writer has files open on it.
     #[derive(Clone, Debug, Default)]
     struct FakeDisk(Arc<Mutex<SmallDisk>>);
@@ -212,6 +214,9 @@ mod tests {
         }
         fn ends_within_line(&self) -> io::Result<bool> {
             self.with(|disk| disk.ends_within_line())
+        }
+        fn first_stamp(&self) -> io::Result<Option<Stamp>> {
+            self.with(|disk| disk.first_stamp())
         }
         fn truncate(&mut self, len: u64) -> io::Result<()> {
             self.with(|disk| disk.truncate(len))
@@ -238,6 +243,7 @@ mod tests {
             let dir = tempfile::tempdir().expect("directory");
             let limits = Limits {
                 max_size,
+                max_age: Some(MAX_AGE),
                 keep,
                 total: u64::MAX,
                 nodes: 3,
@@ -271,7 +277,11 @@ mod tests {
         }
 
         fn send(&self, node: &Arc<Node>, lines: &str) {
-            let stamp = Stamp::parse(STAMP.as_bytes()).expect("stamp");
+            self.send_at(node, STAMP, lines);
+        }
+
+        fn send_at(&self, node: &Arc<Node>, stamp: &str, lines: &str) {
+            let stamp = Stamp::parse(stamp.as_bytes()).expect("stamp");
             let lines = Bytes::copy_from_slice(lines.as_bytes());
             self.outbox.take_in(Batch {
                 node: Arc::clone(node),
@@ -376,6 +386,38 @@ mod tests {
         check(35, 10, 3);
         check(10, 10, 500);
         check(100_000, 300, 500);
+    }
+
+    #[test]
+    fn an_old_file_is_rotated_before_the_next_line() {
+        let check = |left: &str, steps: &[(&str, &str)], expect: &[&[&str]]| {
+            let mut rig = Rig::new(FileSystem, 1 << 20, 5);
+            std::fs::write(rig.dir.path().join("flux-node-1.log"), left).expect("write");
+            for (time, lines) in steps {
+                let stamp = format!("2026-11-20T{time}Z");
+                rig.send_at(&Arc::clone(&rig.node), &stamp, lines);
+                rig.work(Instant::now());
+            }
+            assert_eq!(rig.files(), expect, "{left:?} {steps:?}");
+        };
+        let steps = [
+            ("12:00:00.000", "1\n"),
+            ("12:59:59.999", "2\n"),
+            ("13:00:00.000", "3\n4\n"),
+            ("13:59:00.000", "5\n"),
+            ("15:00:00.000", "6\n"),
+        ];
+        check("", &steps, &[&["1", "2"], &["3", "4", "5"], &["6"]]);
+        // A file from before counts from its own first line.
+        let left = "2026-11-20T09:00:00.000Z 0\n";
+        check(left, &steps[..1], &[&["0"], &["1"]]);
+        check(&format!("{STAMP} 0\n"), &steps[1..2], &[&["0", "2"]]);
+        // The clock was set back: nothing is old.
+        check(
+            &format!("{STAMP} 0\n"),
+            &[("11:00:00.000", "1\n")],
+            &[&["0", "1"]],
+        );
     }
 
     #[test]
