@@ -1,6 +1,8 @@
 //! What nodes print, where people look for it.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 
 use nix::sys::signal::Signal;
 use repram_tests::{Fleet, PATIENCE, Sandbox, get, wait_until};
@@ -135,6 +137,27 @@ fn logs_are_read_back_and_followed() {
         status.ok_or_else(|| "`logs -f` runs".to_owned())
     });
     assert_eq!(status.code(), Some(0), "{}", output.stderr());
+}
+
+#[test]
+fn following_ends_when_nobody_reads_any_more() {
+    let fleet = talkative();
+    for command in ["logs", "events"] {
+        let mut follower = fleet
+            .supervisor(&[command, "-f"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the supervisor starts");
+        let stdout = follower.stdout.take().expect("it was piped");
+        let mut line = String::new();
+        // The reader goes with this statement, and no other line comes.
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        wait_until(&format!("the end of {command} -f"), PATIENCE, || {
+            let ended = follower.try_wait().expect("it is our child");
+            ended.map(drop).ok_or_else(|| "it follows".to_owned())
+        });
+    }
+    fleet.stop();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::connect;
 use super::lines::LineBuffer;
-use super::output::print;
+use super::output::{Reader, print};
 use crate::cli::execute::CommandError;
 use crate::cli::{EventsOptions, code};
 use crate::event::Event;
@@ -24,7 +24,8 @@ pub(crate) async fn show(options: &EventsOptions) -> Result<u8, CommandError> {
     };
     let (clock, style) = (Clock::of(zone), Style::of(&std::io::stdout()));
     let mut buffer = LineBuffer::default();
-    while let Some(piece) = answer.piece().await? {
+    let mut reader = Reader::of_stdout();
+    while let Some(piece) = reader.next_piece(&mut answer).await? {
         if options.json {
             print(piece)?;
         } else {

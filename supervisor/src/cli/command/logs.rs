@@ -10,7 +10,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use repram_config::LogDir;
 
 use super::lines::LineBuffer;
-use super::output::{note, print, print_json};
+use super::output::{Reader, note, print, print_json};
 use super::{connect, locate};
 use crate::cli::execute::CommandError;
 use crate::cli::{LogsOptions, RotateOptions, code};
@@ -95,7 +95,8 @@ async fn from_supervisor(
     let call = call(options, since, form);
     let mut answer = client.call(Method::GET, &call, |_| false).await?;
     let mut buffer = LineBuffer::default();
-    while let Some(piece) = answer.piece().await? {
+    let mut reader = Reader::of_stdout();
+    while let Some(piece) = reader.next_piece(&mut answer).await? {
         if form == LineForm::Text {
             let mut out = Vec::with_capacity(piece.len() * 2);
             buffer.push(&piece, |line| text.show(line, &mut out));
