@@ -68,6 +68,45 @@ pub(crate) enum Effect {
     PerNode,
 }
 
+/// What it takes to give a setting of a running fleet another value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reload {
+    /// Nothing: the supervisor uses the new value from now on.
+    Now,
+    /// A start of every node: they get the value when they start.
+    Nodes,
+    /// Nodes that are added or taken away.
+    Scale,
+    /// A new start of the supervisor.
+    NewStart,
+    /// It cannot be done: the value that the supervisor was given counts for nobody.
+    Never,
+}
+
+impl Reload {
+    /// The word for machines.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Now => "now",
+            Self::Nodes => "nodes-restart",
+            Self::Scale => "scale",
+            Self::NewStart => "new-start",
+            Self::Never => "no-effect",
+        }
+    }
+
+    /// What happens, as the end of the sentence "when it is changed and reloaded, ...".
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Now => "takes effect at once",
+            Self::Nodes => "restarts the nodes, one after the other",
+            Self::Scale => "starts or stops nodes",
+            Self::NewStart => "needs a new start of the supervisor",
+            Self::Never => "has no effect on the nodes of a supervisor",
+        }
+    }
+}
+
 /// One setting: its names, its bounds and its meaning.
 pub struct Declaration {
     pub(crate) key: &'static str,
@@ -77,6 +116,7 @@ pub struct Declaration {
     pub(crate) default: DefaultValue,
     pub(crate) kind: &'static dyn AnyKind,
     pub(crate) effect: Effect,
+    pub(crate) reload: Reload,
 }
 
 impl Declaration {
@@ -152,6 +192,15 @@ impl Declaration {
     /// Whether every node has a value of its own, which the supervisor gives it.
     pub fn is_per_node(&self) -> bool {
         self.effect == Effect::PerNode
+    }
+
+    /// What it takes to change it while the fleet runs.
+    pub fn reload(&self) -> Reload {
+        if self.is_effective() {
+            self.reload
+        } else {
+            Reload::Never
+        }
     }
 
     /// The types that the value may have in a TOML file.

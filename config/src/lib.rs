@@ -14,6 +14,7 @@
 //! Reading settings touches nothing outside but the files that they name: the
 //! configuration file and the file of a secret.
 
+mod change;
 mod declaration;
 mod environment;
 mod flag;
@@ -28,7 +29,8 @@ mod settings;
 mod value;
 mod warning;
 
-pub use self::declaration::{Declaration, Section, declaration, declarations};
+pub use self::change::Change;
+pub use self::declaration::{Declaration, Reload, Section, declaration, declarations};
 pub use self::environment::{Environment, Role};
 pub use self::flag::Flag;
 pub use self::load::load;

@@ -44,6 +44,7 @@ fn entry(declaration: &Declaration) -> String {
     {
         lines.push(format!("- also: `{}`", aliases.join("`, `")));
     }
+    lines.push(format!("- on reload: {}", declaration.reload().meaning()));
     lines.join("\n") + "\n"
 }
 

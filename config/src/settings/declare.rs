@@ -4,6 +4,13 @@ use super::table::Draft;
 use crate::declaration::Declaration;
 use crate::value::Kind;
 
+/// A setting that two sets of settings have different values of; `None` is not set.
+pub(crate) struct Difference {
+    pub(crate) declaration: &'static Declaration,
+    pub(crate) old: Option<String>,
+    pub(crate) new: Option<String>,
+}
+
 /// Where the values of a [`Draft`] come from.
 pub(crate) trait Read {
     /// The value of one setting; `None` when there is none that can be
@@ -21,17 +28,20 @@ pub(crate) trait Read {
 ///
 /// ```text
 /// /// Meaning.
-/// key: Type = default, kind, ["VARIABLE", "ALIAS"], effect;
+/// key: Type = default, kind, ["VARIABLE", "ALIAS"], effect, reload;
 /// ```
 ///
 /// and yields a field of `Settings`, one of `Draft` (where a value may be
-/// missing, because it has a problem) and an entry of `DECLARATIONS`.
+/// missing, because it has a problem) and an entry of `DECLARATIONS`. `reload`
+/// says what it takes to change the setting while a fleet runs
+/// ([`Reload`](crate::Reload)).
 macro_rules! settings {
     ($(
         section $section:ident {
             $(
                 $(#[doc = $doc:literal])+
-                $key:ident: $type:ty = $default:expr, $kind:expr, $variables:expr, $effect:expr;
+                $key:ident: $type:ty = $default:expr, $kind:expr, $variables:expr, $effect:expr,
+                    $reload:expr;
             )+
         }
     )+) => {
@@ -86,6 +96,20 @@ macro_rules! settings {
                 let texts = [ $($( Kind::write(&$kind, &self.$key), )+)+ ];
                 DECLARATIONS.iter().zip(texts).collect()
             }
+
+            /// The settings that differ, with both values as text. Secrets differ by what
+            /// they are and not by how they are shown.
+            pub(crate) fn differences(&self, other: &Self) -> Vec<Difference> {
+                let differ = [ $($( self.$key != other.$key, )+)+ ];
+                let pairs = self.texts().into_iter().zip(other.texts());
+                let all = pairs.map(|((declaration, old), (_, new))| Difference {
+                    declaration,
+                    old,
+                    new,
+                });
+                let changed = all.zip(differ).filter(|(_, differs)| *differs);
+                changed.map(|(difference, _)| difference).collect()
+            }
         }
 
         /// The table, in its order.
@@ -99,6 +123,7 @@ macro_rules! settings {
                     default: $default,
                     kind: &$kind,
                     effect: $effect,
+                    reload: $reload,
                 },
             )+)+
         ];

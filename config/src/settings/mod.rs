@@ -9,5 +9,5 @@ mod table;
 
 pub use self::table::Settings;
 
-pub(crate) use self::declare::Read;
+pub(crate) use self::declare::{Difference, Read};
 pub(crate) use self::table::{DECLARATIONS, Draft};

@@ -1,6 +1,7 @@
 //! Settings as users write them, and what they are told.
 
 mod case;
+mod changes;
 mod contradictions;
 mod layers;
 mod problems;

@@ -1,0 +1,40 @@
+//! What differs between the settings of a running program and those that it is to have.
+
+use crate::declaration::{Declaration, Reload};
+use crate::loaded::Loaded;
+use crate::settings::Difference;
+
+/// One setting that is to have another value.
+#[derive(Clone)]
+pub struct Change {
+    /// Which setting.
+    pub declaration: &'static Declaration,
+    /// Its value until now, as text; `None` when it was not set. A secret is masked.
+    pub old: Option<String>,
+    /// Its new value, the same way.
+    pub new: Option<String>,
+    /// Where the new value comes from, as [`Origin`](crate::Origin) says it.
+    pub origin: String,
+}
+
+impl Change {
+    /// What it takes.
+    pub fn reload(&self) -> Reload {
+        self.declaration.reload()
+    }
+}
+
+impl Loaded {
+    /// What becomes different when `next` replaces these settings, in the order of the
+    /// table.
+    pub fn changes(&self, next: &Self) -> Vec<Change> {
+        let differences = self.settings.differences(&next.settings);
+        let change = |difference: Difference| Change {
+            origin: next.origin(difference.declaration.key()).to_string(),
+            declaration: difference.declaration,
+            old: difference.old,
+            new: difference.new,
+        };
+        differences.into_iter().map(change).collect()
+    }
+}
