@@ -3,6 +3,7 @@
 //! The decisions are made by [`fleet`], a state machine without I/O; [`run`](mod@run) is the shell
 //! around it. What stands between a node and the outside is small and separate: [`spawn`]
 //! starts processes, [`logs`] carries their lines, [`control`] answers the command line.
+//! [`exec`](mod@exec) is the other thing that this program can be: an init for any one command.
 //!
 //! Order that others rely on: the slots of all nodes are claimed before the first node is
 //! started; a node's new process is started only after its old one is reaped and nothing
@@ -14,6 +15,7 @@ pub mod cli;
 pub mod control;
 pub mod environment;
 pub mod event;
+pub mod exec;
 pub mod exit;
 pub mod fleet;
 pub mod leftovers;
@@ -27,5 +29,6 @@ pub mod siblings;
 pub mod signals;
 pub mod spawn;
 pub mod status;
+pub mod stop_budget;
 pub mod style;
 pub mod terminal;

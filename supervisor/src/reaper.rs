@@ -25,14 +25,42 @@ pub fn become_subreaper() -> Result<(), Errno> {
     nix::sys::prctl::set_child_subreaper(true)
 }
 
+/// What became of a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It ended, and is reaped.
+    Ended(ExitReason),
+    /// This signal stopped it.
+    Stopped(i32),
+}
+
 /// Reaps the next child that has ended, if there is one.
 #[must_use]
 pub fn reap_one() -> Option<(Pid, ExitReason)> {
     loop {
-        match wait(WaitOptions::NOHANG) {
+        match next_change(WaitOptions::NOHANG)? {
+            (pid, Change::Ended(reason)) => return Some((pid, reason)),
+            (_, Change::Stopped(_)) => {}
+        }
+    }
+}
+
+/// The next child that has ended, which is reaped, or was stopped; none when there is no
+/// news of any.
+#[must_use]
+pub fn next_ended_or_stopped() -> Option<(Pid, Change)> {
+    next_change(WaitOptions::NOHANG | WaitOptions::UNTRACED)
+}
+
+fn next_change(options: WaitOptions) -> Option<(Pid, Change)> {
+    loop {
+        match wait(options) {
             Ok(Some((pid, status))) => {
-                if let Some(reason) = ExitReason::from_wait(status) {
-                    return Some((Pid::from_raw(pid.as_raw_nonzero().get()), reason));
+                let pid = Pid::from_raw(pid.as_raw_nonzero().get());
+                let ended = ExitReason::from_wait(status).map(Change::Ended);
+                let change = ended.or_else(|| status.stopping_signal().map(Change::Stopped));
+                if let Some(change) = change {
+                    return Some((pid, change));
                 }
             }
             Ok(None) | Err(rustix::io::Errno::CHILD) => return None,
@@ -74,13 +102,19 @@ impl Bystanders {
             _ => Self(children().collect()),
         }
     }
+
+    /// Our children of this moment without them, zombies included.
+    #[must_use]
+    pub fn others(&self) -> Vec<Pid> {
+        children().filter(|child| !self.0.contains(child)).collect()
+    }
 }
 
 /// Kills every child but the bystanders, and says how many there were. Called when no node
 /// lives any more: what is left are processes that nodes have left behind.
 #[must_use]
 pub fn kill_children(bystanders: &Bystanders) -> usize {
-    let strays = children().filter(|child| !bystanders.0.contains(child));
+    let strays = bystanders.others().into_iter();
     strays
         .filter(|child| kill(*child, Signal::SIGKILL).is_ok())
         .count()

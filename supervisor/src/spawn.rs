@@ -9,8 +9,15 @@
 //! forked ends, so [`Spawn::start`] must be called by the main thread; and because a
 //! parent that is gone before the prctl leaves no signal, the child checks its parent
 //! after it.
+//!
+//! Two more things that only `unsafe` can do live here, because they belong to the same
+//! duty: what signals did when this program was executed, which the runtime of Rust has
+//! changed by the time of `main`, and sending a signal that is only a number.
 
 #![expect(unsafe_code, reason = "fork and exec, see the module's documentation")]
+
+mod search;
+mod signals;
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io::{self, Read};
@@ -20,7 +27,12 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 
 use nix::fcntl::OFlag;
+use nix::sys::signal::SigSet;
 use nix::unistd::{Pid, pipe2};
+
+use search::find_program;
+use signals::ChildSignals;
+pub use signals::signal_group;
 
 /// Descriptors that a process can be given beyond the standard three.
 const DESCRIPTORS_MAX: usize = 60;
@@ -34,6 +46,23 @@ pub struct Spawn<'a> {
     pub environment: Vec<(OsString, OsString)>,
     /// Variables that get the child's own pid as their value.
     pub pid_variables: &'a [&'a str],
+    /// Descriptors and signals.
+    pub surroundings: Surroundings<'a>,
+}
+
+/// What a process finds when it begins, beside its environment.
+#[derive(Debug)]
+pub enum Surroundings<'a> {
+    /// Only what is named here: no other descriptor, no signal blocked, and SIGPIPE with
+    /// its default effect.
+    Own(Own<'a>),
+    /// What this process itself was given: its descriptors, and signals as they were.
+    Inherited(Inherited<'a>),
+}
+
+/// The descriptors of a process that gets nothing but what is named.
+#[derive(Debug)]
+pub struct Own<'a> {
     /// What becomes descriptor 3, 4, ... in the child, at most 60.
     pub descriptors: Vec<BorrowedFd<'a>>,
     /// What becomes its standard input.
@@ -42,6 +71,16 @@ pub struct Spawn<'a> {
     pub output: BorrowedFd<'a>,
     /// Value for its `/proc/self/oom_score_adj`, -1000 to 1000.
     pub oom_score_adj: i16,
+}
+
+/// What a process that stands in our place cannot take over by itself.
+#[derive(Debug)]
+pub struct Inherited<'a> {
+    /// The signals that were blocked when this process was executed. Which ones were
+    /// ignored is known here.
+    pub blocked: &'a SigSet,
+    /// A terminal whose foreground process group the child's is to become.
+    pub terminal: Option<BorrowedFd<'a>>,
 }
 
 /// Why a process could not be started.
@@ -74,8 +113,28 @@ pub enum SpawnError {
     },
 }
 
+impl SpawnError {
+    /// The exit code by which a shell says so: 127 when there is no such program, 126 when
+    /// there is one that cannot be executed; none when it is not the program's fault.
+    #[must_use]
+    pub fn shell_code(&self) -> Option<u8> {
+        match self {
+            Self::NotFound { .. } => Some(127),
+            Self::ZeroByte { .. } | Self::Fork(_) => None,
+            Self::Child { what, source, .. } => match source.kind() {
+                _ if *what != STEPS[EXEC] => None,
+                io::ErrorKind::NotFound => Some(127),
+                _ => Some(126),
+            },
+        }
+    }
+}
+
 /// The steps of the child that can fail, in the order of their numbers on the pipe.
 const STEPS: [&str; 5] = ["setpgid", "prctl", "the check of the parent", "dup", "exec"];
+
+/// The number of the last step.
+const EXEC: usize = 4;
 
 impl Spawn<'_> {
     /// Starts the process. Must be called by the main thread.
@@ -86,20 +145,7 @@ impl Spawn<'_> {
         let program = find_program(&self.arguments[0])?;
         let image = Image::build(self, &program)?;
         let (mut report, report_write) = error_pipe().map_err(SpawnError::Fork)?;
-        let plan = Plan {
-            parent: Pid::this(),
-            stdio: [
-                self.stdin.as_raw_fd(),
-                self.output.as_raw_fd(),
-                self.output.as_raw_fd(),
-            ],
-            descriptors: self.descriptors.iter().map(AsRawFd::as_raw_fd).collect(),
-            report: report_write.as_raw_fd(),
-        };
-        assert!(
-            plan.descriptors.len() <= DESCRIPTORS_MAX,
-            "no node is given so many"
-        );
+        let plan = Plan::new(&self.surroundings, report_write.as_raw_fd());
         // SAFETY: the child runs `run_child` only, which is async-signal-safe and never
         // returns; what it uses was allocated above and is not changed by the parent.
         let pid = match unsafe { libc::fork() } {
@@ -145,6 +191,7 @@ struct Image {
     environment: Vec<Vec<u8>>,
     /// Of which variable, and where in it, the pid is written.
     pid_slots: Vec<(usize, usize)>,
+    /// Empty when it stays as it is.
     oom_score_adj: Vec<u8>,
     argv: Vec<*const libc::c_char>,
     envp: Vec<*const libc::c_char>,
@@ -179,7 +226,10 @@ impl Image {
         };
         Ok(Self {
             program: c_string(program.as_os_str())?,
-            oom_score_adj: spawn.oom_score_adj.to_string().into_bytes(),
+            oom_score_adj: match &spawn.surroundings {
+                Surroundings::Own(own) => own.oom_score_adj.to_string().into_bytes(),
+                Surroundings::Inherited(_) => Vec::new(),
+            },
             argv: with_end(&mut arguments.iter().map(|text| text.as_ptr())),
             envp: with_end(&mut environment.iter().map(|entry| entry.as_ptr().cast())),
             _arguments: arguments,
@@ -207,22 +257,49 @@ impl Image {
 /// What the child does between fork and exec.
 struct Plan {
     parent: Pid,
-    stdio: [RawFd; 3],
+    /// What becomes descriptor 0, 1, ..., and all others are closed by exec; when there is
+    /// nothing, they stay as they are.
     descriptors: Vec<RawFd>,
+    terminal: Option<RawFd>,
+    signals: ChildSignals,
     report: RawFd,
 }
 
 impl Plan {
+    fn new(surroundings: &Surroundings<'_>, report: RawFd) -> Self {
+        let parent = Pid::this();
+        match surroundings {
+            Surroundings::Own(own) => {
+                assert!(
+                    own.descriptors.len() <= DESCRIPTORS_MAX,
+                    "no node is given so many"
+                );
+                let standard = [own.stdin, own.output, own.output];
+                let all = standard.iter().chain(&own.descriptors);
+                Self {
+                    parent,
+                    descriptors: all.map(AsRawFd::as_raw_fd).collect(),
+                    terminal: None,
+                    signals: ChildSignals::usual(),
+                    report,
+                }
+            }
+            Surroundings::Inherited(inherited) => Self {
+                parent,
+                descriptors: Vec::new(),
+                terminal: inherited.terminal.map(|fd| fd.as_raw_fd()),
+                signals: ChildSignals::inherited(inherited.blocked),
+                report,
+            },
+        }
+    }
+
     /// Where descriptors are moved first, so that none is overwritten while they are laid
     /// out: behind all of them and all of their places, and no further, for the limit of
     /// descriptors may be low.
     fn parking(&self) -> RawFd {
-        let places = 3 + self.descriptors.len() as RawFd;
-        let given = self
-            .stdio
-            .iter()
-            .chain(&self.descriptors)
-            .chain([&self.report]);
+        let places = self.descriptors.len() as RawFd;
+        let given = self.descriptors.iter().chain([&self.report]);
         given.fold(
             places,
             |highest, &fd| if fd < highest { highest } else { fd + 1 },
@@ -246,24 +323,31 @@ unsafe fn run_child(mut image: Image, plan: &Plan) -> ! {
         if libc::setpgid(0, 0) == -1 {
             fail(report, 0);
         }
+        if let Some(terminal) = plan.terminal {
+            // Before exec, so that the program never finds itself in the background. The
+            // terminal may have gone away meanwhile, which is for the program to see.
+            libc::tcsetpgrp(terminal, libc::getpid());
+        }
         if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == -1 {
             fail(report, 1);
         }
         if libc::getppid() != plan.parent.as_raw() {
             fail(report, 2);
         }
-        reset_signals();
-        if !lay_out(plan, parking) {
+        if !plan.descriptors.is_empty() && !lay_out(plan, parking) {
             fail(report, 3);
         }
-        write_file(c"/proc/self/oom_score_adj", &image.oom_score_adj);
+        if !image.oom_score_adj.is_empty() {
+            write_file(c"/proc/self/oom_score_adj", &image.oom_score_adj);
+        }
+        plan.signals.set();
         image.write_pid(libc::getpid().cast_unsigned());
         libc::execve(
             image.program.as_ptr(),
             image.argv.as_ptr(),
             image.envp.as_ptr(),
         );
-        fail(report, 4)
+        fail(report, EXEC as u8)
     }
 }
 
@@ -278,35 +362,20 @@ unsafe fn fail(report: RawFd, step: u8) -> ! {
     }
 }
 
-/// No signal blocked, and the ones that we or our runtime ignore or handle as by default;
-/// handled ones are reset by exec itself.
-unsafe fn reset_signals() {
-    // SAFETY: the set is initialised by sigemptyset before it is read.
-    unsafe {
-        let mut set = std::mem::zeroed();
-        libc::sigemptyset(&raw mut set);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const set, ptr::null_mut());
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-    }
-}
-
 /// Moves every descriptor to its place, and marks all others to be closed by exec.
 unsafe fn lay_out(plan: &Plan, parking: RawFd) -> bool {
     // SAFETY: system calls on numbers.
     unsafe {
         let count = plan.descriptors.len();
         let mut parked = [-1; 3 + DESCRIPTORS_MAX];
-        for (place, &fd) in parked
-            .iter_mut()
-            .zip(plan.stdio.iter().chain(&plan.descriptors))
-        {
+        for (place, &fd) in parked.iter_mut().zip(&plan.descriptors) {
             *place = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, parking);
             if *place == -1 {
                 return false;
             }
         }
         let mut target = 0;
-        for &fd in &parked[..3 + count] {
+        for &fd in &parked[..count] {
             if libc::dup2(fd, target) == -1 {
                 return false;
             }
@@ -354,22 +423,6 @@ fn c_string(text: &OsStr) -> Result<CString, SpawnError> {
     })
 }
 
-/// The file that a program's name stands for, as execvp(3) would find it.
-fn find_program(name: &OsStr) -> Result<PathBuf, SpawnError> {
-    if name.as_bytes().contains(&b'/') {
-        return Ok(PathBuf::from(name));
-    }
-    let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin"));
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|file| {
-            file.is_file() && nix::unistd::access(file, nix::unistd::AccessFlags::X_OK).is_ok()
-        })
-        .ok_or_else(|| SpawnError::NotFound {
-            program: name.to_owned(),
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::File;
@@ -393,10 +446,12 @@ mod tests {
             arguments: &arguments,
             environment: vec![("A".into(), "b c".into())],
             pid_variables: &["LISTEN_PID"],
-            descriptors: descriptors.to_vec(),
-            stdin: null.as_fd(),
-            output: write.as_fd(),
-            oom_score_adj: 500,
+            surroundings: Surroundings::Own(Own {
+                descriptors: descriptors.to_vec(),
+                stdin: null.as_fd(),
+                output: write.as_fd(),
+                oom_score_adj: 500,
+            }),
         };
         let pid = spawn.start().expect("sh starts");
         drop(write);
@@ -445,10 +500,12 @@ mod tests {
                 arguments: &[program.into()],
                 environment: Vec::new(),
                 pid_variables: &[],
-                descriptors: Vec::new(),
-                stdin: null.as_fd(),
-                output: null.as_fd(),
-                oom_score_adj: 0,
+                surroundings: Surroundings::Own(Own {
+                    descriptors: Vec::new(),
+                    stdin: null.as_fd(),
+                    output: null.as_fd(),
+                    oom_score_adj: 0,
+                }),
             };
             assert_eq!(spawn.start().expect_err("cannot start").to_string(), expect);
         };

@@ -1,5 +1,6 @@
 //! The arguments that there are, with their help.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
@@ -36,6 +37,7 @@ pub(crate) fn command() -> Command {
             stop(),
             health(),
             claims(),
+            exec(),
             config(),
             completions(),
         ])
@@ -173,6 +175,37 @@ fn claims() -> Command {
         )
         .after_help("Example:\n  supervisor claims")
         .arg(json("Print the claims as a JSON object"))
+}
+
+fn exec() -> Command {
+    Command::new("exec")
+        .about("Run any one command with the duties of an init")
+        .long_about(
+            "Runs any one command as process 1 of a container should: signals are forwarded to \
+             its process group, orphans are adopted and reaped, what it leaves behind is ended \
+             (SIGTERM, and SIGKILL a second before STOP_TIMEOUT is over), and it dies when \
+             this process does. Its standard streams, other descriptors and environment are \
+             ours, and signals do what they would do without us. Needs no configuration and \
+             writes no file.",
+        )
+        .after_help(
+            "Example:\n  supervisor exec -- python3 worker.py --queue mails\n\n\
+             Exit codes: that of the command; 128+n when signal n ended it; 126 it cannot be \
+             executed; 127 there is no such program; 64 wrong usage; 70 internal error; \
+             78 STOP_TIMEOUT is wrong",
+        )
+        .args(flags::stop_timeout())
+        .arg(
+            Arg::new("command")
+                .required(true)
+                .num_args(1..)
+                .trailing_var_arg(true)
+                .allow_hyphen_values(true)
+                .value_name("COMMAND")
+                .value_parser(value_parser!(OsString))
+                .value_hint(ValueHint::CommandWithArguments)
+                .help("The program, looked up in PATH, and its arguments"),
+        )
 }
 
 fn config() -> Command {

@@ -67,14 +67,15 @@ impl CommandError {
     }
 }
 
-/// Carries out everything but [`Invocation::Run`], which is up to the caller.
+/// Carries out everything but [`Invocation::Run`] and [`Invocation::Exec`], which are up to
+/// the caller: they need the signals that it holds.
 ///
 /// # Panics
-/// When it is given [`Invocation::Run`].
+/// When it is given one of these.
 #[must_use]
 pub fn execute(invocation: Invocation) -> ExitCode {
     let result = match invocation {
-        Invocation::Run(_) => panic!("the fleet is run by `run`"),
+        Invocation::Run(_) | Invocation::Exec(_) => panic!("these are run by `main`"),
         Invocation::Completions(shell) => completions::show(shell),
         Invocation::Config(options) => config::show(&options),
         Invocation::Status(options) => ask(status::show(&options)),

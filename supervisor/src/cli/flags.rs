@@ -24,6 +24,11 @@ pub(crate) fn log_dir() -> Option<Arg> {
     place_flag("log_dir")
 }
 
+/// The flag that says how long a stop may take.
+pub(crate) fn stop_timeout() -> Option<Arg> {
+    flag(declaration("stop_timeout")?)
+}
+
 fn place_flag(key: &str) -> Option<Arg> {
     Some(flag(declaration(key)?)?.help_heading("Which supervisor"))
 }

@@ -19,6 +19,8 @@ const LINES_BEFORE_FOLLOWING: u64 = 10;
 pub enum Invocation {
     /// Run the fleet in the foreground.
     Run(RunOptions),
+    /// Run any one command with the duties of an init.
+    Exec(ExecOptions),
     /// Show the status.
     Status(StatusOptions),
     /// Show lines.
@@ -45,6 +47,15 @@ pub struct RunOptions {
     /// The configuration file that `--config` names.
     pub config: Option<PathBuf>,
     /// Settings that were given as flags.
+    pub flags: Vec<Flag>,
+}
+
+/// Options of `supervisor exec`.
+#[derive(Clone, Debug, Default)]
+pub struct ExecOptions {
+    /// The program and its arguments, at least the former.
+    pub command: Vec<OsString>,
+    /// `--stop-timeout`.
     pub flags: Vec<Flag>,
 }
 
@@ -198,6 +209,10 @@ fn invocation((name, matches): (&str, &ArgMatches)) -> Option<Invocation> {
     let follow = || matches.get_flag("follow");
     Some(match name {
         "run" => Invocation::Run(run(matches)),
+        "exec" => Invocation::Exec(ExecOptions {
+            command: matches.get_many("command")?.cloned().collect(),
+            flags: flags::given(matches),
+        }),
         "config" => Invocation::Config(ConfigOptions {
             run: run(matches),
             json: json(),
@@ -304,6 +319,12 @@ mod tests {
         check("events -f --utc", "follow: true");
         check("stop --now --no-wait", "now: true, wait: false");
         check("config --json --base-port 1", "json: true");
+        check(
+            "exec -- ls --all -- x",
+            "command: [\"ls\", \"--all\", \"--\", \"x\"], flags: []",
+        );
+        check("exec ls -h", "command: [\"ls\", \"-h\"]");
+        check("exec --stop-timeout 2s -- ls", "key: \"stop_timeout\"");
         check("completions zsh", "Completions(Zsh)");
     }
 
@@ -318,6 +339,9 @@ mod tests {
         check("logs -n some");
         check("logs --since yesterday");
         check("completions tcsh");
+        check("exec");
+        check("exec --");
+        check("exec --node-count 3 -- ls");
         check("run now");
     }
 

@@ -1,7 +1,7 @@
 //! The command line: arguments, commands that ask a running supervisor, and what people see.
 //!
 //! [`parse`] turns arguments into an [`Invocation`] and touches nothing outside; [`execute`]
-//! carries out everything but `run`. What is shown is made by the pure functions of
+//! carries out everything but `run` and `exec`. What is shown is made by the pure functions of
 //! [`render`]; every command is one file of `command`.
 
 mod arguments;
@@ -17,7 +17,7 @@ mod since;
 
 pub use execute::execute;
 pub use invocation::{
-    ClaimsOptions, ConfigOptions, EventsOptions, HealthOptions, Invocation, Lines, LogsOptions,
-    Place, RotateOptions, RunOptions, StatusOptions, StopOptions, parse,
+    ClaimsOptions, ConfigOptions, EventsOptions, ExecOptions, HealthOptions, Invocation, Lines,
+    LogsOptions, Place, RotateOptions, RunOptions, StatusOptions, StopOptions, parse,
 };
 pub use reference::reference;

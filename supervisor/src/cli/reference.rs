@@ -13,8 +13,8 @@ const INTRODUCTION: &str = "\
 
 # Command line
 
-`supervisor run` stays in the foreground; every other command asks the supervisor that runs, \
-over its control socket. `run` and `config` also take every [setting](settings.md) as a flag, \
+`supervisor run` stays in the foreground; `supervisor exec` is an init for any one command; every \
+other command asks the supervisor that runs, over its control socket. `run` and `config` also take every [setting](settings.md) as a flag, \
 such as `--node-count 5`.
 ";
 
@@ -69,6 +69,7 @@ mod tests {
             "events",
             "stop",
             "health",
+            "exec",
             "config",
         ] {
             assert!(page.contains(&format!("## `supervisor {name}`")), "{name}");

@@ -6,17 +6,10 @@ use super::core::{Fleet, millis};
 use super::node::{Next, Node, State, StopCause};
 use super::types::{NodeIndex, Output, Sig, Time};
 use crate::event::EventKind;
-
-/// What is kept of STOP_TIMEOUT for killing what did not finish and for ending strays; of a
-/// short one a quarter.
-const KILL_RESERVE: Duration = Duration::from_secs(1);
+use crate::stop_budget::StopBudget;
 
 /// Between two looks for strays at the end.
 const STRAY_PAUSE: Duration = Duration::from_millis(10);
-
-/// How long after they were killed processes that do not end (stuck in the kernel, on a disk
-/// that is gone) keep the supervisor from ending; of a short STOP_TIMEOUT an eighth.
-const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A stop under way.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,12 +71,11 @@ impl Fleet {
 
     /// How long a process has between SIGTERM and SIGKILL.
     pub(super) fn grace(&self) -> Duration {
-        let whole = self.config.stop_timeout;
-        whole - KILL_RESERVE.min(whole / 4)
+        self.budget().grace
     }
 
-    fn patience(&self) -> Duration {
-        PATIENCE.min(self.config.stop_timeout / 8)
+    fn budget(&self) -> StopBudget {
+        StopBudget::of(self.config.stop_timeout)
     }
 
     /// Begins a stop that ends with `code`.
@@ -167,7 +159,7 @@ impl Fleet {
     }
 
     fn kill_all(&mut self, now: Time) {
-        let until = now + self.patience();
+        let until = now + self.budget().patience;
         let Some(stop) = &mut self.stop else { return };
         if let Killing::Until(_) = stop.killing {
             return;
@@ -219,9 +211,13 @@ impl Fleet {
     /// When no node has a process left, what the supervisor adopted is ended too.
     pub(super) fn end_when_empty(&mut self, now: Time) {
         let empty = self.nodes.iter().all(|node| node.state == State::Stopped);
-        let until = now + self.patience();
+        let StopBudget {
+            grace, patience, ..
+        } = self.budget();
         let Some(stop) = &mut self.stop else { return };
         if empty && stop.strays == Strays::NotYet {
+            // What comes after the stop needs its part of the time, too.
+            let until = (now + patience).min(stop.since + grace + patience);
             stop.strays = Strays::Clearing {
                 check_at: now + STRAY_PAUSE,
                 until,

@@ -49,6 +49,8 @@ pub(super) struct Sources {
 /// Turns what happens into inputs of the core until the fleet has ended. Returns the exit
 /// code.
 pub(super) async fn run(shell: &mut Shell, mut sources: Sources) -> u8 {
+    // Orphans that ended during the start have said so to nobody.
+    reap(shell);
     shell.feed(Input::Begin);
     loop {
         if let Some(code) = shell.exit {

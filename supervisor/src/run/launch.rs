@@ -24,7 +24,7 @@ use crate::logs::Logs;
 use crate::notify::{NotifySocket, NotifySockets};
 use crate::program::Program;
 use crate::siblings::SiblingLink;
-use crate::spawn::{Spawn, SpawnError};
+use crate::spawn::{Own, Spawn, SpawnError, Surroundings};
 
 /// The first descriptor that is passed, as sd_listen_fds(3) has it.
 const FIRST_PASSED: usize = 3;
@@ -175,10 +175,12 @@ impl Launcher {
             arguments: &self.program.arguments,
             environment,
             pid_variables: self.pid_variables(),
-            descriptors,
-            stdin: self.null.as_fd(),
-            output: output.write.as_fd(),
-            oom_score_adj: self.oom_score_adj,
+            surroundings: Surroundings::Own(Own {
+                descriptors,
+                stdin: self.null.as_fd(),
+                output: output.write.as_fd(),
+                oom_score_adj: self.oom_score_adj,
+            }),
         };
         let pid = spawn.start()?.as_raw().cast_unsigned();
         logs.attach(&member.name, output.read);

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use nix::sys::signal::{Signal, killpg};
@@ -374,15 +373,7 @@ impl Shell {
             ));
         }
     }
-
-    /// How long the logs may take for what is still to be written at the end.
-    pub(super) fn last_words(&self) -> Duration {
-        LAST_WORDS.min(self.settings.stop_timeout / 4)
-    }
 }
-
-/// What the end of a stop leaves for the last lines, when a reader or a disk hangs.
-const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Says something to whoever runs the supervisor, if it listens (sd_notify(3)).
 fn tell_our_own_supervisor(message: &str) {

@@ -16,7 +16,6 @@ use repram_discovery::look::free_range;
 use repram_discovery::slot::PortRange;
 use repram_discovery::sockets::SlotSockets;
 use repram_discovery::state_dir::StateDir;
-use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -25,7 +24,6 @@ use super::member::Member;
 use super::strangers;
 use crate::fleet::NodeIndex;
 use crate::leftovers;
-use crate::signals::Signals;
 
 /// The identity under which the supervisor counts its own starts, beside its nodes.
 const SUPERVISOR: &str = "supervisor";
@@ -45,8 +43,6 @@ pub(super) struct Slots {
 pub(super) enum NoSlots {
     /// Too few were free: what was found, line by line.
     TooFew(Vec<String>),
-    /// Somebody asked the supervisor to stop.
-    Interrupted,
     /// The system refused something that always works.
     System(&'static str, io::Error),
 }
@@ -57,7 +53,6 @@ impl Slots {
         settings: &Settings,
         secrets: &Secrets,
         state: &mut StateDir,
-        signals: &mut Signals,
     ) -> Result<Self, NoSlots> {
         let members = (0..settings.node_count).map(NodeIndex).map(|index| {
             let name = index.name();
@@ -72,11 +67,7 @@ impl Slots {
             ClaimScope::Domain => {
                 let mut claimer = claimer(settings, secrets, state).await?;
                 claimer.join(applicants(&members, state));
-                let claims = first_claims(&mut claimer, members.len());
-                let claims = tokio::select! {
-                    claims = claims => claims,
-                    () = stop_asked(signals) => return Err(NoSlots::Interrupted),
-                };
+                let claims = first_claims(&mut claimer, members.len()).await;
                 Self::over_domain(members, claims, claimer)
             }
         };
@@ -254,17 +245,6 @@ async fn first_claims(
         }
     }
     claims
-}
-
-/// Waits for a signal that asks for the end. Others mean nothing as long as no node runs.
-async fn stop_asked(signals: &mut Signals) {
-    loop {
-        let signals = signals.next().await;
-        let stops = [SIGTERM, SIGINT, SIGQUIT];
-        if signals.iter().any(|origin| stops.contains(&origin.signal)) {
-            return;
-        }
-    }
 }
 
 fn too_few(settings: &Settings, held: usize, needed: usize, found: &[String]) -> Vec<String> {

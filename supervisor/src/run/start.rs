@@ -12,7 +12,8 @@ use repram_config::{
 use repram_discovery::claim::Claimer;
 use repram_discovery::domain;
 use repram_discovery::state_dir::{DirLock, StateDir, StateDirError};
-use tokio::sync::mpsc;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::events::{self, NEWS_MAX, News, Sources};
@@ -28,7 +29,8 @@ use crate::logs::{LogConfig, Logs};
 use crate::notify::NotifySockets;
 use crate::program::Program;
 use crate::reaper::{self, Bystanders};
-use crate::signals::Signals;
+use crate::signals::{self, HeldSignals, Signals};
+use crate::stop_budget::StopBudget;
 use crate::terminal::Terminal;
 
 /// What LOG_DIR may be.
@@ -45,29 +47,28 @@ enum Refused {
 }
 
 /// Runs the fleet in the foreground until it has ended. Must be called by the main
-/// thread: nodes die with the thread that started them.
+/// thread, with all signals held: nodes die with the thread that started them.
 #[must_use]
-pub fn run(options: &RunOptions) -> ExitCode {
+pub fn run(options: RunOptions, held: HeldSignals) -> ExitCode {
     warn_on_stderr();
-    let environment = Environment::of_this_process(Role::Supervisor);
-    let loaded = match load(&environment, options.config.as_deref(), &options.flags) {
-        Ok(loaded) => loaded,
-        Err(problems) => return refuse(&Refused::Settings(problems)),
-    };
-    for warning in &loaded.warnings {
-        eprintln!("supervisor: {warning}");
-    }
+    let origin = Origin::of_this_process();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    match runtime {
-        Ok(runtime) => runtime.block_on(async {
-            match start_and_run(loaded).await {
-                Ok(code) => ExitCode::from(code),
-                Err(refused) => refuse(&refused),
-            }
-        }),
-        Err(error) => refuse(&Refused::System(format!("no event loop: {error}"))),
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(&Refused::system("no event loop", &error)),
+    };
+    let ended = runtime.block_on(async {
+        let signals = Signals::take_over(held);
+        let signals = signals.map_err(|error| Refused::system("signals", &error))?;
+        start_and_run(options, origin, signals).await
+    });
+    // A question to a name server may still be under way, and nobody waits for the answer.
+    runtime.shutdown_background();
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(refused) => refuse(&refused),
     }
 }
 
@@ -114,10 +115,50 @@ impl Refused {
     }
 }
 
-async fn start_and_run(mut loaded: Loaded) -> Result<u8, Refused> {
-    let origin = Origin::of_this_process();
-    // From here on a signal waits until the loop takes it.
-    let mut signals = Signals::take_over().map_err(|error| Refused::system("signals", &error))?;
+/// Starts, runs and ends the fleet. A signal that asks for the end is heard all the while.
+async fn start_and_run(
+    options: RunOptions,
+    origin: Origin,
+    mut signals: Signals,
+) -> Result<u8, Refused> {
+    reaper::become_subreaper().map_err(|error| Refused::system("prctl", &error))?;
+    let terminal = origin.terminal;
+    let started = tokio::select! {
+        biased;
+        by = stop_asked(&mut signals, terminal) => {
+            eprintln!("supervisor: stopped before the first node was started, asked by {by}");
+            return Ok(code::OK);
+        }
+        started = start(options, origin) => started?,
+    };
+    let Started {
+        mut shell,
+        control,
+        news,
+        requests,
+    } = started;
+    let sources = Sources {
+        signals,
+        news,
+        requests,
+    };
+    let exit = events::run(&mut shell, sources).await;
+    say_last_words(&mut shell, control).await;
+    Ok(exit)
+}
+
+/// A fleet that is about to begin.
+struct Started {
+    shell: Shell,
+    control: Control,
+    news: mpsc::Receiver<News>,
+    requests: mpsc::Receiver<Request>,
+}
+
+/// Everything that comes before the first node. May be dropped at any point: no process was
+/// started, and what it holds is let go of.
+async fn start(options: RunOptions, origin: Origin) -> Result<Started, Refused> {
+    let mut loaded = load_settings(options).await?;
     // What can be refused without having made anything comes first.
     let (domain, program) = (check_domain(&loaded).await, find_program(&loaded));
     let (domain_is_here, program) = match (domain, program) {
@@ -140,14 +181,11 @@ async fn start_and_run(mut loaded: Loaded) -> Result<u8, Refused> {
     places
         .warnings
         .extend(unheard_claims(&loaded.settings, &program));
-    let slots = Slots::claim(&loaded.settings, &secrets, &mut places.state, &mut signals);
-    let slots = match slots.await {
+    let slots = match Slots::claim(&loaded.settings, &secrets, &mut places.state).await {
         Ok(slots) => slots,
-        Err(NoSlots::Interrupted) => return Ok(code::OK),
         Err(NoSlots::TooFew(lines)) => return Err(Refused::Ports(lines)),
         Err(NoSlots::System(what, error)) => return Err(Refused::system(what, &error)),
     };
-    reaper::become_subreaper().map_err(|error| Refused::system("prctl", &error))?;
 
     places.warnings.extend(slots.news);
     let notify = NotifySockets::below(places.state.path());
@@ -165,17 +203,77 @@ async fn start_and_run(mut loaded: Loaded) -> Result<u8, Refused> {
         origin,
     );
     shell.tell_claims(slots.without);
-    let sources = Sources {
-        signals,
+    Ok(Started {
+        shell,
+        control,
         news,
         requests,
-    };
-    let exit = events::run(&mut shell, sources).await;
-    let limit = shell.last_words();
-    shell.leave_slots(limit).await;
-    shell.logs.finish(limit);
-    control.finish(limit).await;
-    Ok(exit)
+    })
+}
+
+/// Reads the settings on a thread of their own: a configuration file may be a pipe, or lie
+/// on a file system that hangs.
+async fn load_settings(options: RunOptions) -> Result<Loaded, Refused> {
+    let (send, receive) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("settings".to_owned());
+    let reading = thread.spawn(move || {
+        let environment = Environment::of_this_process(Role::Supervisor);
+        // Nobody listens any more when a stop was asked for meanwhile.
+        let _ = send.send(load(
+            &environment,
+            options.config.as_deref(),
+            &options.flags,
+        ));
+    });
+    reading.map_err(|error| Refused::system("a thread for the settings", &error))?;
+    let loaded = receive
+        .await
+        .map_err(|error| Refused::system("the thread of the settings", &error))?
+        .map_err(Refused::Settings)?;
+    for warning in &loaded.warnings {
+        eprintln!("supervisor: {warning}");
+    }
+    Ok(loaded)
+}
+
+/// Waits for a signal that asks for the end, and says whose. Others mean nothing as long as
+/// no node runs.
+async fn stop_asked(signals: &mut Signals, terminal: Terminal) -> String {
+    loop {
+        let came = signals.next().await;
+        let asks = |origin: &&signals::Origin| match origin.signal {
+            SIGTERM | SIGINT | SIGQUIT => true,
+            SIGHUP => terminal.went_away(),
+            _ => false,
+        };
+        if let Some(origin) = came.iter().find(asks) {
+            return signals::describe(origin);
+        }
+    }
+}
+
+/// Lets go of the ports, writes the last lines and gives the last answers. All of it together
+/// takes no longer than the budget of a stop leaves for it.
+async fn say_last_words(shell: &mut Shell, control: Control) {
+    let limit = StopBudget::of(shell.settings.stop_timeout).last_words;
+    let end = Instant::now() + limit;
+    // Two things that may hang, at the same time; who follows the logs is answered after
+    // these have ended.
+    let logs = shell.logs.clone();
+    let (send, written) = oneshot::channel();
+    let writing = std::thread::Builder::new().spawn(move || {
+        logs.finish(limit * 3 / 4);
+        let _ = send.send(());
+    });
+    shell.leave_slots(limit / 2).await;
+    match writing {
+        // An error would be a thread that has panicked.
+        Ok(_) => drop(written.await),
+        Err(_) => shell.logs.finish(limit / 4),
+    }
+    control
+        .finish(end.saturating_duration_since(Instant::now()))
+        .await;
 }
 
 /// What is to be known before anything is done.

@@ -7,6 +7,7 @@ use crate::exit::ExitReason;
 use crate::fleet::{
     Answer, Fleet, FleetConfig, Input, NodeIndex, Notice, Output, Ports, Sig, Time,
 };
+use crate::stop_budget::StopBudget;
 
 /// How nodes behave; chances in percent.
 #[derive(Clone, Copy, Debug)]
@@ -184,8 +185,9 @@ impl World {
     fn check_bounded_stop(&self) {
         if let (Some(asked), None) = (self.stop_asked, self.exit) {
             let spent = self.now.saturating_sub(asked);
+            let budget = StopBudget::of(self.config.stop_timeout);
             assert!(
-                spent <= self.config.stop_timeout,
+                spent <= budget.grace + budget.patience,
                 "bounded-stop: {spent:?} and not ended"
             );
         }

@@ -1,0 +1,95 @@
+//! What signals do in a process that begins.
+
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nix::errno::Errno;
+use nix::sys::signal::SigSet;
+use nix::unistd::Pid;
+
+/// Signals that Linux has, real-time ones included.
+const SIGNALS: libc::c_int = 64;
+
+/// The signals that were ignored when this program was executed: bit n-1 for signal n.
+static IGNORED_AT_START: AtomicU64 = AtomicU64::new(0);
+
+/// Before `main` the runtime ignores SIGPIPE and forgets what it found, so this looks
+/// earlier: the linker collects such functions, and the C library calls them first.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK: extern "C" fn() = look_at_signals;
+
+extern "C" fn look_at_signals() {
+    let ignored = (1..=SIGNALS).filter(|signal| {
+        // SAFETY: without a new action sigaction only fills in the old one, for which
+        // zeroes are a valid value.
+        unsafe {
+            let mut found: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(*signal, ptr::null(), &raw mut found) == 0
+                && found.sa_sigaction == libc::SIG_IGN
+        }
+    });
+    let ignored = ignored.fold(0, |set, signal| set | 1 << (signal - 1));
+    IGNORED_AT_START.store(ignored, Ordering::Relaxed);
+}
+
+/// What signals do in a child when its program begins.
+pub(super) struct ChildSignals {
+    /// As in [`IGNORED_AT_START`]; none means that only SIGPIPE, which our runtime ignores,
+    /// is put back to its default.
+    ignored: Option<u64>,
+    blocked: libc::sigset_t,
+}
+
+impl ChildSignals {
+    /// None blocked, and all of them with their usual effect.
+    pub(super) fn usual() -> Self {
+        Self {
+            ignored: None,
+            blocked: *SigSet::empty().as_ref(),
+        }
+    }
+
+    /// Everything as it was when this program was executed, with these blocked.
+    pub(super) fn inherited(blocked: &SigSet) -> Self {
+        Self {
+            ignored: Some(IGNORED_AT_START.load(Ordering::Relaxed)),
+            blocked: *blocked.as_ref(),
+        }
+    }
+
+    /// Makes it so for this process. Handlers are left to exec, which resets them.
+    ///
+    /// # Safety
+    /// Only to be called in a fresh child. Makes async-signal-safe calls only.
+    pub(super) unsafe fn set(&self) {
+        // SAFETY: system calls on numbers, and on a set that is initialised.
+        unsafe {
+            match self.ignored {
+                None => {
+                    libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+                }
+                Some(ignored) => {
+                    for signal in 1..=SIGNALS {
+                        let effect = match ignored >> (signal - 1) & 1 {
+                            0 => libc::SIG_DFL,
+                            _ => libc::SIG_IGN,
+                        };
+                        // Those that have no other effect, such as SIGKILL, refuse.
+                        libc::signal(signal, effect);
+                    }
+                }
+            }
+            libc::sigprocmask(libc::SIG_SETMASK, &raw const self.blocked, ptr::null_mut());
+        }
+    }
+}
+
+/// Sends a signal, which may be a real-time one and so have no name, to a process group.
+///
+/// # Errors
+/// As kill(2): the group is gone, or belongs to somebody else.
+pub fn signal_group(group: Pid, signal: libc::c_int) -> Result<(), Errno> {
+    // SAFETY: a system call on numbers.
+    Errno::result(unsafe { libc::killpg(group.as_raw(), signal) }).map(drop)
+}
