@@ -7,6 +7,7 @@ use std::process::Child;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use crate::container::Container;
 use crate::http::{Answer, get, put};
 use crate::process::Process;
 use crate::sandbox::{Finished, Output, Sandbox, ended};
@@ -108,11 +109,16 @@ impl Fleet {
             .spawn(&mut self.sandbox.supervisor(&["run"]), "supervisor-again");
     }
 
-    /// The supervisor itself.
+    /// The supervisor itself, also where it is process 1 of a [`Container`].
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[track_caller]
     pub fn supervisor_process(&self) -> Process {
-        Process {
+        let child = Process {
             pid: self.supervisor.id().cast_signed(),
-        }
+        };
+        wait_until("a supervisor", PATIENCE, || Container::inside(child))
     }
 
     /// What the supervisor printed so far.

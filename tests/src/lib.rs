@@ -11,6 +11,7 @@
 //! ([`wait_until`]).
 
 mod binaries;
+mod container;
 mod fleet;
 mod http;
 mod load;
@@ -22,6 +23,7 @@ mod stranger;
 mod wait;
 
 pub use binaries::{Binaries, repository};
+pub use container::{Container, skip};
 pub use fleet::{Fleet, Node};
 pub use http::{Answer, ask, get, put};
 pub use load::{Failure, Load, LoadConfig, Tally};

@@ -12,6 +12,7 @@ use std::time::Duration;
 use nix::sched::{CloneFlags, setns};
 use reqwest::header::HeaderMap;
 
+use crate::container::skip;
 use crate::http::Answer;
 use crate::sandbox::Sandbox;
 
@@ -40,9 +41,7 @@ impl Network {
         match network.build() {
             Ok(()) => Some(network),
             Err(problem) => {
-                // Not by `eprintln!`, which only failed tests show.
-                let skipped = format!("SKIPPED {test}: no network namespaces here ({problem})\n");
-                let _nobody_listens = std::io::stderr().write_all(skipped.as_bytes());
+                skip(test, &format!("no network namespaces here ({problem})"));
                 None
             }
         }

@@ -33,6 +33,18 @@ impl Process {
             .is_some_and(|state| state != "Z" && state != "X")
     }
 
+    /// Whether it has ended and nobody has reaped it.
+    pub fn is_zombie(self) -> bool {
+        self.field(0).is_some_and(|state| state == "Z")
+    }
+
+    /// Memory that it has in use, in KiB.
+    pub fn memory_kib(self) -> Option<u64> {
+        let status = fs::read_to_string(self.path("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line?.split_whitespace().next()?.parse().ok()
+    }
+
     /// Its parent.
     pub fn parent(self) -> Option<i32> {
         self.field(1)?.parse().ok()

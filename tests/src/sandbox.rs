@@ -189,8 +189,25 @@ impl Sandbox {
     /// Starts the supervisor in the foreground.
     #[track_caller]
     pub fn start(self) -> Fleet {
-        let (child, output) = self.spawn(&mut self.supervisor(&["run"]), "supervisor");
+        let command = self.supervisor(&["run"]);
+        self.start_as(command)
+    }
+
+    /// Starts a supervisor in the foreground by a command that comes to be one.
+    #[track_caller]
+    pub fn start_as(self, mut command: Command) -> Fleet {
+        let (child, output) = self.spawn(&mut command, "supervisor");
         Fleet::new(self, child, output)
+    }
+
+    /// Waits for the end of a program that was started here.
+    ///
+    /// # Panics
+    /// When it does not end.
+    #[track_caller]
+    pub fn wait_for_end(&self, child: &mut Child, output: &Output) -> Finished {
+        let status = wait_until("the end of a program", PATIENCE, || ended(child));
+        output.finished(status)
     }
 
     /// Starts a program whose output goes to files of this directory that begin

@@ -200,7 +200,6 @@ fn exec() -> Command {
                 .required(true)
                 .num_args(1..)
                 .trailing_var_arg(true)
-                .allow_hyphen_values(true)
                 .value_name("COMMAND")
                 .value_parser(value_parser!(OsString))
                 .value_hint(ValueHint::CommandWithArguments)

@@ -342,6 +342,7 @@ mod tests {
         check("exec");
         check("exec --");
         check("exec --node-count 3 -- ls");
+        check("exec --no-such-flag");
         check("run now");
     }
 
