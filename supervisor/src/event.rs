@@ -56,6 +56,48 @@ pub enum EventKind {
         /// Milliseconds since the stop was asked for.
         after_ms: u64,
     },
+    /// Somebody asked for a change of the running fleet, and it begins.
+    ChangeStarted {
+        /// Its number; every event of it has it.
+        change: u64,
+        /// What it does, such as `rolling restart of flux-node-1, flux-node-2`.
+        what: String,
+        /// Who asked.
+        by: String,
+    },
+    /// A rolling restart has come to the node.
+    ChangeStep {
+        /// Which change.
+        change: u64,
+        /// The how many-th node it is, from 1.
+        step: u16,
+        /// Of so many.
+        of: u16,
+    },
+    /// A change cannot go on now, and waits until it can.
+    ChangeWaiting {
+        /// Which change.
+        change: u64,
+        /// What it waits for.
+        reason: String,
+    },
+    /// A change has ended before it was done.
+    ChangeHalted {
+        /// Which change.
+        change: u64,
+        /// Why.
+        reason: String,
+        /// Nodes that it had not come to: they are as they were.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        untouched: Vec<String>,
+    },
+    /// A change is done.
+    ChangeDone {
+        /// Which change.
+        change: u64,
+        /// Milliseconds since it began.
+        after_ms: u64,
+    },
     /// A process was started for the node.
     NodeStarted {
         /// Its process id.
@@ -153,21 +195,28 @@ impl EventKind {
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
-            Self::NodeStartFailed { .. } | Self::NodeFailed { .. } => Severity::Error,
+            Self::NodeStartFailed { .. } | Self::NodeFailed { .. } | Self::ChangeHalted { .. } => {
+                Severity::Error
+            }
             Self::NodeExited { reason, .. } if reason.is_failure() => Severity::Warning,
             Self::FleetBraked { .. }
             | Self::FleetKilling
+            | Self::ChangeWaiting { .. }
             | Self::NodeUnready { .. }
             | Self::NodeKilled { .. }
             | Self::NodeWithoutPort { .. }
             | Self::DoorClosed
             | Self::LogLinesDropped { .. }
             | Self::Warning { .. } => Severity::Warning,
-            Self::FleetReady { .. } | Self::NodeReady { .. } => Severity::Good,
+            Self::FleetReady { .. } | Self::NodeReady { .. } | Self::ChangeDone { .. } => {
+                Severity::Good
+            }
             Self::FleetStarting { .. }
             | Self::FleetReleased
             | Self::FleetStopping { .. }
             | Self::FleetStopped { .. }
+            | Self::ChangeStarted { .. }
+            | Self::ChangeStep { .. }
             | Self::NodeStarted { .. }
             | Self::NodeExited { .. }
             | Self::NodeRestarting { .. }
@@ -221,8 +270,39 @@ impl fmt::Display for EventKind {
                 write!(f, "{lines} dropped on the way to the {to}: {reason}")
             }
             Self::Warning { message } => write!(f, "{message}"),
+            Self::ChangeStarted { .. }
+            | Self::ChangeStep { .. }
+            | Self::ChangeWaiting { .. }
+            | Self::ChangeHalted { .. }
+            | Self::ChangeDone { .. } => fmt_change(self, f),
             node => fmt_node(node, f),
         }
+    }
+}
+
+/// The part of `Display` that concerns changes.
+fn fmt_change(kind: &EventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match kind {
+        EventKind::ChangeStarted { change, what, by } => {
+            write!(f, "change {change}: {what}, asked by {by}")
+        }
+        EventKind::ChangeStep { change, step, of } => write!(f, "change {change}: {step} of {of}"),
+        EventKind::ChangeWaiting { change, reason } => write!(f, "change {change} waits: {reason}"),
+        EventKind::ChangeHalted {
+            change,
+            reason,
+            untouched,
+        } => {
+            write!(f, "change {change} halted: {reason}")?;
+            match untouched.as_slice() {
+                [] => Ok(()),
+                nodes => write!(f, "; left as it was: {}", nodes.join(", ")),
+            }
+        }
+        EventKind::ChangeDone { change, after_ms } => {
+            write!(f, "change {change} done after {}", span(*after_ms))
+        }
+        _ => Ok(()),
     }
 }
 

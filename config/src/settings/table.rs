@@ -295,7 +295,7 @@ settings! {
 
         /// How long a restarted node must stay ready before a rolling restart goes on.
         rolling_soak: Duration =
-            Fixed("1s"), Span::new(secs(0), HOUR), ["ROLLING_SOAK"], Ineffective, Now;
+            Fixed("1s"), Span::new(secs(0), HOUR), ["ROLLING_SOAK"], Effective, Now;
     }
 
     section Logs {

@@ -1,6 +1,7 @@
 //! The fleet: dispatch of inputs, deadlines, and what concerns all nodes together.
 
 use super::brake::Brake;
+use super::change::Change;
 use super::node::{Health, Node, State};
 use super::stop::Stop;
 use super::types::{FleetConfig, Input, NodeIndex, Output, Time};
@@ -19,6 +20,10 @@ pub struct Fleet {
     pub(super) begun: bool,
     /// Since when not every node with a port is ready; none while all are.
     pub(super) incomplete: Option<Time>,
+    /// What somebody has asked for and is under way, see [`Change`] for how many.
+    pub(super) changes: Vec<Change>,
+    /// Before this time no other node starts of several that could.
+    pub(super) next_start: Time,
     pub(super) outputs: Vec<Output>,
 }
 
@@ -41,6 +46,8 @@ impl Fleet {
             stop: None,
             begun: false,
             incomplete: Some(Time::ZERO),
+            changes: Vec::new(),
+            next_start: Time::ZERO,
             outputs: Vec::new(),
         }
     }
@@ -49,9 +56,17 @@ impl Fleet {
     /// done, in order.
     pub fn handle(&mut self, input: Input, now: Time) -> Vec<Output> {
         let siblings = self.sibling_states();
-        self.dispatch(input, now);
+        if input.node().is_none_or(|node| node.at() < self.nodes.len()) {
+            self.dispatch(input, now);
+        }
         self.pass_deadlines(now);
+        self.stop_deadline(now);
+        self.note_arrivals(now);
         self.go_on_moving(now);
+        self.dismiss();
+        self.go_on_changing(now);
+        // A change may have let nodes start now.
+        self.pass_deadlines(now);
         self.say_when_all_ready(now);
         if self.sibling_states() != siblings {
             self.outputs.push(Output::Siblings);
@@ -66,7 +81,9 @@ impl Fleet {
     pub fn next_deadline(&self) -> Option<Time> {
         let nodes = self.nodes.iter().filter_map(Node::deadline);
         let stop = self.stop.as_ref().and_then(Stop::deadline);
-        nodes.chain(stop).chain(self.move_deadline()).min()
+        let arrival = self.arrival_deadline().into_iter();
+        let all = nodes.chain(stop).chain(self.move_deadline()).chain(arrival);
+        all.chain(self.change_deadline()).min()
     }
 
     fn dispatch(&mut self, input: Input, now: Time) {
@@ -88,6 +105,9 @@ impl Fleet {
             Input::Cleared { node, pid, left } => self.cleared(node, pid, left, now),
             Input::StraysCleared { left } => self.strays_cleared(left, now),
             Input::OrphanReaped => self.orphan_reaped(now),
+            Input::Restart { ticket, order, by } => self.restart_asked(ticket, &order, &by, now),
+            Input::EndRolling { by } => self.end_rolling_asked(&by),
+            Input::Scale { ticket, to, by } => self.scale_asked(ticket, to, &by, now),
             Input::Stop { by, now: at_once } => self.stop_asked(by, at_once, now),
             Input::Tick => {}
         }
@@ -103,7 +123,6 @@ impl Fleet {
                 self.node_deadline(index, now);
             }
         }
-        self.stop_deadline(now);
     }
 
     fn begin(&mut self, now: Time) {
@@ -114,17 +133,10 @@ impl Fleet {
             },
         );
         self.begun = true;
-        let mut start_at = now;
         for index in self.indices() {
-            let node = self.node_mut(index);
-            if node.ports.is_some() {
-                node.enter(
-                    State::Waiting {
-                        start_at: Some(start_at),
-                    },
-                    now,
-                );
-                start_at += self.config.start_stagger;
+            if self.node(index).ports.is_some() {
+                let start_at = Some(self.staggered(now));
+                self.node_mut(index).enter(State::Waiting { start_at }, now);
             }
         }
     }
@@ -136,7 +148,7 @@ impl Fleet {
         if !all {
             self.incomplete.get_or_insert(now);
         } else if let Some(since) = self.incomplete.take() {
-            let ready = u16::try_from(ready).expect("no more nodes than node_count");
+            let ready = u16::try_from(ready).expect("no more nodes than ports");
             let after_ms = millis(now.saturating_sub(since));
             self.emit(None, EventKind::FleetReady { ready, after_ms });
         }
@@ -164,7 +176,13 @@ impl Fleet {
     #[must_use]
     pub fn ready(&self) -> u16 {
         u16::try_from(self.nodes.iter().filter(|node| node.is_ready()).count())
-            .expect("no more nodes than node_count")
+            .expect("no more nodes than ports")
+    }
+
+    /// Ready nodes that the supervisor's own actions keep.
+    #[must_use]
+    pub fn min_ready(&self) -> u16 {
+        self.config.min_ready
     }
 
     /// What the health check says: at least max(1, MIN_READY) nodes are ready.
@@ -173,8 +191,10 @@ impl Fleet {
         self.stop.is_none() && self.ready() >= self.config.min_ready.max(1)
     }
 
+    /// Every node, those on their way out included.
     pub(super) fn indices(&self) -> impl Iterator<Item = NodeIndex> + use<> {
-        (0..self.config.node_count).map(NodeIndex)
+        let count = u16::try_from(self.nodes.len()).expect("no more nodes than ports");
+        (0..count).map(NodeIndex)
     }
 
     pub(super) fn node(&self, index: NodeIndex) -> &Node {

@@ -165,7 +165,13 @@ impl Fleet {
         if stable {
             node.failures = 0;
         }
-        self.emit(Some(index), EventKind::NodeUnready { reason });
+        self.emit(
+            Some(index),
+            EventKind::NodeUnready {
+                reason: reason.clone(),
+            },
+        );
+        self.came_back_worse(index, &format!("it is not ready: {reason}"));
     }
 
     /// The node shows no life. It is not ready, so it may be ended at any time.
@@ -192,12 +198,14 @@ impl Fleet {
             },
             now,
         );
+        let worse = format!("it had to be ended: {reason}");
         self.emit(Some(index), EventKind::NodeStopping { reason });
         self.outputs.push(Output::Signal {
             node: index,
             pid,
             signal: Sig::Term,
         });
+        self.came_back_worse(index, &worse);
     }
 
     pub(super) fn health_deadline(

@@ -36,12 +36,6 @@ impl Fleet {
         node.ports = Some(ports);
         // Before the start the whole table is shown; later it is news.
         if begun {
-            node.enter(
-                State::Waiting {
-                    start_at: Some(now),
-                },
-                now,
-            );
             let (http_port, gossip_port) = (ports.http, ports.gossip);
             self.emit(
                 Some(index),
@@ -50,6 +44,8 @@ impl Fleet {
                     gossip_port,
                 },
             );
+            let start_at = self.staggered(now);
+            self.start_at(index, start_at, now);
         }
     }
 
@@ -63,9 +59,11 @@ impl Fleet {
         node.state = State::NoPort {
             retry_at: Some(now + CLAIM_RETRY),
         };
+        let reason = format!("no slot is free for it: {holders}");
         if first {
             self.emit(Some(index), EventKind::NodeWithoutPort { holders });
         }
+        self.came_back_worse(index, &reason);
     }
 
     pub(super) fn slot_lost(&mut self, index: NodeIndex, holders: String, now: Time) {
@@ -122,6 +120,8 @@ impl Fleet {
         self.emit(Some(index), kind);
         if let Some(kill_at) = self.stop_kills_at() {
             self.stop_node(index, kill_at, now);
+        } else if !self.is_wanted(index) {
+            self.stop_node(index, now + self.grace(), now);
         }
     }
 
@@ -130,20 +130,22 @@ impl Fleet {
             return;
         };
         self.node_mut(index).message = Some(error.clone());
+        let reason = format!("it could not be started: {error}");
         self.emit(Some(index), EventKind::NodeStartFailed { error });
         if !self.stays_down(index, now) {
+            self.came_back_worse(index, &reason);
             self.failed(index, true, now);
         }
     }
 
-    /// While the fleet stops, a node whose start came to nothing has stopped.
+    /// A node that is to stop and whose start came to nothing has stopped.
     fn stays_down(&mut self, index: NodeIndex, now: Time) -> bool {
-        let stopping = self.stop.is_some();
-        if stopping {
+        let stays = self.stop.is_some() || !self.is_wanted(index);
+        if stays {
             self.node_mut(index).enter(State::Stopped, now);
             self.end_when_empty(now);
         }
-        stopping
+        stays
     }
 
     pub(super) fn exited(&mut self, index: NodeIndex, pid: u32, reason: ExitReason, now: Time) {
@@ -160,6 +162,7 @@ impl Fleet {
             State::Stopping { process, cause, .. } if process.pid == pid => match cause {
                 StopCause::Wanted => (process.clone(), "asked to stop".into(), Next::Stay),
                 StopCause::Moved => (process.clone(), "moved to another slot".into(), Next::Move),
+                StopCause::Restart => (process.clone(), "restarted as asked".into(), Next::Again),
                 StopCause::Fault(why) => (
                     process.clone(),
                     why.clone(),
@@ -180,6 +183,7 @@ impl Fleet {
         });
         // Only in a stop do helpers get the rest of the grace; otherwise they would
         // delay the restart, and may hold what the successor needs.
+        let by_itself = matches!(node.state, State::Running { .. });
         let kill_at = stop_kill.unwrap_or(now);
         let state = State::Clearing {
             pid,
@@ -199,6 +203,9 @@ impl Fleet {
                 after_ms,
             },
         );
+        if by_itself {
+            self.came_back_worse(index, &format!("it ended: {reason}"));
+        }
         self.look_after(index, now);
     }
 
@@ -244,6 +251,12 @@ impl Fleet {
                 self.end_when_empty(now);
             }
             Next::Move => drop(self.end_move(index, now)),
+            Next::Again => {
+                if !self.end_move(index, now) {
+                    let start_at = self.staggered(now);
+                    self.start_at(index, start_at, now);
+                }
+            }
             Next::Restart { early } => {
                 if !self.end_move(index, now) {
                     self.failed(index, early, now);
@@ -296,20 +309,39 @@ impl Fleet {
         let failures = node.failures;
         let retry_ms = retry_at.map(|_| millis(retry));
         self.emit(Some(index), EventKind::NodeFailed { failures, retry_ms });
+        self.came_back_worse(index, &format!("it failed {failures} times"));
         self.set_door(index, false);
         if self.brake.canary() == Some(index) {
             self.next_canary(now);
         }
-        let able = self
-            .nodes
-            .iter()
-            .filter(|node| !matches!(node.state, State::Failed { .. }));
+        let able = self.nodes.iter().filter(|node| {
+            !matches!(node.state, State::Failed { .. }) && self.is_wanted(node.index)
+        });
         let too_few = able.count() < usize::from(self.config.min_ready.max(1));
         if self.config.on_failed == OnFailed::Exit && too_few && self.stop.is_none() {
             let by = format!("ON_FAILED=exit: {} failed for good", index.name());
             self.emit(None, EventKind::FleetStopping { by });
             self.begin_stop(1, false, now);
         }
+    }
+
+    /// Starts the node at `at`, or when the brake lets it; it has a slot. Its door is closed
+    /// when that is a while from now.
+    pub(super) fn start_at(&mut self, index: NodeIndex, at: Time, now: Time) {
+        let start_at = Some(at);
+        self.node_mut(index).enter(State::Waiting { start_at }, now);
+        if self.brake.canary().is_some_and(|canary| canary != index) {
+            self.hold(index);
+        } else if at.saturating_sub(now) > DOOR_PATIENCE {
+            self.set_door(index, false);
+        }
+    }
+
+    /// When the next of several nodes starts that could all start now.
+    pub(super) fn staggered(&mut self, now: Time) -> Time {
+        let at = self.next_start.max(now);
+        self.next_start = at + self.config.start_stagger;
+        at
     }
 
     pub(super) fn node_deadline(&mut self, index: NodeIndex, now: Time) {

@@ -12,15 +12,25 @@
 //!   cleared before anything else happens to the node;
 //! - *bounded-stop*: after [`Input::Stop`] nothing is spawned, everything gets SIGTERM at
 //!   once and SIGKILL a second before the stop's time is over;
+//! - *min-ready*: a rolling restart and a node that has to move take a ready node down only
+//!   while more than MIN_READY nodes are ready, and one at a time; only a move whose time
+//!   runs out does not wait;
+//! - *untouched*: scaling ends no process of a node that stays;
 //! - the restart budget binds, and many failures at once brake the fleet.
 
 mod backoff;
 mod brake;
+mod change;
 mod core;
+mod gate;
 mod health;
 mod life;
 mod moving;
 mod node;
+mod order;
+mod restart;
+mod rolling;
+mod scale;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -29,6 +39,7 @@ mod view;
 
 pub use self::core::Fleet;
 pub use backoff::RestartPolicy;
+pub use order::{Plan, PlanAction, PlanStep, Refusal, RestartMode, RestartOrder, Ticket};
 pub use types::{
     Answer, FleetConfig, Input, LivenessPolicy, NodeIndex, Notice, OnFailed, Output, Ports, Sig,
     Time,

@@ -2,19 +2,13 @@
 //!
 //! Each is one step of a rolling restart: the process is told to finish, which drains it,
 //! and the next one starts in the new slot. It costs no restart budget, for the node is not
-//! at fault. Two nodes of a fleet may hold the only copies of a value, so the next one goes
-//! when the one before it is ready again and has got back what it should hold. Only a node
-//! whose time runs out does not wait.
-
-use std::time::Duration;
+//! at fault. The next one goes when the gate lets it. Only a node whose time runs out does
+//! not wait.
 
 use super::core::Fleet;
-use super::node::{Health, Move, Next, Node, State, StopCause};
+use super::node::{Move, State, StopCause};
 use super::types::{NodeIndex, Output, Ports, Sig, Time};
 use crate::event::EventKind;
-
-/// How long a node that moved stays as it should before the next one goes.
-const SOAK: Duration = Duration::from_secs(1);
 
 impl Fleet {
     pub(super) fn must_move(
@@ -24,7 +18,7 @@ impl Fleet {
         until: Time,
         now: Time,
     ) {
-        if self.stop.is_some() {
+        if self.stop.is_some() || !self.is_wanted(index) {
             return;
         }
         let node = self.node_mut(index);
@@ -48,16 +42,12 @@ impl Fleet {
     /// Lets the next node go that has to, if it may.
     pub(super) fn go_on_moving(&mut self, now: Time) {
         for index in self.indices() {
-            let arrived = self.has_arrived(self.node(index), now);
-            self.node_mut(index).arriving &= !arrived;
-        }
-        for index in self.indices() {
             let node = self.node(index);
             let (State::Running { .. }, Some(going)) = (&node.state, node.moving) else {
                 continue;
             };
             let time_is_up = self.move_at_latest(going) <= now;
-            if self.stop.is_none() && (time_is_up || self.may_move(node)) {
+            if self.stop.is_none() && (time_is_up || self.may_go(node)) {
                 self.begin_move(index, going, now);
             }
         }
@@ -69,28 +59,12 @@ impl Fleet {
             State::Running { .. } => Some(self.move_at_latest(node.moving?)),
             _ => None,
         });
-        let arriving = self.nodes.iter().filter(|node| node.arriving);
-        let arriving = arriving.filter_map(|node| self.arrives_at(node));
-        going.chain(arriving).min()
+        going.min()
     }
 
     /// When a node goes whatever the others do: so that it can still finish in order.
     fn move_at_latest(&self, going: Move) -> Time {
         going.until.saturating_sub(self.config.stop_timeout)
-    }
-
-    fn may_move(&self, node: &Node) -> bool {
-        let one_is_on_its_way = || {
-            self.nodes.iter().any(|node| {
-                let leaving = match &node.state {
-                    State::Stopping { cause, .. } => *cause == StopCause::Moved,
-                    State::Clearing { then, .. } => *then == Next::Move,
-                    _ => false,
-                };
-                leaving || node.arriving
-            })
-        };
-        !node.is_ready() || (self.ready() > self.config.min_ready && !one_is_on_its_way())
     }
 
     fn begin_move(&mut self, index: NodeIndex, going: Move, now: Time) {
@@ -117,36 +91,6 @@ impl Fleet {
         });
     }
 
-    /// When a node that moved will be as good as it was, if it goes on like this. Our own
-    /// nodes say when they have got back what they should hold.
-    fn arrives_at(&self, node: &Node) -> Option<Time> {
-        let State::Running {
-            health: Health::Ready { since, .. },
-            process,
-        } = &node.state
-        else {
-            return None;
-        };
-        let refilled = if self.config.notifies {
-            process.refilled?
-        } else {
-            *since
-        };
-        Some(refilled.max(*since) + SOAK)
-    }
-
-    /// Whether nobody waits for the node any more: it is there, or will not be soon.
-    fn has_arrived(&self, node: &Node, now: Time) -> bool {
-        match node.state {
-            State::NoPort { .. } | State::Failed { .. } | State::Stopped => true,
-            State::Running { .. } => self.arrives_at(node).is_some_and(|at| at <= now),
-            State::Waiting { .. }
-            | State::Spawning
-            | State::Stopping { .. }
-            | State::Clearing { .. } => false,
-        }
-    }
-
     /// When the node had to move and nothing of it runs any more: says so, and goes on in
     /// the new slot. Whether it did.
     pub(super) fn end_move(&mut self, index: NodeIndex, now: Time) -> bool {
@@ -158,14 +102,14 @@ impl Fleet {
         node.ports = ports;
         node.door_open = true;
         node.arriving = ports.is_some();
-        let state = match ports {
-            Some(_) => State::Waiting {
-                start_at: Some(now),
-            },
+        match ports {
+            Some(_) => self.start_at(index, now, now),
             // The claim goes on looking by itself and says when it has found one.
-            None => State::NoPort { retry_at: None },
-        };
-        node.enter(state, now);
+            None => {
+                node.enter(State::NoPort { retry_at: None }, now);
+                self.came_back_worse(index, "no slot is free for it");
+            }
+        }
         if let Some(Ports {
             http: http_port,
             gossip: gossip_port,
@@ -178,9 +122,6 @@ impl Fleet {
                     gossip_port,
                 },
             );
-        }
-        if self.brake.canary().is_some_and(|canary| canary != index) {
-            self.hold(index);
         }
         true
     }

@@ -16,7 +16,7 @@ pub(super) struct Node {
     pub(super) door_open: bool,
     /// Set while the node has to leave its slot.
     pub(super) moving: Option<Move>,
-    /// Whether it moved, and is not yet as good in its new slot as it was before.
+    /// Whether our own action took it down, and it is not yet as good as it was before.
     pub(super) arriving: bool,
     pub(super) state: State,
     /// When `state` was entered.
@@ -138,6 +138,8 @@ pub(super) enum StopCause {
     Wanted,
     /// It goes on in another slot.
     Moved,
+    /// Somebody asked for a restart.
+    Restart,
     /// It hangs or never got ready; this counts as a failure.
     Fault(String),
 }
@@ -149,6 +151,8 @@ pub(super) enum Next {
     Restart { early: bool },
     /// It goes on in another slot.
     Move,
+    /// It goes on in its slot, because somebody asked for a restart.
+    Again,
     /// It stays down.
     Stay,
 }

@@ -6,6 +6,7 @@ use repram_discovery::claim::conversation::ConflictNotice;
 use repram_discovery::slot::Slot;
 
 use super::backoff::RestartPolicy;
+use super::order::{RestartOrder, Ticket};
 use crate::event::EventKind;
 use crate::exit::ExitReason;
 
@@ -57,8 +58,14 @@ pub struct FleetConfig {
     pub start_stagger: Duration,
     /// When and how often a node is started again.
     pub restart: RestartPolicy,
+    /// The most nodes to which the fleet can be scaled: MAX_PORTS.
+    pub max_nodes: u16,
     /// Ready nodes that the supervisor's own actions keep.
     pub min_ready: u16,
+    /// Whether nobody has set `min_ready`: then it stays one less than `node_count`.
+    pub min_ready_follows: bool,
+    /// How long a node that was taken down stays as it should before the next one is.
+    pub rolling_soak: Duration,
     /// What happens when a node has used up its budget.
     pub on_failed: OnFailed,
     /// How long a whole stop may take.
@@ -228,6 +235,31 @@ pub enum Input {
     },
     /// A process that is no node's main process was reaped: something may be clear now.
     OrphanReaped,
+    /// Restart nodes, now or one after the other. Refused like
+    /// [`Fleet::plan_restart`](super::Fleet::plan_restart) says.
+    Restart {
+        /// The change that it begins.
+        ticket: Ticket,
+        /// Which nodes, and how.
+        order: RestartOrder,
+        /// Who asked.
+        by: String,
+    },
+    /// End the rolling restart that is under way, after the node that it is at.
+    EndRolling {
+        /// Who asked.
+        by: String,
+    },
+    /// Run another number of nodes. Refused like
+    /// [`Fleet::plan_scale`](super::Fleet::plan_scale) says.
+    Scale {
+        /// The change that it begins.
+        ticket: Ticket,
+        /// Nodes to run.
+        to: u16,
+        /// Who asked.
+        by: String,
+    },
     /// Stop everything.
     Stop {
         /// Who asked.
@@ -237,6 +269,32 @@ pub enum Input {
     },
     /// A deadline has passed.
     Tick,
+}
+
+impl Input {
+    /// The node that it is about, if one.
+    pub(super) fn node(&self) -> Option<NodeIndex> {
+        match self {
+            Self::Claimed { node, .. }
+            | Self::NotClaimed { node, .. }
+            | Self::Move { node, .. }
+            | Self::Spawned { node, .. }
+            | Self::SpawnFailed { node, .. }
+            | Self::SlotLost { node, .. }
+            | Self::Notified { node, .. }
+            | Self::Probed { node, .. }
+            | Self::Exited { node, .. }
+            | Self::Cleared { node, .. } => Some(*node),
+            Self::Begin
+            | Self::StraysCleared { .. }
+            | Self::OrphanReaped
+            | Self::Restart { .. }
+            | Self::EndRolling { .. }
+            | Self::Scale { .. }
+            | Self::Stop { .. }
+            | Self::Tick => None,
+        }
+    }
 }
 
 /// A signal to a process group.
@@ -251,6 +309,11 @@ pub enum Sig {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
+    /// A node joins the fleet, after those that there are. [`Output::Claim`] follows.
+    Add(NodeIndex),
+    /// The last node has left the fleet: nothing of it runs, let go of its slot. A claim for
+    /// it that is still under way is of no use any more.
+    Remove(NodeIndex),
     /// Find a slot for the node and answer `Claimed` or `NotClaimed`.
     Claim(NodeIndex),
     /// Nothing of the node runs any more in the slot that it had to leave.

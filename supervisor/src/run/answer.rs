@@ -18,7 +18,7 @@ impl Shell {
             started: self.started_at,
             phase: self.fleet.phase(),
             ready: self.fleet.ready(),
-            min_ready: self.settings.min_ready,
+            min_ready: self.fleet.min_ready(),
             healthy: self.fleet.is_healthy(),
             log_dir: match &self.settings.log_dir {
                 LogDir::Off => None,

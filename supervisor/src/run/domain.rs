@@ -26,9 +26,18 @@ impl Shell {
     }
 
     fn settled(&mut self, claim: &Claim, sockets: SlotSockets) {
-        let node = self.node_with(claim.uuid);
         let ports = Ports::of(sockets.slot());
+        let Some(node) = self.node_with(claim.uuid) else {
+            return;
+        };
+        // News from before the node left the fleet and came back.
+        let of = |claimer: &Claimer| claimer.claim_of(claim.uuid);
+        let now = self.claimer.as_ref().and_then(of);
+        if now.is_none_or(|now| now.slot != claim.slot) {
+            return;
+        }
         let member = &mut self.members[node.at()];
+        member.refused = None;
         self.state.remember_slot(&member.name, claim.slot);
         if member.slot.is_some() {
             member.next = Some(sockets);
@@ -40,7 +49,9 @@ impl Shell {
     }
 
     fn must_leave(&mut self, uuid: Uuid, slot: u16, until: Instant) {
-        let node = self.node_with(uuid);
+        let Some(node) = self.node_with(uuid) else {
+            return;
+        };
         let member = &mut self.members[node.at()];
         if member.slot.is_some_and(|held| held.index == slot) {
             // It moves when there is somewhere to move to, or nothing is free.
@@ -55,11 +66,14 @@ impl Shell {
     }
 
     fn without_port(&mut self, refused: &Refused) {
-        let node = self.node_with(refused.uuid);
+        let Some(node) = self.node_with(refused.uuid) else {
+            return;
+        };
         if self.members[node.at()].leaves_by.is_some() {
             return self.tell_to_move(node, None);
         }
         let holders = strangers::refused_lines(refused).join("; ");
+        self.members[node.at()].refused = Some(holders.clone());
         self.feed(Input::NotClaimed { node, holders });
     }
 
@@ -136,7 +150,8 @@ impl Shell {
 
     /// A node has heard of a stronger claim to its slot.
     pub(super) fn take_conflict(&mut self, node: NodeIndex, notice: &ConflictNotice) {
-        let slot = self.members[node.at()].slot;
+        // What a node said that has left the fleet since is of no interest.
+        let slot = self.members.get(node.at()).and_then(|member| member.slot);
         let claim = notice.claim.claim(&self.range);
         let about_its_own = |claim: &Claim| slot.is_some_and(|slot| slot.index == claim.slot);
         if let Some(claim) = claim.filter(about_its_own) {
@@ -145,8 +160,9 @@ impl Shell {
     }
 
     /// The fleet wants a slot for the node. The claimer looks by itself, unless it believes
-    /// that the node has one: then that one was lost.
-    pub(super) fn claim_anew(&mut self, node: NodeIndex) {
+    /// that the node has one: then that one was lost. Answers when it is known that there is
+    /// none.
+    pub(super) fn claim_anew(&mut self, node: NodeIndex) -> Option<Input> {
         let member = &self.members[node.at()];
         let (uuid, has_none) = (member.uuid, member.slot.is_none() && member.next.is_none());
         let applicants = slots::applicants(std::slice::from_ref(member), &mut self.state);
@@ -156,6 +172,8 @@ impl Shell {
                 claimer.join(applicants);
             }
         });
+        let holders = self.members[node.at()].refused.clone()?;
+        Some(Input::NotClaimed { node, holders })
     }
 
     /// Lets go of all ports and tells the domain so, within `limit`.
@@ -174,9 +192,10 @@ impl Shell {
         }
     }
 
-    fn node_with(&self, uuid: Uuid) -> NodeIndex {
+    /// The node of this UUID; none when it has left the fleet since the claimer spoke of it.
+    fn node_with(&self, uuid: Uuid) -> Option<NodeIndex> {
         let member = self.members.iter().find(|member| member.uuid == uuid);
-        member.expect("only nodes of this fleet have joined").index
+        member.map(|member| member.index)
     }
 }
 

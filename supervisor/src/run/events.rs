@@ -139,8 +139,9 @@ fn take_news(shell: &mut Shell, news: News) {
         }
         News::Probed { node, pid, answer } => shell.feed(Input::Probed { node, pid, answer }),
         News::Claimed { node, claim } => {
-            let input = shell.take_claim(node, claim);
-            shell.feed(input);
+            if let Some(input) = shell.take_claim(node, claim) {
+                shell.feed(input);
+            }
         }
     }
 }

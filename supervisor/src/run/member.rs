@@ -27,6 +27,8 @@ pub(super) struct Member {
     pub(super) next: Option<SlotSockets>,
     /// When it must have left its slot at the latest, if a stronger claim has it.
     pub(super) leaves_by: Option<Instant>,
+    /// Who holds what, while the claimer has found no slot for it in the domain.
+    pub(super) refused: Option<String>,
     /// Since when it has its slot.
     pub(super) held_since: Timestamp,
     pub(super) process: Option<Running>,
@@ -75,6 +77,7 @@ impl Member {
             sockets: None,
             next: None,
             leaves_by: None,
+            refused: None,
             held_since: Timestamp::UNIX_EPOCH,
             process: None,
             group: None,

@@ -9,6 +9,7 @@ mod domain;
 mod events;
 mod launch;
 mod member;
+mod roster;
 mod secret;
 mod shell;
 mod slots;

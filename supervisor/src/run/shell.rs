@@ -100,10 +100,15 @@ impl Shell {
 
     fn perform(&mut self, output: Output) -> Option<Input> {
         match output {
-            Output::Claim(node) => {
-                self.claim_again(node);
+            Output::Add(node) => {
+                self.add_member(node);
                 None
             }
+            Output::Remove(node) => {
+                self.remove_member(node);
+                None
+            }
+            Output::Claim(node) => self.claim_again(node),
             Output::Vacated(node) => {
                 self.vacated(node);
                 None
@@ -134,7 +139,6 @@ impl Shell {
                 None
             }
             Output::StopTogether(nodes) => {
-                tell_our_own_supervisor("STOPPING=1");
                 self.tell_who_stops(&nodes);
                 None
             }
@@ -150,8 +154,11 @@ impl Shell {
     }
 
     pub(super) fn emit(&self, node: Option<NodeIndex>, kind: EventKind) {
-        let node = node.map(|node| self.members[node.at()].name.clone());
+        let node = node.map(NodeIndex::name);
         let became_ready = matches!(kind, EventKind::FleetReady { .. });
+        if let EventKind::FleetStopping { .. } = kind {
+            tell_our_own_supervisor("STOPPING=1");
+        }
         self.logs.event(&Event {
             time: Timestamp::now(),
             node,
@@ -235,7 +242,7 @@ impl Shell {
     }
 
     /// Looks for a slot in the background: a second pass takes a moment.
-    fn claim_again(&mut self, node: NodeIndex) {
+    fn claim_again(&mut self, node: NodeIndex) -> Option<Input> {
         if self.claimer.is_some() {
             return self.claim_anew(node);
         }
@@ -253,24 +260,30 @@ impl Shell {
                 let _ = news.send(News::Claimed { node, claim }).await;
             }
         });
+        None
     }
 
-    /// Takes the outcome of a claim, and says what the core is to be told.
+    /// Takes the outcome of a claim, and says what the core is to be told. Nothing when the
+    /// node has left the fleet meanwhile, or came back and has a slot already.
     pub(super) fn take_claim(
         &mut self,
         node: NodeIndex,
         claim: Result<SlotSockets, NoSlot>,
-    ) -> Input {
-        match claim {
+    ) -> Option<Input> {
+        let member = self.members.get_mut(node.at())?;
+        if member.slot.is_some() {
+            return None;
+        }
+        Some(match claim {
             Ok(sockets) => {
-                self.member(node).hold(sockets);
+                member.hold(sockets);
                 self.note_claim(node)
             }
             Err(no_slot) => Input::NotClaimed {
                 node,
                 holders: strangers::lines(&no_slot.tried).join("; "),
             },
-        }
+        })
     }
 
     /// A node holds a slot: notes it for the next start, and says so to the core.

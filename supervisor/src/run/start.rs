@@ -193,8 +193,10 @@ async fn start(options: RunOptions, origin: Origin) -> Result<Started, Refused> 
         .map_err(|error| Refused::system("/dev/null", &error))?;
     let (control, requests) = serve_control(&loaded.settings, &places)?;
     let (sender, news) = mpsc::channel(NEWS_MAX);
+    let min_ready_follows = !loaded.origins.is_set("min_ready");
     let mut shell = build_shell(
         loaded.settings,
+        min_ready_follows,
         places,
         slots.members,
         slots.claimer,
@@ -330,6 +332,7 @@ fn serve_control(
 
 fn build_shell(
     settings: Settings,
+    min_ready_follows: bool,
     places: Places,
     members: Vec<Member>,
     claimer: Option<Claimer>,
@@ -338,7 +341,7 @@ fn build_shell(
     origin: Origin,
 ) -> Shell {
     let shell = Shell {
-        fleet: Fleet::new(fleet_config(&settings, &launcher)),
+        fleet: Fleet::new(fleet_config(&settings, min_ready_follows, &launcher)),
         members,
         claimer,
         range: slots::range(&settings),
@@ -450,7 +453,7 @@ async fn check_domain(loaded: &Loaded) -> Result<bool, Problem> {
     Err(loaded.problem("bind_address", found, allowed))
 }
 
-fn fleet_config(settings: &Settings, launcher: &Launcher) -> FleetConfig {
+fn fleet_config(settings: &Settings, min_ready_follows: bool, launcher: &Launcher) -> FleetConfig {
     FleetConfig {
         node_count: settings.node_count,
         start_stagger: settings.start_stagger,
@@ -460,7 +463,10 @@ fn fleet_config(settings: &Settings, launcher: &Launcher) -> FleetConfig {
             stable: settings.restart_stable,
             budget: settings.restart_budget,
         },
+        max_nodes: settings.max_ports,
         min_ready: settings.min_ready,
+        min_ready_follows,
+        rolling_soak: settings.rolling_soak,
         on_failed: match settings.on_failed {
             repram_config::OnFailed::SlowRetry => OnFailed::SlowRetry,
             repram_config::OnFailed::Exit => OnFailed::Exit,

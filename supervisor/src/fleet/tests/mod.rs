@@ -1,5 +1,6 @@
 //! Tests of the fleet core: stories told step by step, and a simulation of bad days.
 
+mod changes;
 mod simulation;
 mod stories;
 mod world;
@@ -19,7 +20,10 @@ fn config(node_count: u16) -> FleetConfig {
             stable: Duration::from_secs(5),
             budget: 10,
         },
+        max_nodes: 10,
         min_ready: node_count.saturating_sub(1),
+        min_ready_follows: true,
+        rolling_soak: Duration::from_secs(1),
         on_failed: OnFailed::SlowRetry,
         stop_timeout: Duration::from_secs(8),
         start_timeout: Duration::from_secs(30),

@@ -1,4 +1,5 @@
-//! Seeded bad days: crashes, hangs, slow starts, failing claims, and a stop at any moment.
+//! Seeded bad days: crashes, hangs, slow starts, failing claims, restarts and scaling, and a
+//! stop at any moment.
 //!
 //! A failure names its seed; `REPRAM_SIM_SEED=n cargo test -p repram-supervisor fleet`
 //! runs that one alone and prints everything that was given to the core.
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use super::config;
 use super::world::{Nature, World};
-use crate::fleet::{Input, OnFailed};
+use crate::fleet::{FleetConfig, Input, OnFailed};
 
 const RUNS_BY_DEFAULT: u64 = 2_000;
 
@@ -37,11 +38,12 @@ fn nature(random: &mut fastrand::Rng) -> Nature {
         leaves_helpers: up_to(50),
         claim_fails: up_to(30),
         slot_lost: up_to(20),
+        claim_takes_time: up_to(100),
+        never_refills: up_to(20),
     }
 }
 
-fn world(seed: u64) -> World {
-    let mut random = fastrand::Rng::with_seed(seed);
+fn random_config(random: &mut fastrand::Rng, seed: u64) -> FleetConfig {
     let mut config = config(random.u16(1..=8));
     config.notifies = random.bool();
     config.seed = seed;
@@ -56,9 +58,30 @@ fn world(seed: u64) -> World {
     if random.u8(0..4) == 0 {
         config.liveness = None;
     }
+    if random.u8(0..4) == 0 {
+        config.min_ready = random.u16(0..=config.node_count);
+        config.min_ready_follows = false;
+    }
+    config.rolling_soak = Duration::from_millis(random.u64(0..3_000)) * random.u32(0..2);
+    config
+}
+
+fn world(seed: u64) -> World {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let config = random_config(&mut random, seed);
     let mut world = World::new(config, nature(&mut random), seed);
     for _ in 0..random.u8(0..4) {
         world.plan_move(Duration::from_millis(random.u64(1..300_000)));
+    }
+    for _ in 0..random.u8(0..6) {
+        world.plan_change(Duration::from_millis(random.u64(1..300_000)));
+    }
+    if random.bool() {
+        // Several at about the same time.
+        let at = random.u64(1..300_000);
+        for _ in 0..random.u8(2..6) {
+            world.plan_change(Duration::from_millis(at + random.u64(0..2_000)));
+        }
     }
     if random.u8(0..4) > 0 {
         let at = Duration::from_millis(random.u64(0..300_000));
@@ -83,7 +106,7 @@ fn world(seed: u64) -> World {
     world
 }
 
-/// Runs ten minutes; a day that starts too many processes has lost its brakes.
+/// Runs ten minutes and stops; a day that starts too many processes has lost its brakes.
 fn run(world: &mut World) {
     world.begin();
     while world.step(Duration::from_secs(600)) {}
@@ -93,6 +116,15 @@ fn run(world: &mut World) {
             "bounded-stop: it was asked and did not end"
         );
     }
+    if world.exit.is_none() {
+        world.give(Input::EndRolling { by: "pid 8".into() });
+        assert!(!world.fleet.is_rolling(), "a rolling restart ends");
+        let (by, now) = ("SIGTERM".into(), false);
+        world.give(Input::Stop { by, now });
+        while world.step(Duration::from_secs(660)) {}
+        assert!(world.exit.is_some(), "bounded-stop: it did not end");
+    }
+    assert_eq!(world.under_way(), 0, "every change ends");
     if let Some((_, code)) = world.exit {
         assert!(code <= 1);
     }
@@ -141,6 +173,8 @@ fn the_restart_budget_binds() {
         leaves_helpers: 0,
         claim_fails: 0,
         slot_lost: 0,
+        claim_takes_time: 0,
+        never_refills: 0,
     };
     let check = |on_failed: OnFailed, nodes: u16, most: u64| {
         let mut config = config(nodes);

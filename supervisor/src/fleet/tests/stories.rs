@@ -11,21 +11,21 @@ use crate::fleet::{
 };
 use crate::status::{FleetPhase, NodePhase};
 
-fn ms(ms: u64) -> Time {
+pub(super) fn ms(ms: u64) -> Time {
     Duration::from_millis(ms)
 }
 
 /// A fleet whose shell does as it is told: claims and spawns succeed at once, nothing is
 /// left of processes that ended.
-struct Story {
-    fleet: Fleet,
+pub(super) struct Story {
+    pub(super) fleet: Fleet,
     next_pid: u32,
-    events: Vec<(Option<u16>, EventKind)>,
-    done: Vec<Output>,
+    pub(super) events: Vec<(Option<u16>, EventKind)>,
+    pub(super) done: Vec<Output>,
 }
 
 impl Story {
-    fn begin(config: FleetConfig) -> Self {
+    pub(super) fn begin(config: FleetConfig) -> Self {
         let mut story = Self {
             fleet: Fleet::new(config.clone()),
             next_pid: 1,
@@ -49,7 +49,7 @@ impl Story {
         story
     }
 
-    fn give(&mut self, at: u64, input: Input) {
+    pub(super) fn give(&mut self, at: u64, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             for output in self.fleet.handle(input, ms(at)) {
@@ -81,7 +81,7 @@ impl Story {
         }
     }
 
-    fn pid(&self, node: u16) -> u32 {
+    pub(super) fn pid(&self, node: u16) -> u32 {
         let view = self
             .fleet
             .views(Time::ZERO)
@@ -90,7 +90,7 @@ impl Story {
         view.pid.expect("it runs")
     }
 
-    fn notify(&mut self, at: u64, node: u16, notice: Notice) {
+    pub(super) fn notify(&mut self, at: u64, node: u16, notice: Notice) {
         let pid = self.pid(node);
         self.give(
             at,
@@ -102,7 +102,7 @@ impl Story {
         );
     }
 
-    fn dies(&mut self, at: u64, node: u16) {
+    pub(super) fn dies(&mut self, at: u64, node: u16) {
         let (pid, reason) = (self.pid(node), ExitReason::Signal(9));
         self.give(
             at,
@@ -114,29 +114,30 @@ impl Story {
         );
     }
 
-    fn phases(&self) -> Vec<NodePhase> {
+    pub(super) fn phases(&self) -> Vec<NodePhase> {
         self.fleet
             .views(Time::ZERO)
             .map(|view| view.phase)
             .collect()
     }
 
-    fn deadline(&self) -> Option<u64> {
+    pub(super) fn deadline(&self) -> Option<u64> {
         self.fleet
             .next_deadline()
             .map(|time| u64::try_from(time.as_millis()).expect("small"))
     }
 
-    fn all_ready(count: u16) -> Self {
+    pub(super) fn all_ready(count: u16) -> Self {
         Self::all_ready_with(config(count))
     }
 
-    fn all_ready_with(mut config: FleetConfig) -> Self {
+    pub(super) fn all_ready_with(mut config: FleetConfig) -> Self {
         config.start_stagger = Duration::ZERO;
         let count = config.node_count;
         let mut story = Self::begin(config);
         for node in 0..count {
             story.notify(10, node, Notice::Ready);
+            story.notify(10, node, Notice::Refilled);
             story.notify(10, node, Notice::Watchdog);
         }
         story

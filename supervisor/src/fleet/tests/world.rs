@@ -1,11 +1,13 @@
 //! A world of simulated processes around the core, driven by one seed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use crate::event::EventKind;
 use crate::exit::ExitReason;
 use crate::fleet::{
-    Answer, Fleet, FleetConfig, Input, NodeIndex, Notice, Output, Ports, Sig, Time,
+    Answer, Fleet, FleetConfig, Input, NodeIndex, Notice, Output, Ports, RestartMode, RestartOrder,
+    Sig, Ticket, Time,
 };
 use crate::stop_budget::StopBudget;
 
@@ -21,6 +23,8 @@ pub(super) struct Nature {
     pub(super) leaves_helpers: u8,
     pub(super) claim_fails: u8,
     pub(super) slot_lost: u8,
+    pub(super) claim_takes_time: u8,
+    pub(super) never_refills: u8,
 }
 
 #[derive(Debug)]
@@ -51,6 +55,11 @@ pub(super) struct World {
     left: BTreeMap<u32, usize>,
     future: BTreeMap<(Time, u64), Input>,
     sequence: u64,
+    /// Nodes that the fleet has.
+    members: u16,
+    /// Changes that have begun and not ended.
+    changes: BTreeSet<u64>,
+    tickets: u64,
 }
 
 impl World {
@@ -70,6 +79,9 @@ impl World {
             left: BTreeMap::new(),
             future: BTreeMap::new(),
             sequence: 0,
+            members: 0,
+            changes: BTreeSet::new(),
+            tickets: 0,
         }
     }
 
@@ -102,14 +114,44 @@ impl World {
         }
     }
 
+    /// Plans that somebody asks for a change, sensible or not.
+    pub(super) fn plan_change(&mut self, delay: Duration) {
+        self.tickets += 1;
+        let (ticket, by) = (Ticket(self.tickets), "pid 7".to_owned());
+        let many = self.random.usize(0..4);
+        let nodes = (0..many)
+            .map(|_| NodeIndex(self.random.u16(0..8)))
+            .collect();
+        let input = match self.random.u8(0..7) {
+            0..=2 => {
+                let mode = RestartMode::Rolling;
+                let order = RestartOrder { nodes, mode };
+                Input::Restart { ticket, order, by }
+            }
+            3 => {
+                let force = self.random.bool();
+                let mode = RestartMode::Together { force };
+                let order = RestartOrder { nodes, mode };
+                Input::Restart { ticket, order, by }
+            }
+            4 | 5 => {
+                let to = self.random.u16(0..12);
+                Input::Scale { ticket, to, by }
+            }
+            _ => Input::EndRolling { by },
+        };
+        self.after(delay, input);
+    }
+
     pub(super) fn within(&mut self, from_ms: u64, to_ms: u64) -> Duration {
         Duration::from_millis(self.random.u64(from_ms..=to_ms))
     }
 
     /// Claims and begins, as the shell does at its start.
     pub(super) fn begin(&mut self) {
+        self.members = self.config.node_count;
         for index in 0..self.config.node_count {
-            let input = self.claim(NodeIndex(index));
+            let input = self.claim_now(NodeIndex(index));
             self.give(input);
         }
         self.give(Input::Begin);
@@ -168,7 +210,11 @@ impl World {
             if let Input::Stop { .. } = input {
                 self.stop_asked.get_or_insert(self.now);
             }
-            for output in self.fleet.handle(input, self.now) {
+            let (before, nodes) = (self.fleet.ready(), self.members);
+            let outputs = self.fleet.handle(input.clone(), self.now);
+            self.check_min_ready(before, &outputs);
+            self.check_untouched(&input, nodes, &outputs);
+            for output in outputs {
                 inputs.extend(self.perform(output));
             }
         }
@@ -193,9 +239,106 @@ impl World {
         }
     }
 
+    /// A step of a rolling restart that is the only thing that happens leaves MIN_READY nodes.
+    fn check_min_ready(&self, before: u16, outputs: &[Output]) {
+        let count = |is_it: &dyn Fn(&EventKind) -> bool| {
+            let events = outputs.iter().filter_map(|output| match output {
+                Output::Emit { kind, .. } => Some(kind),
+                _ => None,
+            });
+            events.filter(|kind| is_it(kind)).count()
+        };
+        let steps = count(&|kind| matches!(kind, EventKind::ChangeStep { .. }));
+        let stops = count(&|kind| matches!(kind, EventKind::NodeStopping { .. }));
+        let ours = count(
+            &|kind| matches!(kind, EventKind::NodeStopping { reason } if reason == "rolling restart"),
+        );
+        let others = count(&|kind| {
+            matches!(
+                kind,
+                EventKind::NodeUnready { .. } | EventKind::NodeExited { .. }
+            )
+        });
+        assert!(steps <= 1, "min-ready: one at a time");
+        let after = self.fleet.ready();
+        if (steps, stops, ours, others) == (1, 1, 1, 0) && after < before {
+            let min_ready = self.fleet.min_ready();
+            assert!(after >= min_ready, "min-ready: {after} of {min_ready}");
+        }
+    }
+
+    /// An order to scale ends no process of a node that stays.
+    fn check_untouched(&self, input: &Input, from: u16, outputs: &[Output]) {
+        let Input::Scale { to, .. } = input else {
+            return;
+        };
+        for output in outputs {
+            let Output::Signal { node: ended, .. } = output else {
+                continue;
+            };
+            // With another MIN_READY something else may go on.
+            let goes_on = outputs.iter().any(|output| match output {
+                Output::Emit {
+                    node: Some(node),
+                    kind,
+                } => {
+                    node == ended
+                        && match kind {
+                            EventKind::ChangeStep { .. } => true,
+                            EventKind::NodeStopping { reason } => !reason.contains("scaled down"),
+                            _ => false,
+                        }
+                }
+                _ => false,
+            });
+            assert!(
+                ended.0 >= (*to).min(from) || goes_on,
+                "untouched: {} stays",
+                ended.name()
+            );
+        }
+    }
+
+    fn note_change(&mut self, kind: &EventKind) {
+        match kind {
+            EventKind::ChangeStarted { change, .. } => {
+                assert!(self.changes.insert(*change), "a change begins once");
+            }
+            EventKind::ChangeStep { change, .. } | EventKind::ChangeWaiting { change, .. } => {
+                assert!(self.changes.contains(change), "it is under way");
+            }
+            EventKind::ChangeDone { change, .. } => {
+                assert!(self.changes.remove(change), "a change ends once");
+            }
+            // One that was refused has not begun.
+            EventKind::ChangeHalted { change, .. } => drop(self.changes.remove(change)),
+            _ => {}
+        }
+    }
+
+    /// Changes that have begun and not ended.
+    pub(super) fn under_way(&self) -> usize {
+        self.changes.len()
+    }
+
     fn perform(&mut self, output: Output) -> Option<Input> {
         match output {
-            Output::Claim(node) => Some(self.claim(node)),
+            Output::Add(node) => {
+                assert_eq!(node.0, self.members, "nodes join in order");
+                self.members += 1;
+                None
+            }
+            Output::Remove(node) => {
+                self.members -= 1;
+                assert_eq!(node.0, self.members, "the last leaves first");
+                let mut alive = self.alive.values();
+                assert!(
+                    alive.all(|process| process.node != node),
+                    "accounted: nothing of it runs"
+                );
+                None
+            }
+            Output::Claim(node) => self.claim(node),
             Output::Spawn(node) => Some(self.spawn(node)),
             Output::Signal { pid, signal, .. } => {
                 self.signal(pid, signal);
@@ -232,14 +375,28 @@ impl World {
                 );
                 None
             }
-            Output::Door { .. }
-            | Output::Siblings
-            | Output::StopTogether(_)
-            | Output::Emit { .. } => None,
+            Output::Emit { kind, .. } => {
+                self.note_change(&kind);
+                None
+            }
+            Output::Door { .. } | Output::Siblings | Output::StopTogether(_) => None,
         }
     }
 
-    fn claim(&mut self, node: NodeIndex) -> Input {
+    /// Claims in the background, so that much may have happened when it answers.
+    fn claim(&mut self, node: NodeIndex) -> Option<Input> {
+        assert!(node.0 < self.members, "only a node of the fleet claims");
+        let answer = self.claim_now(node);
+        if self.chance(self.nature.claim_takes_time) {
+            let delay = self.within(1, 5_000);
+            self.after(delay, answer);
+            None
+        } else {
+            Some(answer)
+        }
+    }
+
+    fn claim_now(&mut self, node: NodeIndex) -> Input {
         if self.chance(self.nature.claim_fails) {
             return Input::NotClaimed {
                 node,
@@ -319,6 +476,11 @@ impl World {
                     notice: Notice::Ready,
                 },
             );
+            if !self.chance(self.nature.never_refills) {
+                let delay = ready + self.within(0, 3_000);
+                let notice = Notice::Refilled;
+                self.after(delay, Input::Notified { node, pid, notice });
+            }
             let silent = if self.chance(self.nature.hangs_later) {
                 20
             } else {
