@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use repram_config::{
     ClaimScope, Environment, Loaded, LogDir, Problem, Problems, Role, Settings, load,
 };
-use repram_discovery::claim::Claimer;
 use repram_discovery::domain;
 use repram_discovery::state_dir::{DirLock, StateDir, StateDirError};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -18,7 +17,6 @@ use tokio::time::Instant;
 
 use super::events::{self, NEWS_MAX, News, Sources};
 use super::launch::{Launcher, chain};
-use super::member::Member;
 use super::shell::Shell;
 use super::slots::{NoSlots, Slots};
 use super::{secret, slots};
@@ -181,30 +179,30 @@ async fn start(options: RunOptions, origin: Origin) -> Result<Started, Refused> 
     places
         .warnings
         .extend(unheard_claims(&loaded.settings, &program));
-    let slots = match Slots::claim(&loaded.settings, &secrets, &mut places.state).await {
+    let mut slots = match Slots::claim(&loaded.settings, &secrets, &mut places.state).await {
         Ok(slots) => slots,
         Err(NoSlots::TooFew(lines)) => return Err(Refused::Ports(lines)),
         Err(NoSlots::System(what, error)) => return Err(Refused::system(what, &error)),
     };
 
-    places.warnings.extend(slots.news);
+    places.warnings.append(&mut slots.news);
     let notify = NotifySockets::below(places.state.path());
     let launcher = Launcher::new(&loaded.settings, program, secrets, notify)
         .map_err(|error| Refused::system("/dev/null", &error))?;
     let (control, requests) = serve_control(&loaded.settings, &places)?;
     let (sender, news) = mpsc::channel(NEWS_MAX);
-    let min_ready_follows = !loaded.origins.is_set("min_ready");
+    let fleet = Fleet::new(fleet_config(&loaded, &launcher));
+    let without = std::mem::take(&mut slots.without);
     let mut shell = build_shell(
         loaded.settings,
-        min_ready_follows,
+        fleet,
         places,
-        slots.members,
-        slots.claimer,
+        slots,
         launcher,
         sender,
         origin,
     );
-    shell.tell_claims(slots.without);
+    shell.tell_claims(without);
     Ok(Started {
         shell,
         control,
@@ -332,18 +330,17 @@ fn serve_control(
 
 fn build_shell(
     settings: Settings,
-    min_ready_follows: bool,
+    fleet: Fleet,
     places: Places,
-    members: Vec<Member>,
-    claimer: Option<Claimer>,
+    slots: Slots,
     launcher: Launcher,
     news: mpsc::Sender<News>,
     origin: Origin,
 ) -> Shell {
     let shell = Shell {
-        fleet: Fleet::new(fleet_config(&settings, min_ready_follows, &launcher)),
-        members,
-        claimer,
+        fleet,
+        members: slots.members,
+        claimer: slots.claimer,
         range: slots::range(&settings),
         state: places.state,
         launcher,
@@ -453,7 +450,8 @@ async fn check_domain(loaded: &Loaded) -> Result<bool, Problem> {
     Err(loaded.problem("bind_address", found, allowed))
 }
 
-fn fleet_config(settings: &Settings, min_ready_follows: bool, launcher: &Launcher) -> FleetConfig {
+fn fleet_config(loaded: &Loaded, launcher: &Launcher) -> FleetConfig {
+    let settings = &loaded.settings;
     FleetConfig {
         node_count: settings.node_count,
         start_stagger: settings.start_stagger,
@@ -465,7 +463,7 @@ fn fleet_config(settings: &Settings, min_ready_follows: bool, launcher: &Launche
         },
         max_nodes: settings.max_ports,
         min_ready: settings.min_ready,
-        min_ready_follows,
+        min_ready_follows: !loaded.origins.is_set("min_ready"),
         rolling_soak: settings.rolling_soak,
         on_failed: match settings.on_failed {
             repram_config::OnFailed::SlowRetry => OnFailed::SlowRetry,
