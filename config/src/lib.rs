@@ -41,6 +41,6 @@ pub use self::reference::reference;
 pub use self::settings::Settings;
 pub use self::value::{
     AdvertisedPort, ClaimScope, LogDir, LogFormat, LogLevel, LogStdout, OnFailed, PeerAddress,
-    ReplicationFactor, Secret,
+    Probe, ProbePort, ReplicationFactor, Secret,
 };
 pub use self::warning::Warning;

@@ -32,3 +32,4 @@ pub mod status;
 pub mod stop_budget;
 pub mod style;
 pub mod terminal;
+pub mod wall_clock;

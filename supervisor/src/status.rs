@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::exit::ExitReason;
+use crate::fleet::Check;
 
 /// Version of the JSON that `status --json` prints; it grows when a field is renamed,
 /// removed or changes its meaning, not when one is added.
@@ -78,6 +79,30 @@ pub struct NodeStatus {
     pub last_exit: Option<LastExit>,
     /// What the node last said of itself by sd_notify's STATUS.
     pub message: Option<String>,
+    /// Why it is not ready, where its probes or its silence tell.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// What it answered when it was asked, at most ten times, the latest first. Empty for a
+    /// node that notifies.
+    #[serde(default)]
+    pub probes: Vec<ProbeStatus>,
+}
+
+/// One answer of a node to a probe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProbeStatus {
+    /// When it came, in UTC.
+    pub time: Timestamp,
+    /// The process that was asked.
+    pub pid: u32,
+    /// What was asked: `startup`, `readiness` or `liveness`.
+    pub check: Check,
+    /// Whether it counts as success.
+    pub passed: bool,
+    /// What was answered, or that nothing was, in words.
+    pub summary: String,
+    /// How long it took, in microseconds.
+    pub latency_us: u64,
 }
 
 /// The end of a node's process.

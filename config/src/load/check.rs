@@ -15,7 +15,7 @@ use crate::environment::Role;
 use crate::origin::{Origin, Origins};
 use crate::problem::{Place, Problem, quoted};
 use crate::settings::Draft;
-use crate::value::{ClaimScope, LogDir};
+use crate::value::{ClaimScope, LogDir, Probe, Span};
 
 /// Why HTTP and gossip ports must not overlap.
 const NO_OVERLAP: &str = ", or the HTTP and the gossip ports would overlap";
@@ -66,7 +66,10 @@ impl Check<'_> {
             ("restart_delay_max", draft.restart_delay_max),
             "",
         );
+        self.start_time();
+        self.startup_probe();
         self.handed_sockets();
+        self.connections();
         self.shared_ports();
         self.log_directory();
     }
@@ -195,6 +198,81 @@ impl Check<'_> {
         if self.draft.ingress_port.flatten().is_some() {
             let why = "because the shared port is handed to nodes as a socket";
             self.refuse("ingress_port", format!("nothing beside {sockets}, {why}"));
+        }
+    }
+
+    /// A node must not be ended before its probes could have said that it is ready.
+    fn start_time(&mut self) {
+        let (Some(allowance), Some(limit)) =
+            (self.draft.start_allowance(), self.draft.start_timeout)
+        else {
+            return;
+        };
+        // Unset, it adapts to the probes, as far as a start may take at all.
+        if allowance < limit || (allowance == limit && !self.origins.is_set("start_timeout")) {
+            return;
+        }
+        let need = Span::text(allowance);
+        if self.origins.is_set("start_timeout") {
+            let allowed = format!("more than the {need} that the probes of a start may take");
+            return self.refuse("start_timeout", allowed);
+        }
+        let keys = [
+            "startup_failure_threshold",
+            "startup_period",
+            "readiness_success_threshold",
+            "readiness_period",
+        ];
+        if let Some(key) = keys.into_iter().find(|key| self.origins.is_set(key)) {
+            let limit = Span::text(limit);
+            let allowed = format!(
+                "less, because the probes of a start may take {need}, and a start at most {limit}"
+            );
+            self.refuse(key, allowed);
+        }
+    }
+
+    /// Settings of a startup probe without a startup probe were meant for something.
+    fn startup_probe(&mut self) {
+        if self.origins.is_set("startup_probe") {
+            return;
+        }
+        let keys = [
+            "startup_initial_delay",
+            "startup_period",
+            "startup_timeout",
+            "startup_failure_threshold",
+        ];
+        for key in keys.into_iter().filter(|key| self.origins.is_set(key)) {
+            let probe = self.named("startup_probe");
+            self.refuse(key, format!("nothing without a probe: {probe}"));
+        }
+    }
+
+    /// A connection to a socket that the supervisor itself listens on always comes about.
+    fn connections(&mut self) {
+        if self.draft.node_sockets != Some(true) {
+            return;
+        }
+        let draft = self.draft;
+        let probes = [
+            ("startup_probe", draft.startup_probe.as_ref()),
+            (
+                "readiness_probe",
+                draft.readiness_probe.as_ref().and_then(Option::as_ref),
+            ),
+            (
+                "liveness_probe",
+                draft.liveness_probe.as_ref().and_then(Option::as_ref),
+            ),
+        ];
+        for (key, probe) in probes {
+            if let Some(Probe::Tcp { .. }) = probe {
+                let sockets = self.named("node_sockets");
+                let why = "because the supervisor listens on the ports itself, and a connection \
+                           would say nothing of the program";
+                self.refuse(key, format!("http or off beside {sockets}, {why}"));
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 //! `table` declares them; `declare` turns one entry of the table into a field,
 //! a parser and a [`Declaration`](crate::Declaration).
 
+mod allowance;
 mod declare;
 mod environment;
 mod table;

@@ -15,8 +15,8 @@ use crate::environment::Role;
 use crate::value::{
     Address, Advertised, AdvertisedPort, Choice, ClaimScope, Copies, FilePath, Hidden, Host,
     Identity, Kind, List, LogDir, LogDirectory, LogFormat, LogLevel, LogStdout, Name, OnFailed,
-    Optional, Peer, PeerAddress, Port, ReplicationFactor, Secret, Size, Socket, Span, Switch, Text,
-    Whole,
+    Optional, Peer, PeerAddress, Port, Probe, ProbeText, ReplicationFactor, Secret, Size, Socket,
+    Span, Switch, Text, Whole,
 };
 
 const KIB: u64 = 1024;
@@ -247,25 +247,90 @@ settings! {
     }
 
     section Health {
+        /// What a program that does not notify is asked first of all, until it succeeds once:
+        /// for programs that take long to start.
+        startup_probe: Probe =
+            Fixed("off"), ProbeText, ["STARTUP_PROBE"], Effective, Now;
+
+        /// From the start of a process until its first startup probe.
+        startup_initial_delay: Duration =
+            Fixed("0s"), Span::new(secs(0), HOUR), ["STARTUP_INITIAL_DELAY"], Effective, Now;
+
+        /// Time between two startup probes.
+        startup_period: Duration =
+            Fixed("10s"), Span::new(ms(100), HOUR), ["STARTUP_PERIOD"], Effective, Now;
+
+        /// How long one startup probe waits for its answer.
+        startup_timeout: Duration =
+            Fixed("1s"), Span::new(ms(10), HOUR), ["STARTUP_TIMEOUT"], Effective, Now;
+
+        /// How many startup probes must fail, one after the other, to end the node.
+        startup_failure_threshold: u32 =
+            Fixed("3"), Whole::<u32>::new(1, 1000), ["STARTUP_FAILURE_THRESHOLD"], Effective, Now;
+
+        /// What a program that does not notify is asked to learn whether it is ready. `off`
+        /// makes it ready as soon as it has started.
+        readiness_probe: Option<Probe> =
+            Unset("`http:/health`, where every status below 500 is success"),
+            Optional(ProbeText), ["READINESS_PROBE"], Effective, Now;
+
+        /// From the start of a process, or the success of its startup probe, until its first
+        /// readiness probe.
+        readiness_initial_delay: Duration =
+            Fixed("0s"), Span::new(secs(0), HOUR), ["READINESS_INITIAL_DELAY"], Effective, Now;
+
+        /// Time between two readiness probes. Until the first success they follow each other
+        /// faster.
+        readiness_period: Duration =
+            Fixed("10s"), Span::new(ms(100), HOUR), ["READINESS_PERIOD"], Effective, Now;
+
+        /// How long one readiness probe waits for its answer.
+        readiness_timeout: Duration =
+            Fixed("1s"), Span::new(ms(10), HOUR), ["READINESS_TIMEOUT"], Effective, Now;
+
+        /// How many readiness probes must succeed, one after the other, to make a node ready.
+        readiness_success_threshold: u32 =
+            Fixed("1"), Whole::<u32>::new(1, 1000), ["READINESS_SUCCESS_THRESHOLD"], Effective, Now;
+
+        /// How many readiness probes must fail, one after the other, to make a node unready.
+        readiness_failure_threshold: u32 =
+            Fixed("3"), Whole::<u32>::new(1, 1000), ["READINESS_FAILURE_THRESHOLD"], Effective, Now;
+
         /// How long a node may take until it is ready.
         start_timeout: Duration =
-            Fixed("60s"), Span::new(ms(100), DAY), ["START_TIMEOUT"], Effective, Now;
+            Derived("60s, and what the startup probe and the first readiness probes may take",
+                |draft| {
+                    let whole = secs(60).saturating_add(draft.start_allowance()?).min(DAY);
+                    Some(format!("{}ms", whole.as_millis()))
+                }),
+            Span::new(ms(100), DAY), ["START_TIMEOUT"], Effective, Now;
 
         /// Whether a node that no longer shows life is killed.
         liveness: bool =
             Fixed("on"), Switch::OnOff, ["LIVENESS"], Effective, Now;
 
+        /// What a program that was ready once and does not notify is asked to learn whether it
+        /// lives. `off` leaves the watchdog to those that notify, and asks nobody.
+        liveness_probe: Option<Probe> =
+            Unset("`http:/live`, where every answer in HTTP is success"),
+            Optional(ProbeText), ["LIVENESS_PROBE"], Effective, Now;
+
+        /// From the time a process is ready for the first time until its first liveness probe.
+        liveness_initial_delay: Duration =
+            Fixed("0s"), Span::new(secs(0), HOUR), ["LIVENESS_INITIAL_DELAY"], Effective, Now;
+
         /// How often a node shows life.
         liveness_period: Duration =
             Fixed("10s"), Span::new(ms(100), HOUR), ["LIVENESS_PERIOD"], Effective, Now;
 
-        /// How long one probe waits for its answer.
+        /// How long one liveness probe waits for its answer.
         liveness_timeout: Duration =
             Fixed("1s"), Span::new(ms(10), HOUR), ["LIVENESS_TIMEOUT"], Effective, Now;
 
         /// How many periods without life, one after the other, end a node.
         liveness_failures: u32 =
-            Fixed("3"), Whole::<u32>::new(1, 1000), ["LIVENESS_FAILURES"], Effective, Now;
+            Fixed("3"), Whole::<u32>::new(1, 1000),
+            ["LIVENESS_FAILURES", "LIVENESS_FAILURE_THRESHOLD"], Effective, Now;
 
         /// The pause before the second restart of a node. The first restart is immediate; every
         /// further pause is twice as long.

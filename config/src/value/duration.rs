@@ -35,6 +35,11 @@ impl Span {
         }
     }
 
+    /// How a duration is written, with the longest unit that leaves a whole number.
+    pub(crate) fn text(duration: Duration) -> String {
+        write(duration)
+    }
+
     /// A duration of whole seconds.
     pub(crate) const fn seconds(min: u64, max: u64) -> Self {
         Self {

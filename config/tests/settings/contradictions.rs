@@ -149,3 +149,68 @@ fn logs_need_a_folder() {
     assert!(!made.exists(), "looking makes nothing");
     Case::of("LOG_DIR=off").good();
 }
+
+#[test]
+fn a_start_is_not_ended_before_its_probes_could_succeed() {
+    check(
+        "STARTUP_PROBE=http:/started STARTUP_FAILURE_THRESHOLD=12 START_TIMEOUT=90s",
+        &[
+            "START_TIMEOUT: found \"90s\", allowed is more than the 2m that the probes of a start may take",
+        ],
+    );
+    check(
+        "READINESS_INITIAL_DELAY=10s READINESS_SUCCESS_THRESHOLD=3 START_TIMEOUT=30s",
+        &[
+            "START_TIMEOUT: found \"30s\", allowed is more than the 30s that the probes of a start may take",
+        ],
+    );
+    check(
+        "STARTUP_PROBE=http:/started STARTUP_FAILURE_THRESHOLD=1000 STARTUP_PERIOD=5m",
+        &[
+            "STARTUP_FAILURE_THRESHOLD: found \"1000\", allowed is less, because the probes of a \
+           start may take 5000m, and a start at most 1d",
+        ],
+    );
+    let adapted = |variables: &str| Case::of(variables).good().settings.start_timeout.as_secs();
+    assert_eq!(adapted(""), 60);
+    assert_eq!(adapted("STARTUP_PROBE=http:/started"), 90);
+    assert_eq!(adapted("STARTUP_PROBE=off READINESS_INITIAL_DELAY=5"), 65);
+    assert_eq!(adapted("READINESS_PROBE=off READINESS_INITIAL_DELAY=5"), 60);
+    assert_eq!(adapted("STARTUP_PROBE=http:/started START_TIMEOUT=31s"), 31);
+}
+
+#[test]
+fn probes_ask_what_can_answer() {
+    check(
+        "STARTUP_PERIOD=1s STARTUP_FAILURE_THRESHOLD=30",
+        &[
+            "STARTUP_PERIOD: found \"1s\", allowed is nothing without a probe: STARTUP_PROBE \
+             (default off)",
+            "STARTUP_FAILURE_THRESHOLD: found \"30\", allowed is nothing without a probe: \
+             STARTUP_PROBE (default off)",
+        ],
+    );
+    check(
+        "READINESS_PROBE=tcp LIVENESS_PROBE=tcp:gossip",
+        &[
+            "READINESS_PROBE: found \"tcp\", allowed is http or off beside NODE_SOCKETS (default on), \
+             because the supervisor listens on the ports itself, and a connection would say nothing \
+             of the program",
+            "LIVENESS_PROBE: found \"tcp:gossip\", allowed is http or off beside NODE_SOCKETS (default \
+             on), because the supervisor listens on the ports itself, and a connection would say \
+             nothing of the program",
+        ],
+    );
+    let settings =
+        Case::of("STARTUP_PROBE=off STARTUP_PERIOD=1s NODE_SOCKETS=off READINESS_PROBE=tcp")
+            .good()
+            .settings;
+    assert!(settings.liveness_probe.is_none());
+    check(
+        "READINESS_PROBE=http://localhost/health",
+        &[
+            "READINESS_PROBE: found \"http://localhost/health\", allowed is http:/PATH or tcp on the \
+           HTTP port, http:gossip/PATH or tcp:gossip on the gossip port, or off",
+        ],
+    );
+}

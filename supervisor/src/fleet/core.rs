@@ -1,5 +1,7 @@
 //! The fleet: dispatch of inputs, deadlines, and what concerns all nodes together.
 
+use std::time::Duration;
+
 use super::brake::Brake;
 use super::change::Change;
 use super::node::{Health, Node, State};
@@ -7,6 +9,10 @@ use super::stop::Stop;
 use super::types::{FleetConfig, Input, NodeIndex, Output, Time};
 use crate::event::EventKind;
 use crate::status::FleetPhase;
+
+/// When something that was due is looked at so late, the supervisor did not run in between:
+/// it was stopped or frozen. An overloaded machine delays it for less.
+const OVERSLEPT: Duration = Duration::from_secs(1);
 
 /// The state machine of the fleet. See the [module](super) for what it guarantees.
 #[derive(Debug)]
@@ -56,10 +62,17 @@ impl Fleet {
     /// done, in order.
     pub fn handle(&mut self, input: Input, now: Time) -> Vec<Output> {
         let siblings = self.sibling_states();
+        if self
+            .next_deadline()
+            .is_some_and(|due| due + OVERSLEPT < now)
+        {
+            self.overslept(now);
+        }
         if input.node().is_none_or(|node| node.at() < self.nodes.len()) {
             self.dispatch(input, now);
         }
         self.pass_deadlines(now);
+        self.end_the_lifeless(now);
         self.stop_deadline(now);
         self.note_arrivals(now);
         self.go_on_moving(now);
@@ -100,7 +113,12 @@ impl Fleet {
             Input::SpawnFailed { node, error } => self.spawn_failed(node, error, now),
             Input::SlotLost { node, holders } => self.slot_lost(node, holders, now),
             Input::Notified { node, pid, notice } => self.notified(node, pid, notice, now),
-            Input::Probed { node, pid, answer } => self.probed(node, pid, answer, now),
+            Input::Probed {
+                node,
+                pid,
+                check,
+                answer,
+            } => self.probed(node, pid, check, answer, now),
             Input::Exited { node, pid, reason } => self.exited(node, pid, reason, now),
             Input::Cleared { node, pid, left } => self.cleared(node, pid, left, now),
             Input::StraysCleared { left } => self.strays_cleared(left, now),

@@ -38,6 +38,12 @@ impl Fleet {
         !node.is_ready() || self.shut().is_none()
     }
 
+    /// Whether ending the node for want of life leaves MIN_READY nodes ready. That is all that
+    /// is asked: it is ended for its own fault, and waits for no other node.
+    pub(super) fn can_spare(&self, node: &Node) -> bool {
+        !node.is_ready() || self.ready() > self.config.min_ready
+    }
+
     /// Takes note of the nodes that are back, and of those for whom nobody waits any more.
     pub(super) fn note_arrivals(&mut self, now: Time) {
         for index in self.indices() {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::checks::Checks;
 use super::core::{Fleet, millis};
-use super::health::FIRST_ASKING;
-use super::node::{Asking, Exit, Health, Next, Process, State, StopCause};
+use super::node::{Exit, Health, Next, Process, State, StopCause};
 use super::types::{NodeIndex, OnFailed, Output, Ports, Sig, Time};
 use crate::event::EventKind;
 use crate::exit::ExitReason;
@@ -84,14 +84,6 @@ impl Fleet {
 
     pub(super) fn spawned(&mut self, index: NodeIndex, pid: u32, generation: u64, now: Time) {
         let deadline = now + self.config.start_timeout;
-        let probe = if self.config.notifies {
-            Asking::Never
-        } else {
-            Asking::At {
-                time: now + FIRST_ASKING,
-                pause: FIRST_ASKING,
-            }
-        };
         let node = self.node_mut(index);
         assert!(
             node.state == State::Spawning,
@@ -102,9 +94,11 @@ impl Fleet {
             started: now,
             was_ready: false,
             notifies: false,
+            beats: false,
+            checks: Checks::none(),
             refilled: None,
         };
-        let health = Health::Starting { deadline, probe };
+        let health = Health::Starting { deadline };
         node.enter(State::Running { process, health }, now);
         node.starts += 1;
         node.generation = generation;
@@ -122,6 +116,8 @@ impl Fleet {
             self.stop_node(index, kill_at, now);
         } else if !self.is_wanted(index) {
             self.stop_node(index, now + self.grace(), now);
+        } else {
+            self.begin_checks(index, now);
         }
     }
 
@@ -351,10 +347,7 @@ impl Fleet {
                 self.outputs.push(Output::Claim(index));
             }
             State::Waiting { .. } | State::Failed { .. } => self.spawn(index, now),
-            State::Running { process, health } => {
-                let (pid, health) = (process.pid, health.clone());
-                self.health_deadline(index, pid, health, now);
-            }
+            State::Running { .. } => self.health_deadline(index, now),
             State::Stopping {
                 process, kill_at, ..
             } => {

@@ -21,6 +21,7 @@
 mod backoff;
 mod brake;
 mod change;
+mod checks;
 mod core;
 mod gate;
 mod health;
@@ -28,6 +29,7 @@ mod life;
 mod moving;
 mod node;
 mod order;
+mod policy;
 mod restart;
 mod rolling;
 mod scale;
@@ -40,8 +42,6 @@ mod view;
 pub use self::core::Fleet;
 pub use backoff::RestartPolicy;
 pub use order::{Plan, PlanAction, PlanStep, Refusal, RestartMode, RestartOrder, Ticket};
-pub use types::{
-    Answer, FleetConfig, Input, LivenessPolicy, NodeIndex, Notice, OnFailed, Output, Ports, Sig,
-    Time,
-};
+pub use policy::{Answer, Asks, Check, LivenessPolicy, ProbePolicy, ProbeRecord};
+pub use types::{FleetConfig, Input, NodeIndex, Notice, OnFailed, Output, Ports, Sig, Time};
 pub use view::{NodeView, SiblingView};

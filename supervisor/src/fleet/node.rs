@@ -1,9 +1,12 @@
 //! One node: its state, which owns the data that only makes sense in it.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use repram_discovery::supervised::SiblingState;
 
+use super::checks::Checks;
+use super::policy::ProbeRecord;
 use super::types::{NodeIndex, Ports, Time};
 use crate::exit::ExitReason;
 use crate::status::NodePhase;
@@ -28,7 +31,13 @@ pub(super) struct Node {
     pub(super) generation: u64,
     pub(super) last_exit: Option<Exit>,
     pub(super) message: Option<String>,
+    /// What its processes answered, the latest last; at most [`PROBES_KEPT`].
+    pub(super) probes: VecDeque<ProbeRecord>,
 }
+
+/// Answers of a node that are kept for people: enough to see a pattern, and little beside
+/// what else is known of a node.
+const PROBES_KEPT: usize = 10;
 
 /// The end of a node's process.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,8 +86,12 @@ pub(super) struct Process {
     pub(super) started: Time,
     /// Whether it has ever been ready.
     pub(super) was_ready: bool,
-    /// Whether it has said `READY=1`: then it is no longer asked.
+    /// Whether it has said itself that it is ready or not: then it is no longer asked.
     pub(super) notifies: bool,
+    /// Whether it has said `WATCHDOG=1`.
+    pub(super) beats: bool,
+    /// What it is asked.
+    pub(super) checks: Checks,
     /// When it said that it holds again what it should hold.
     pub(super) refilled: Option<Time>,
 }
@@ -96,39 +109,11 @@ pub(super) struct Move {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Health {
     /// Not ready yet; killed at `deadline`.
-    Starting { deadline: Time, probe: Asking },
+    Starting { deadline: Time },
     /// Ready since `since`.
-    Ready { since: Time, life: Life },
-    /// Was ready, and is not now. What notifies may become ready again by `READY=1`.
-    Unready { life: Life },
-}
-
-/// When a node is asked next.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Asking {
-    /// Never: it notifies.
-    Never,
-    /// At this time, and when that fails again after `pause`.
-    At { time: Time, pause: Duration },
-    /// The answer is awaited; the pause is for the next time.
-    Awaited { pause: Duration },
-}
-
-/// How the life of a node that was ready is checked.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Life {
-    /// It is not.
-    Unchecked,
-    /// It must notify before `deadline`. The deadline is moved without a timer: `checked`
-    /// is when the timer looks next, so that a notification costs no second wake-up.
-    Watchdog { deadline: Time, checked: Time },
-    /// It is asked at `time`, none while an answer is awaited. So often in a row it was not
-    /// ready, and so often it gave no sign of life.
-    Probed {
-        time: Option<Time>,
-        unready: u32,
-        silent: u32,
-    },
+    Ready { since: Time },
+    /// Was ready, and is not now.
+    Unready { reason: String },
 }
 
 /// Why a node's process is ended by us.
@@ -172,7 +157,16 @@ impl Node {
             generation: 0,
             last_exit: None,
             message: None,
+            probes: VecDeque::with_capacity(PROBES_KEPT),
         }
+    }
+
+    /// Keeps an answer, in the place of the oldest one.
+    pub(super) fn keep(&mut self, record: ProbeRecord) {
+        if self.probes.len() == PROBES_KEPT {
+            self.probes.pop_front();
+        }
+        self.probes.push_back(record);
     }
 
     pub(super) fn enter(&mut self, state: State, now: Time) {
@@ -239,7 +233,10 @@ impl Node {
         match &self.state {
             State::NoPort { retry_at } | State::Failed { retry_at } => *retry_at,
             State::Waiting { start_at } => *start_at,
-            State::Running { health, .. } => health.deadline(),
+            State::Running { process, health } => {
+                let ready = health.deadline();
+                ready.into_iter().chain(process.checks.deadline()).min()
+            }
             State::Stopping { kill_at, .. } => *kill_at,
             State::Clearing { check_at, .. } => Some(*check_at),
             State::Spawning | State::Stopped => None,
@@ -250,15 +247,8 @@ impl Node {
 impl Health {
     fn deadline(&self) -> Option<Time> {
         match self {
-            Self::Starting { deadline, probe } => match probe {
-                Asking::At { time, .. } => Some(*deadline.min(time)),
-                Asking::Never | Asking::Awaited { .. } => Some(*deadline),
-            },
-            Self::Ready { life, .. } | Self::Unready { life } => match life {
-                Life::Unchecked => None,
-                Life::Watchdog { checked, .. } => Some(*checked),
-                Life::Probed { time, .. } => *time,
-            },
+            Self::Starting { deadline } => Some(*deadline),
+            Self::Ready { .. } | Self::Unready { .. } => None,
         }
     }
 }

@@ -7,6 +7,7 @@ use repram_discovery::slot::Slot;
 
 use super::backoff::RestartPolicy;
 use super::order::{RestartOrder, Ticket};
+use super::policy::{Answer, Check, LivenessPolicy, ProbePolicy};
 use crate::event::EventKind;
 use crate::exit::ExitReason;
 
@@ -72,29 +73,17 @@ pub struct FleetConfig {
     pub stop_timeout: Duration,
     /// How long a node may take from its start until it is ready.
     pub start_timeout: Duration,
-    /// How a ready node's life is checked; none when it is not.
+    /// How a program that does not notify is asked whether it has started; none when it is
+    /// not.
+    pub startup: Option<ProbePolicy>,
+    /// How it is asked whether it is ready; none when it is ready as soon as it has started.
+    pub readiness: Option<ProbePolicy>,
+    /// How the life of a node that was ready is checked; none when it is not.
     pub liveness: Option<LivenessPolicy>,
     /// Whether the program is known to notify, so that it need not be asked for readiness.
     pub notifies: bool,
     /// Seed of the jitter.
     pub seed: u64,
-}
-
-/// How a ready node's life is checked.
-#[derive(Clone, Copy, Debug)]
-pub struct LivenessPolicy {
-    /// Time between two checks.
-    pub period: Duration,
-    /// Failures in a row that end the node.
-    pub failures: u32,
-}
-
-impl LivenessPolicy {
-    /// How long a node that notifies may be silent: WATCHDOG_USEC.
-    #[must_use]
-    pub fn watchdog(&self) -> Duration {
-        self.period * self.failures
-    }
 }
 
 /// What happens when a node has used up its restart budget.
@@ -106,17 +95,6 @@ pub enum OnFailed {
     Exit,
     /// It stays failed, and the health check says so.
     Keep,
-}
-
-/// What came of asking a node `GET /health`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// A status below 500: it lives and is ready.
-    Ready,
-    /// Another answer: it lives, and is not ready for the reason given.
-    Alive(String),
-    /// No HTTP answer in time, for the reason given.
-    Nothing(String),
 }
 
 /// What a node said by sd_notify(3).
@@ -207,6 +185,8 @@ pub enum Input {
         node: NodeIndex,
         /// The process that was asked.
         pid: u32,
+        /// What it was asked.
+        check: Check,
         /// What it answered.
         answer: Answer,
     },
@@ -348,12 +328,14 @@ pub enum Output {
         /// Whether new connections are taken.
         open: bool,
     },
-    /// Ask the node `GET /health` and answer `Probed`.
+    /// Ask the node and answer `Probed`, in bounded time. Until then it is asked nothing else.
     Probe {
         /// Which node.
         node: NodeIndex,
         /// Its process.
         pid: u32,
+        /// What it is asked.
+        check: Check,
     },
     /// The siblings' states have changed: tell all nodes.
     Siblings,

@@ -3,7 +3,8 @@
 use repram_discovery::supervised::SiblingState;
 
 use super::core::Fleet;
-use super::node::State;
+use super::node::{Health, Node, State, StopCause};
+use super::policy::ProbeRecord;
 use super::types::{NodeIndex, Ports, Time};
 use crate::exit::ExitReason;
 use crate::status::NodePhase;
@@ -33,6 +34,10 @@ pub struct NodeView {
     pub last_exit: Option<(Time, ExitReason, String)>,
     /// What it last said of itself.
     pub message: Option<String>,
+    /// Why it is not ready, where that is known.
+    pub reason: Option<String>,
+    /// What it answered when it was asked, the latest first.
+    pub probes: Vec<ProbeRecord>,
 }
 
 /// One node, as the others are told.
@@ -78,7 +83,38 @@ impl Fleet {
                 .as_ref()
                 .map(|exit| (exit.time, exit.reason, exit.cause.clone())),
             message: node.message.clone(),
+            reason: self.reason(node),
+            probes: node.probes.iter().rev().cloned().collect(),
         })
+    }
+
+    /// Why a node that runs is not as it should be.
+    fn reason(&self, node: &Node) -> Option<String> {
+        match &node.state {
+            State::Running { process, health } => match health {
+                Health::Starting { .. } => {
+                    let last = node.probes.back()?;
+                    let failed = last.pid == process.pid && !last.answer.passed;
+                    failed.then(|| last.answer.summary.clone())
+                }
+                Health::Ready { .. } => self.is_lifeless(node).then(|| {
+                    "no sign of life; it is not ended, because MIN_READY nodes would not be left"
+                        .to_owned()
+                }),
+                Health::Unready { reason } => Some(reason.clone()),
+            },
+            State::Stopping {
+                cause: StopCause::Fault(why),
+                ..
+            } => Some(why.clone()),
+            State::NoPort { .. }
+            | State::Waiting { .. }
+            | State::Spawning
+            | State::Stopping { .. }
+            | State::Clearing { .. }
+            | State::Failed { .. }
+            | State::Stopped => None,
+        }
     }
 
     /// Every node that has a slot, as the others are told.

@@ -12,7 +12,7 @@ use super::shell::Shell;
 use super::survey::Survey;
 use crate::control::{Request, StopReply};
 use crate::exit::ExitReason;
-use crate::fleet::{Answer, Input, NodeIndex, Notice};
+use crate::fleet::{Answer, Check, Input, NodeIndex, Notice};
 use crate::reaper;
 use crate::signals::{self, Signals};
 
@@ -31,6 +31,7 @@ pub(super) enum News {
     Probed {
         node: NodeIndex,
         pid: u32,
+        check: Check,
         answer: Answer,
     },
     Claimed {
@@ -137,7 +138,17 @@ fn take_news(shell: &mut Shell, news: News) {
                 shell.feed(Input::Notified { node, pid, notice });
             }
         }
-        News::Probed { node, pid, answer } => shell.feed(Input::Probed { node, pid, answer }),
+        News::Probed {
+            node,
+            pid,
+            check,
+            answer,
+        } => shell.feed(Input::Probed {
+            node,
+            pid,
+            check,
+            answer,
+        }),
         News::Claimed { node, claim } => {
             if let Some(input) = shell.take_claim(node, claim) {
                 shell.feed(input);

@@ -15,6 +15,7 @@ use repram_discovery::state_dir::StateDir;
 use repram_discovery::supervised::{Hello, Sibling, SupervisorMessage};
 use tokio::sync::mpsc;
 
+use super::asking;
 use super::events::News;
 use super::member::{Member, OutputPipe, Running};
 use super::strangers;
@@ -82,15 +83,11 @@ impl Launcher {
         secrets: Secrets,
         notify: NotifySockets,
     ) -> io::Result<Self> {
-        let liveness = LivenessPolicy {
-            period: settings.liveness_period,
-            failures: settings.liveness_failures,
-        };
         Ok(Self {
             environment: environment::common(std::env::vars_os(), settings),
             secret: secrets.current,
             secret_previous: secrets.previous,
-            liveness: settings.liveness.then_some(liveness),
+            liveness: asking::liveness(settings),
             passes_sockets: settings.node_sockets,
             bind: settings.bind_address,
             null: File::open("/dev/null")?,

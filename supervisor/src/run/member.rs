@@ -42,6 +42,8 @@ pub(super) struct Running {
     pub(super) pid: u32,
     pub(super) link: Option<SiblingLink>,
     listening: AbortHandle,
+    /// The question that it is asked or was asked last.
+    question: Option<AbortHandle>,
 }
 
 impl Running {
@@ -50,13 +52,23 @@ impl Running {
             pid,
             link,
             listening,
+            question: None,
         }
+    }
+
+    /// It is asked something. Once it has ended nobody waits for the answer, so that a node is
+    /// never asked twice at the same time.
+    pub(super) fn asked(&mut self, question: AbortHandle) {
+        self.question = Some(question);
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.listening.abort();
+        if let Some(question) = &self.question {
+            question.abort();
+        }
     }
 }
 

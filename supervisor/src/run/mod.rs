@@ -2,9 +2,10 @@
 //!
 //! `start` makes everything ready, in an order in which each step can still be refused
 //! without leaving anything behind; `events` is the loop that turns what happens into
-//! inputs of the core; `shell` performs the core's outputs; `launch` starts one process.
+//! inputs of the core; `shell` performs the core's outputs; `launch` starts one process, `asking` asks one.
 
 mod answer;
+mod asking;
 mod domain;
 mod events;
 mod launch;

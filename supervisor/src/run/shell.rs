@@ -23,9 +23,10 @@ use super::strangers;
 use crate::event::{Event, EventKind};
 use crate::fleet::{Fleet, Input, NodeIndex, Output, Ports, Sig, Time};
 use crate::logs::Logs;
-use crate::probe::{Owner, Prober, Question, reachable};
+use crate::probe::Prober;
 use crate::reaper::{self, Bystanders};
 use crate::terminal::Terminal;
+use crate::wall_clock::WallClock;
 
 /// Everything that the core's outputs act on.
 pub(super) struct Shell {
@@ -46,7 +47,7 @@ pub(super) struct Shell {
     pub(super) bystanders: Bystanders,
     pub(super) terminal: Terminal,
     pub(super) started: Instant,
-    pub(super) started_at: Timestamp,
+    pub(super) wall_clock: WallClock,
     /// Whether the table of nodes was shown, which happens when they are ready first.
     pub(super) table_shown: Cell<bool>,
     /// The code to end with, once the fleet has ended.
@@ -65,7 +66,7 @@ impl Shell {
         }
     }
 
-    fn now(&self) -> Time {
+    pub(super) fn now(&self) -> Time {
         self.started.elapsed()
     }
 
@@ -73,10 +74,10 @@ impl Shell {
         self.fleet.next_deadline().map(|time| self.started + time)
     }
 
-    /// The wall-clock time that belongs to a time of the core.
-    pub(super) fn wall_clock(&self, time: Time) -> Timestamp {
-        // Beyond the calendar's end, in year 9999, nothing is planned.
-        self.started_at.checked_add(time).unwrap_or(Timestamp::MAX)
+    /// The dates of the core's times, by the wall clock as it is now.
+    pub(super) fn wall_clock(&self) -> &WallClock {
+        self.wall_clock.compare(Timestamp::now(), self.now());
+        &self.wall_clock
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -130,10 +131,7 @@ impl Shell {
                 self.move_door(node, open);
                 None
             }
-            Output::Probe { node, pid } => {
-                self.ask(node, pid);
-                None
-            }
+            Output::Probe { node, pid, check } => self.ask(node, pid, check),
             Output::Siblings => {
                 self.tell_siblings();
                 None
@@ -307,33 +305,6 @@ impl Shell {
             let holders = lines.join("; ");
             self.feed(Input::NotClaimed { node, holders });
         }
-    }
-
-    fn ask(&mut self, node: NodeIndex, pid: u32) {
-        let prober = match &self.prober {
-            Some(prober) => prober.clone(),
-            None => match Prober::new() {
-                Ok(prober) => self.prober.insert(prober).clone(),
-                Err(error) => return self.warn(format!("nodes cannot be asked: {error}")),
-            },
-        };
-        let Some(slot) = self.members[node.at()].slot else {
-            return;
-        };
-        let owner = Owner {
-            group: Pid::from_raw(pid.cast_signed()),
-            uuid: self.members[node.at()].uuid,
-        };
-        let question = Question {
-            address: reachable(self.settings.bind_address, slot.http),
-            timeout: self.settings.liveness_timeout,
-            owner: (!self.settings.node_sockets).then_some(owner),
-        };
-        let news = self.news.clone();
-        tokio::spawn(async move {
-            let answer = prober.ask(&question).await;
-            let _ = news.send(News::Probed { node, pid, answer }).await;
-        });
     }
 
     /// All other nodes, as one of them is told.

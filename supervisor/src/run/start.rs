@@ -19,7 +19,7 @@ use super::events::{self, NEWS_MAX, News, Sources};
 use super::launch::{Launcher, chain};
 use super::shell::Shell;
 use super::slots::{NoSlots, Slots};
-use super::{secret, slots};
+use super::{asking, secret, slots};
 use crate::cli::{RunOptions, code};
 use crate::control::{Control, ControlAddress, ControlConfig, REQUESTS_MAX, Request};
 use crate::fleet::{Fleet, FleetConfig, OnFailed, RestartPolicy};
@@ -30,6 +30,7 @@ use crate::reaper::{self, Bystanders};
 use crate::signals::{self, HeldSignals, Signals};
 use crate::stop_budget::StopBudget;
 use crate::terminal::Terminal;
+use crate::wall_clock::WallClock;
 
 /// What LOG_DIR may be.
 const LOG_DIR_ALLOWED: &str = "a folder that can be written, or `off`";
@@ -179,6 +180,7 @@ async fn start(options: RunOptions, origin: Origin) -> Result<Started, Refused> 
     places
         .warnings
         .extend(unheard_claims(&loaded.settings, &program));
+    places.warnings.extend(asking::unheard(&loaded, &program));
     let mut slots = match Slots::claim(&loaded.settings, &secrets, &mut places.state).await {
         Ok(slots) => slots,
         Err(NoSlots::TooFew(lines)) => return Err(Refused::Ports(lines)),
@@ -351,7 +353,7 @@ fn build_shell(
         terminal: origin.terminal,
         bystanders: origin.bystanders,
         started: origin.started,
-        started_at: origin.started_at,
+        wall_clock: WallClock::starting(origin.started_at),
         table_shown: Cell::new(false),
         exit: None,
         settings,
@@ -472,6 +474,8 @@ fn fleet_config(loaded: &Loaded, launcher: &Launcher) -> FleetConfig {
         },
         stop_timeout: settings.stop_timeout,
         start_timeout: settings.start_timeout,
+        startup: asking::startup(settings),
+        readiness: asking::readiness(settings),
         liveness: launcher.liveness,
         notifies: launcher.program.is_repram_node,
         seed: fastrand::u64(..),

@@ -74,7 +74,7 @@ impl Survey {
                         Some(StandingWord::Tentative) => Standing::Tentative,
                         None => Standing::Leaving,
                     },
-                    since: shell.wall_clock(since),
+                    since: shell.wall_clock().date(since),
                 };
                 Some((claim.slot, ours))
             });

@@ -35,7 +35,29 @@ pub fn status_at(status: &FleetStatus, view: &View) -> String {
         .iter()
         .map(|node| row(node, view.now))
         .collect();
-    summary(status, view) + &table(head, &rows, view.style, view.width)
+    let notes: String = status
+        .nodes
+        .iter()
+        .filter_map(|node| note(node, view))
+        .collect();
+    summary(status, view) + &table(head, &rows, view.style, view.width) + &notes
+}
+
+/// A start that takes longer deserves a word; quicker ones would only flicker.
+const LONG_START_MS: u64 = 5_000;
+
+/// Why a node is not as it should be: `flux-node-2 is unready: /health answered 503 ...`
+fn note(node: &NodeStatus, view: &View) -> Option<String> {
+    let reason = node.reason.as_deref()?;
+    let fresh = millis_between(node.since, view.now) < LONG_START_MS;
+    if node.state == NodePhase::Starting && fresh {
+        return None;
+    }
+    Some(format!(
+        "{} is {}: {reason}\n",
+        node.node,
+        node.state.as_str()
+    ))
 }
 
 /// `healthy: 3 of 3 nodes ready, 2 needed; supervisor 4711, up 5 min 2 s`
@@ -151,6 +173,8 @@ mod tests {
             next_start: None,
             last_exit: None,
             message: None,
+            reason: None,
+            probes: Vec::new(),
         }
     }
 
@@ -237,6 +261,34 @@ flux-node-10  no-port   2 h        -     -       -         0  -
         assert_eq!(text, expect);
         let full = status_at(&status, &view(Style::Plain, None));
         assert!(full.contains("exit code 101, next in 25 s"), "{full}");
+    }
+
+    #[test]
+    fn below_the_table_stands_why() {
+        let with = |number, state, since, reason: &str| NodeStatus {
+            since,
+            reason: Some(reason.to_owned()),
+            ..node(number, state)
+        };
+        let refused = "/health refused the connection";
+        let status = fleet(vec![
+            with(1, NodePhase::Starting, ago(4), refused),
+            with(2, NodePhase::Starting, ago(5), refused),
+            with(
+                3,
+                NodePhase::Unready,
+                ago(4),
+                "/health answered 503 Service Unavailable",
+            ),
+            node(4, NodePhase::Ready),
+        ]);
+        let text = status_at(&status, &view(Style::Plain, Some(80)));
+        let expect = "\
+flux-node-2 is starting: /health refused the connection
+flux-node-3 is unready: /health answered 503 Service Unavailable
+";
+        assert!(text.ends_with(expect), "{text}");
+        assert_eq!(text.lines().count(), 2 + 4 + 2, "{text}");
     }
 
     #[test]

@@ -1,13 +1,22 @@
 //! Tests of the fleet core: stories told step by step, and a simulation of bad days.
 
 mod changes;
+mod probing;
 mod simulation;
 mod stories;
 mod world;
 
 use std::time::Duration;
 
-use super::{FleetConfig, LivenessPolicy, OnFailed, RestartPolicy};
+use super::{Asks, FleetConfig, LivenessPolicy, OnFailed, ProbePolicy, RestartPolicy};
+
+/// A probe as it is by default.
+const PROBE: ProbePolicy = ProbePolicy {
+    initial_delay: Duration::ZERO,
+    period: Duration::from_secs(10),
+    success_threshold: 1,
+    failure_threshold: 3,
+};
 
 /// Settings as they are by default, with liveness on.
 fn config(node_count: u16) -> FleetConfig {
@@ -27,9 +36,11 @@ fn config(node_count: u16) -> FleetConfig {
         on_failed: OnFailed::SlowRetry,
         stop_timeout: Duration::from_secs(8),
         start_timeout: Duration::from_secs(30),
+        startup: None,
+        readiness: Some(PROBE),
         liveness: Some(LivenessPolicy {
-            period: Duration::from_secs(10),
-            failures: 3,
+            asks: Asks::Silent,
+            probe: PROBE,
         }),
         notifies: true,
         seed: 7,

@@ -7,7 +7,7 @@ use super::config;
 use crate::event::EventKind;
 use crate::exit::ExitReason;
 use crate::fleet::{
-    Answer, Fleet, FleetConfig, Input, NodeIndex, Notice, OnFailed, Output, Ports, Sig, Time,
+    Fleet, FleetConfig, Input, NodeIndex, Notice, OnFailed, Output, Ports, Sig, Time,
 };
 use crate::status::{FleetPhase, NodePhase};
 
@@ -225,37 +225,6 @@ fn without_liveness_nothing_is_due_at_rest() {
     story.notify(5, 0, Notice::Ready);
     story.notify(6, 1, Notice::Ready);
     assert_eq!(story.deadline(), None);
-}
-
-#[test]
-fn what_does_not_notify_is_asked() {
-    let mut config = config(1);
-    config.notifies = false;
-    let mut story = Story::begin(config);
-    let probe = Output::Probe {
-        node: NodeIndex(0),
-        pid: 1,
-    };
-    story.give(20, Input::Tick);
-    assert_eq!(story.done.last(), Some(&probe));
-    let answer = |answer| Input::Probed {
-        node: NodeIndex(0),
-        pid: 1,
-        answer,
-    };
-    story.give(25, answer(Answer::Nothing("refused".into())));
-    assert_eq!(story.deadline(), Some(65));
-    story.give(65, Input::Tick);
-    story.give(66, answer(Answer::Ready));
-    assert_eq!(story.phases(), [Ready]);
-    // Three failures in a row, and the node is ended.
-    for round in 1..=3 {
-        assert_eq!(story.phases(), [Ready]);
-        let due = story.deadline().expect("it is asked");
-        story.give(due, Input::Tick);
-        story.give(due + 5, answer(Answer::Nothing(format!("round {round}"))));
-    }
-    assert_eq!(story.phases(), [Stopping]);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::event::EventKind;
 use crate::exit::ExitReason;
 use crate::fleet::{
-    Answer, Fleet, FleetConfig, Input, NodeIndex, Notice, Output, Ports, RestartMode, RestartOrder,
-    Sig, Ticket, Time,
+    Answer, Check, Fleet, FleetConfig, Input, NodeIndex, Notice, Output, Ports, RestartMode,
+    RestartOrder, Sig, Ticket, Time,
 };
 use crate::stop_budget::StopBudget;
 
@@ -352,14 +352,8 @@ impl World {
                 self.left.clear();
                 Some(Input::StraysCleared { left: 0 })
             }
-            Output::Probe { node, pid } => {
-                let answer = match self.alive.get(&pid) {
-                    Some(process) if process.ready && !process.hung => Answer::Ready,
-                    Some(process) if !process.hung => Answer::Alive("answered 503".into()),
-                    _ => Answer::Nothing("timed out".into()),
-                };
-                let delay = self.within(0, 1_000);
-                self.after(delay, Input::Probed { node, pid, answer });
+            Output::Probe { node, pid, check } => {
+                self.ask(node, pid, check);
                 None
             }
             Output::Exit { code } => {
@@ -381,6 +375,27 @@ impl World {
             }
             Output::Door { .. } | Output::Siblings | Output::StopTogether(_) => None,
         }
+    }
+
+    /// Plans the answer to a question.
+    fn ask(&mut self, node: NodeIndex, pid: u32, check: Check) {
+        let process = self.alive.get(&pid);
+        let passed = process.is_some_and(|process| process.ready && !process.hung);
+        let latency = self.within(0, 1_000);
+        let answer = Answer {
+            passed,
+            summary: "answered 200 or not".into(),
+            latency,
+        };
+        self.after(
+            latency,
+            Input::Probed {
+                node,
+                pid,
+                check,
+                answer,
+            },
+        );
     }
 
     /// Claims in the background, so that much may have happened when it answers.
