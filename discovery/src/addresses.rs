@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::chain::chain;
 use crate::domain::{self, ResolveError, distinct};
@@ -84,16 +84,36 @@ impl DomainAddresses {
     /// Looks the addresses up unless that was done within the last `max_age`, and returns
     /// what is known then.
     pub async fn refreshed(&self, max_age: Duration) -> Arc<[IpAddr]> {
-        let _looking = self.looking.lock().await;
-        let fresh = self
-            .lock()
-            .looked
-            .is_some_and(|looked| looked.elapsed() < max_age);
-        if !fresh {
-            let found = self.domain.resolve().await;
-            self.note(found);
+        // Whoever looks meanwhile may have to wait for a name server.
+        if !self.is_fresh(max_age) {
+            let _looking = self.looking.lock().await;
+            if !self.is_fresh(max_age) {
+                let found = self.domain.resolve().await;
+                self.note(found);
+            }
         }
         self.known()
+    }
+
+    /// As [`Self::refreshed`], for somebody who has only `patience` and then goes on with
+    /// what is known. The look-up goes on, too, for the next one.
+    pub async fn refreshed_within(
+        self: &Arc<Self>,
+        patience: Duration,
+        max_age: Duration,
+    ) -> Arc<[IpAddr]> {
+        if !self.is_fresh(max_age) {
+            let domain = Arc::clone(self);
+            let look_up = tokio::spawn(async move { domain.refreshed(max_age).await });
+            // Either way what is known is what there is.
+            let _ = timeout(patience, look_up).await;
+        }
+        self.known()
+    }
+
+    fn is_fresh(&self, max_age: Duration) -> bool {
+        let looked = self.lock().looked;
+        looked.is_some_and(|looked| looked.elapsed() < max_age)
     }
 
     fn note(&self, found: Result<Vec<IpAddr>, ResolveError>) {

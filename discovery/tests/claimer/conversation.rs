@@ -211,6 +211,22 @@ async fn who_is_announced_may_be_anywhere_in_the_domain() {
 }
 
 #[tokio::test]
+async fn without_a_name_server_the_hosts_that_are_known_are_asked() {
+    let domain = Domain::of(&[3]);
+    let host = tentative(None, &domain).await;
+    let port = host.http(0).port();
+    answer_always((address(3), port).into(), 200, health(4, "healthy", None)).await;
+    domain.hang().await;
+    let uuid = Uuid::from_u128(4);
+    let body = format!(r#"{{"departing_port":{port},"departing_uuid":"{uuid}"}}"#);
+    let answer = post(4, host.http(0), "/peer_leaving", &body).await;
+    assert_eq!(answer.body["acknowledged"], false, "it is still there");
+    let body = format!(r#"{{"new_peer_port":{port},"new_peer_uuid":"{uuid}"}}"#);
+    let answer = post(4, host.http(0), "/peer_announce", &body).await;
+    assert_eq!(answer.body["acknowledged"], true);
+}
+
+#[tokio::test]
 async fn who_left_must_be_gone() {
     let host = tentative(None, &Domain::default()).await;
     let port = host.http(0).port();

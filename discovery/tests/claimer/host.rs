@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use repram_discovery::domain::ResolveError;
 use repram_discovery::secret::Secret;
 use repram_discovery::slot::PortRange;
 use repram_discovery::sockets::SlotSockets;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::ports::pick;
@@ -31,7 +31,11 @@ pub(crate) const TIMING: Timing = Timing {
 
 /// The hosts that a name stands for, as it is seen by one of them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Domain(Arc<Mutex<Vec<IpAddr>>>);
+pub(crate) struct Domain {
+    hosts: Arc<Mutex<Vec<IpAddr>>>,
+    hangs: Arc<AtomicBool>,
+    hung: Arc<Notify>,
+}
 
 impl Domain {
     pub(crate) fn of(hosts: &[u8]) -> Self {
@@ -41,7 +45,13 @@ impl Domain {
     }
 
     pub(crate) fn set(&self, hosts: &[u8]) {
-        *self.0.lock().unwrap() = hosts.iter().copied().map(address).collect();
+        *self.hosts.lock().unwrap() = hosts.iter().copied().map(address).collect();
+    }
+
+    /// The name server answers no more, nor refuses. Returns when somebody waits for it.
+    pub(crate) async fn hang(&self) {
+        self.hangs.store(true, Ordering::Relaxed);
+        self.hung.notified().await;
     }
 }
 
@@ -51,9 +61,13 @@ impl Resolve for Domain {
     }
 
     fn resolve(&self) -> ResolveFuture<'_> {
-        let hosts = self.0.lock().unwrap().clone();
+        let hosts = self.hosts.lock().unwrap().clone();
         let host = "hosts.test".to_owned();
         Box::pin(async move {
+            if self.hangs.load(Ordering::Relaxed) {
+                self.hung.notify_one();
+                return std::future::pending().await;
+            }
             if hosts.is_empty() {
                 return Err(ResolveError::NoAddress { host });
             }
@@ -165,7 +179,8 @@ impl<'a> Setup<'a> {
         }
     }
 
-    pub(crate) async fn start(self) -> Host {
+    /// The claimer of a host, for whoever waits on it.
+    pub(crate) async fn claimer(&self) -> Claimer {
         let config = ClaimerConfig {
             range: self.range,
             bind: address(self.number),
@@ -188,6 +203,11 @@ impl<'a> Setup<'a> {
             start: 0,
         });
         claimer.join(applicants.collect());
+        claimer
+    }
+
+    pub(crate) async fn start(self) -> Host {
+        let claimer = self.claimer().await;
         let (orders, taken) = mpsc::channel(16);
         let (said, events) = mpsc::channel(1024);
         Host {

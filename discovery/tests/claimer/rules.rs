@@ -1,7 +1,9 @@
 //! Who gets what.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use repram_discovery::claim::ClaimEvent;
 use repram_discovery::claim::core::{Standing, Timing};
 use repram_discovery::sockets::SlotSockets;
 use uuid::Uuid;
@@ -92,7 +94,7 @@ async fn who_has_to_leave_and_does_not_is_told_again() {
     let (left, right) = (Domain::of(&[2]), Domain::of(&[3]));
     let mut lower = Setup::new(2, range, &left, &[(4, 0)]).start().await;
     let mut higher = Setup::new(3, range, &right, &[(9, 0)]);
-    higher.timing.move_timeout = std::time::Duration::from_millis(100);
+    higher.timing.move_timeout = Duration::from_millis(100);
     let mut higher = higher.start().await;
     assert_eq!(lower.settled(1).await, [(4, 0)]);
     assert_eq!(higher.settled(1).await, [(9, 0)]);
@@ -182,4 +184,33 @@ async fn another_secret_is_another_domain() {
 
     let mut friend = setup(3, "a", &[(9, 0)]).start().await;
     assert_eq!(friend.settled(1).await, [(9, 1)]);
+}
+
+#[tokio::test]
+async fn nobody_hears_of_a_slot_for_somebody_who_left() {
+    let range = free_range(2, &[2]);
+    let nowhere = Domain::default();
+    let setup = Setup {
+        timing: Timing {
+            settle: Duration::ZERO,
+            ..TIMING
+        },
+        ..Setup::new(2, range, &nowhere, &[(1, 0), (2, 1)])
+    };
+    let mut claimer = setup.claimer().await;
+    // Both settle at once, so that the second one's event waits when the first one's is taken.
+    let ClaimEvent::Settled { claim, sockets } = claimer.next().await else {
+        panic!("nothing else happens");
+    };
+    assert_eq!(claim.uuid, Uuid::from_u128(1));
+    let other = Uuid::from_u128(2);
+    assert!(claimer.has_settled(other));
+    claimer.leave(other);
+    let place = range.slot(1).unwrap();
+    drop(SlotSockets::bind(address(2), place).expect("it was let go"));
+    match claimer.next().await {
+        ClaimEvent::Released { slot: 1 } => {}
+        event => panic!("it has left: {event:?}"),
+    }
+    drop(sockets);
 }

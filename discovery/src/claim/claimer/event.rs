@@ -38,6 +38,17 @@ pub enum ClaimEvent {
     },
 }
 
+impl ClaimEvent {
+    /// Whom it is about, if it is about a claimant.
+    pub(super) fn uuid(&self) -> Option<Uuid> {
+        match self {
+            Self::Settled { claim, .. } => Some(claim.uuid),
+            Self::Yield { uuid, .. } | Self::NoPort(Refused { uuid, .. }) => Some(*uuid),
+            Self::Released { .. } => None,
+        }
+    }
+}
+
 /// A claimant that found no slot, and why.
 #[derive(Debug)]
 pub struct Refused {

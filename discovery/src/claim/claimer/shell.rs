@@ -173,8 +173,10 @@ impl Claimer {
     }
 
     /// The claimant needs no slot any more: lets go of what is held for it here, and tells
-    /// the others.
+    /// the others. [`Self::next`] says nothing of it any more.
     pub fn leave(&mut self, uuid: Uuid) {
+        // A slot that settled a moment ago is not to be taken for one that is claimed.
+        self.events.retain(|event| event.uuid() != Some(uuid));
         self.feed(Input::Leave(uuid));
         self.desk.remove_own(uuid);
         self.applicants.remove(&uuid);

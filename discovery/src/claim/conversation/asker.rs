@@ -25,8 +25,12 @@ const QUESTION_TIME: Duration = Duration::from_secs(1);
 /// How long all addresses of the domain may take together.
 const DOMAIN_TIME: Duration = Duration::from_secs(1);
 
+/// How long a look-up of the domain may delay them. A name server that is away must not part
+/// hosts that know each other.
+const LOOK_UP_TIME: Duration = Duration::from_millis(500);
+
 /// How long an answer to a request may take when everything in it takes its time: the wait
-/// for a place, the question to the sender, and those to the domain.
+/// for a place, the question to the sender, the look-up, and the questions to the domain.
 pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(4);
 
 /// How old the domain's addresses may be for it.
@@ -71,19 +75,23 @@ impl Asker {
         if let Some(answer) = answer.filter(&wanted) {
             return Ok(Some((sender, answer)));
         }
-        let elsewhere = self.find_in_domain(sender, port, wanted);
+        let addresses = self
+            .addresses
+            .refreshed_within(LOOK_UP_TIME, ADDRESSES_AGE_MAX)
+            .await;
+        let others = addresses.iter().copied().filter(|other| *other != sender);
+        let elsewhere = self.find_among(others, port, wanted);
         Ok(timeout(DOMAIN_TIME, elsewhere).await.ok().flatten())
     }
 
-    async fn find_in_domain(
+    async fn find_among(
         &self,
-        but: IpAddr,
+        hosts: impl Iterator<Item = IpAddr>,
         port: u16,
         wanted: impl Fn(&HealthAnswer) -> bool,
     ) -> Option<(IpAddr, HealthAnswer)> {
-        let addresses = self.addresses.refreshed(ADDRESSES_AGE_MAX).await;
         let mut questions = JoinSet::new();
-        for address in addresses.iter().copied().filter(|address| *address != but) {
+        for address in hosts {
             let asker = self.clone();
             questions.spawn(async move {
                 let answer = asker.ask(SocketAddr::new(address, port)).await;
