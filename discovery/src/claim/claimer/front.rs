@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
 use super::config::About;
@@ -60,12 +60,7 @@ struct Visit {
 type Reply = Response<Full<Bytes>>;
 
 /// Serves one connection with one request to its end, within bounds of time and size.
-pub(super) async fn serve(
-    stream: TcpStream,
-    client: IpAddr,
-    counter: Counter,
-    _place: OwnedSemaphorePermit,
-) {
+pub(super) async fn serve(stream: TcpStream, client: IpAddr, counter: Counter) {
     let visit = Visit { counter, client };
     let service = service_fn(|request| async { Ok::<_, Infallible>(visit.answer(request).await) });
     let connection = hyper::server::conn::http1::Builder::new()

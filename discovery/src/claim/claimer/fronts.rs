@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -19,10 +19,14 @@ use super::front::{Counter, serve};
 use super::view::SlotView;
 use crate::claim::conversation::{Answer, Desk, Heard, Kind, POST_RATE, SpeakError};
 use crate::claim::core::Claim;
-use crate::rate::RateLimiter;
+use crate::rate::{RateLimiter, subscriber};
 
 /// Connections at the same time, over all slots. The next ones wait in the kernel's queues.
 const VISITS_MAX: usize = 256;
+
+/// Of these, those of one client address: an honest one has one or two. Whoever has more is
+/// turned away, so that nobody can keep the others from being heard.
+const VISITS_OF_ONE_MAX: usize = 32;
 
 /// Pause after a failed accept, which means that descriptors are short, or a door closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -61,6 +65,9 @@ pub(super) struct Fronts {
     began: Instant,
     visits: JoinSet<()>,
     places: Arc<Semaphore>,
+    visitors: Visitors,
+    /// The slot on which a connection was accepted last: the others come first now.
+    last: u16,
     resume: Instant,
 }
 
@@ -80,6 +87,8 @@ impl Fronts {
             began,
             visits: JoinSet::new(),
             places: Arc::new(Semaphore::new(VISITS_MAX)),
+            visitors: Visitors::default(),
+            last: 0,
             resume: began,
         }
     }
@@ -112,8 +121,12 @@ impl Fronts {
         let place = place.expect("it is never closed");
         sleep_until(self.resume).await;
         let (slot, accepted) = self.accept().await;
+        self.last = slot;
         match accepted {
             Ok((stream, client)) => {
+                let Some(visitor) = self.visitors.enter(client.ip()) else {
+                    return;
+                };
                 let counter = Counter {
                     slot,
                     desk: Arc::clone(&self.desk),
@@ -122,8 +135,11 @@ impl Fronts {
                     about: Arc::clone(&self.about),
                     began: self.began,
                 };
-                self.visits
-                    .spawn(serve(stream, client.ip(), counter, place));
+                let visit = serve(stream, client.ip(), counter);
+                self.visits.spawn(async move {
+                    visit.await;
+                    drop((visitor, place));
+                });
             }
             Err(error) => {
                 tracing::debug!(slot, %error, "could not accept a connection, trying again");
@@ -134,7 +150,8 @@ impl Fronts {
 
     async fn accept(&self) -> (u16, io::Result<(TcpStream, SocketAddr)>) {
         poll_fn(|context| {
-            for (&slot, front) in &self.open {
+            let next = self.last.saturating_add(1);
+            for (&slot, front) in self.open.range(next..).chain(self.open.range(..next)) {
                 if let Poll::Ready(accepted) = front.listener.poll_accept(context) {
                     return Poll::Ready((slot, accepted));
                 }
@@ -142,5 +159,67 @@ impl Fronts {
             Poll::Pending
         })
         .await
+    }
+}
+
+/// How many visits each client pays. One is in no map when it pays none, so there are at
+/// most [`VISITS_MAX`].
+#[derive(Clone, Default)]
+struct Visitors(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
+
+/// One visit of a client, for as long as it lasts.
+struct Visitor {
+    client: IpAddr,
+    all: Visitors,
+}
+
+impl Visitors {
+    /// Lets a client in unless it is here too often already.
+    fn enter(&self, client: IpAddr) -> Option<Visitor> {
+        let client = subscriber(client);
+        let mut counts = self.counts();
+        let count = counts.entry(client).or_default();
+        if *count >= VISITS_OF_ONE_MAX {
+            return None;
+        }
+        *count += 1;
+        let all = self.clone();
+        Some(Visitor { client, all })
+    }
+
+    fn counts(&self) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        let mut counts = self.all.counts();
+        if let Some(count) = counts.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.client);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_client_leaves_room_for_the_others() {
+        let visitors = Visitors::default();
+        let enter = |client: &str| visitors.enter(client.parse().unwrap());
+        let mut inside: Vec<_> = (0..VISITS_OF_ONE_MAX)
+            .map(|_| enter("192.0.2.1").expect("there is room"))
+            .collect();
+        assert!(enter("::ffff:192.0.2.1").is_none());
+        let other = enter("192.0.2.2").expect("it is another");
+        inside.pop();
+        assert!(enter("192.0.2.1").is_some());
+        drop((inside, other));
+        assert!(visitors.counts().is_empty());
     }
 }
