@@ -60,9 +60,13 @@ impl AnnouncedPeers {
         self.news.notified().await;
     }
 
-    /// Takes note that somebody left.
-    pub fn forget(&self, uuid: Uuid) {
-        self.current().remove(&uuid);
+    /// Takes note that somebody left `slot`. Who is known to be in another one stays known.
+    pub fn forget(&self, uuid: Uuid, slot: Slot) {
+        let mut known = self.current();
+        let left = |announced: &Announced| announced.http.port() == slot.http;
+        if known.get(&uuid).is_some_and(left) {
+            known.remove(&uuid);
+        }
     }
 
     /// What is known and not too old.
@@ -137,7 +141,10 @@ mod tests {
         assert_eq!(found(&peers).await, expect);
         peers.clone().note(&claim(3, Standing::Settled), SLOT, AT);
         assert_eq!(found(&peers).await.len(), 2);
-        peers.forget(Uuid::from_u128(3));
+        let elsewhere = Slot { http: 8083, ..SLOT };
+        peers.forget(Uuid::from_u128(3), elsewhere);
+        assert_eq!(found(&peers).await.len(), 2);
+        peers.forget(Uuid::from_u128(3), SLOT);
         assert_eq!(found(&peers).await, expect);
         tokio::time::advance(ANNOUNCED_AGE_MAX).await;
         assert_eq!(found(&peers).await, []);

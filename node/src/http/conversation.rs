@@ -90,10 +90,8 @@ impl Conversation {
         };
         let heard = self.desk.hear(posted).await.map_err(Problem::Refused)?;
         let verdict = judge(kind, &heard, self.uuid, self.claim.as_ref(), &self.range);
-        if let Heard::Claim { claim, at } = heard {
-            if let Some(slot) = self.range.slot(claim.slot) {
-                self.announced.note(&claim, slot, at);
-            }
+        self.note_peer(&heard);
+        if let Heard::Claim { at, .. } = heard {
             let stronger = verdict.stronger.as_ref();
             let fields = stronger.and_then(|claim| ClaimFields::of(claim, &self.range));
             if let Some(claim) = fields {
@@ -116,6 +114,18 @@ impl Conversation {
         Ok(response)
     }
 
+    /// Who holds a port may be a peer, and is none any more when it has left.
+    fn note_peer(&self, heard: &Heard) {
+        let Some(slot) = self.range.slot(heard.slot()) else {
+            return;
+        };
+        match heard {
+            Heard::Claim { claim, at } => self.announced.note(claim, slot, *at),
+            Heard::Left { uuid, .. } => self.announced.forget(*uuid, slot),
+            Heard::Ourselves { .. } | Heard::Unbelieved { .. } => {}
+        }
+    }
+
     fn admit(&self, client: std::net::IpAddr) -> Result<(), Problem> {
         let now = Duration::from_nanos(clock::boot_now_ns());
         let limiter = self.limiter.lock();
@@ -131,5 +141,57 @@ async fn receive(body: &mut Upload) -> Result<Bytes, Problem> {
         Ok(whole) => Ok(whole.to_bytes()),
         Err(error) if error.is::<hyper::Error>() => Err(Problem::BodyBroken),
         Err(_) => Err(Problem::Refused(Refusal::TooLong)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::Arc;
+
+    use repram_discovery::addresses::{DomainAddresses, DomainName};
+    use repram_discovery::claim::conversation::DeskConfig;
+    use repram_discovery::claim::core::{Stamp, Standing};
+    use repram_discovery::peers::PeerSource as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_has_left_is_no_candidate() {
+        let range = PortRange::new(8081, 3, 1000).expect("a range");
+        let name = DomainName("localhost".to_owned());
+        let desk = DeskConfig {
+            range,
+            bind: Ipv4Addr::LOCALHOST.into(),
+            keys: None,
+            addresses: Arc::new(DomainAddresses::new(Box::new(name))),
+        };
+        let announced = AnnouncedPeers::default();
+        let conversation = Conversation::new(
+            Desk::new(desk).expect("a client"),
+            range,
+            Uuid::from_u128(1),
+            None,
+            announced.clone(),
+            Box::new(|_| {}),
+        );
+        let uuid = Uuid::from_u128(2);
+        let claim = Claim {
+            uuid,
+            slot: 1,
+            standing: Standing::Settled,
+            stamp: Stamp::default(),
+        };
+        let at = IpAddr::from([192, 0, 2, 1]);
+        let left = |slot| Heard::Left {
+            uuid,
+            slot,
+            stamp: None,
+        };
+        conversation.note_peer(&Heard::Claim { claim, at });
+        conversation.note_peer(&left(2));
+        assert_eq!(announced.candidates().await.candidates.len(), 1);
+        conversation.note_peer(&left(1));
+        assert_eq!(announced.candidates().await.candidates.len(), 0);
     }
 }

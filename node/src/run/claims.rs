@@ -1,6 +1,7 @@
 //! The claim of a stand-alone node where ports are unique over a domain.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use repram_config::Settings;
 use repram_discovery::addresses::{DomainAddresses, DomainName};
@@ -11,7 +12,7 @@ use repram_discovery::claim::{About, Applicant, ClaimEvent, Claimer, ClaimerConf
 use repram_discovery::slot::PortRange;
 use repram_discovery::sockets::SlotSockets;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -32,6 +33,9 @@ pub(super) struct DomainClaims {
     tell: mpsc::Sender<ConflictNotice>,
     /// Index of the slot in which the node runs.
     slot: Option<u16>,
+    /// What is left for stopping when nothing is decided: STOP_TIMEOUT, but no more than a
+    /// quarter of MOVE_TIMEOUT, so that most of it is there for another slot to settle.
+    stop_time: Duration,
     /// When it must have left that one, if a stronger claim has it.
     leaves_by: Option<Instant>,
     /// The slot that is settled and in which the node does not run yet.
@@ -95,6 +99,7 @@ impl DomainClaims {
             conflicts,
             tell,
             slot: None,
+            stop_time: settings.stop_timeout.min(settings.move_timeout / 4),
             leaves_by: None,
             next: None,
             refused: None,
@@ -128,13 +133,21 @@ impl DomainClaims {
     }
 
     /// Waits until the node has to move: a stronger claim has its slot, and there is another
-    /// one for it, or none. Returns the last moment for it. May be dropped at any time.
+    /// one for it, or none, or no more time than it takes to stop. Returns the last moment
+    /// for it. May be dropped at any time.
     pub(super) async fn must_move(&mut self) -> Instant {
         loop {
             let decided = self.next.is_some() || self.refused.is_some();
             match self.leaves_by {
                 Some(until) if decided => return until,
-                _ => self.step().await,
+                Some(until) => {
+                    let at_latest = until.checked_sub(self.stop_time).unwrap_or(until);
+                    tokio::select! {
+                        () = self.step() => {}
+                        () = sleep_until(at_latest) => return until,
+                    }
+                }
+                None => self.step().await,
             }
         }
     }
@@ -197,5 +210,64 @@ impl DomainClaims {
             // The node leaves before its time is up.
             ClaimEvent::Released { .. } => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// What nobody waits for longer; a machine may be busy.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// The claims of a node without a slot whose next claim never settles.
+    async fn unsettled() -> DomainClaims {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        let base = free.local_addr().expect("bound").port().min(60_000);
+        drop(free);
+        let range = PortRange::new(base, 1, 1).expect("a range");
+        let name = DomainName("localhost".to_owned());
+        let config = ClaimerConfig {
+            range,
+            bind: Ipv4Addr::LOCALHOST.into(),
+            timing: Timing {
+                settle: Duration::from_secs(3600),
+                ..Timing::default()
+            },
+            incarnation: 1,
+            keys: None,
+            addresses: Arc::new(DomainAddresses::new(Box::new(name))),
+            about: About {
+                domain: "localhost".to_owned(),
+                network: "public".to_owned(),
+                enclave: "default".to_owned(),
+            },
+        };
+        let (tell, conflicts) = mpsc::channel(CONFLICTS_MAX);
+        DomainClaims {
+            claimer: Claimer::new(config).await.expect("a client"),
+            range,
+            uuid: Uuid::from_u128(1),
+            conflicts,
+            tell,
+            slot: None,
+            stop_time: Duration::from_secs(8),
+            leaves_by: None,
+            next: None,
+            refused: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_leaves_in_time_though_nothing_is_decided() {
+        let mut claims = unsettled().await;
+        let until = Instant::now() + Duration::from_secs(8);
+        (claims.slot, claims.leaves_by) = (Some(0), Some(until));
+        let left = timeout(PATIENCE, claims.must_move()).await;
+        assert_eq!(left, Ok(until));
     }
 }
