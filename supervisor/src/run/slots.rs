@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use repram_config::{ClaimScope, Settings};
@@ -13,7 +12,7 @@ use repram_discovery::claim::{
     About, Applicant, ClaimEvent, Claimant, Claimer, ClaimerConfig, claim_on_host,
 };
 use repram_discovery::look::free_range;
-use repram_discovery::slot::PortRange;
+use repram_discovery::slot::{PortRange, Slot};
 use repram_discovery::sockets::SlotSockets;
 use repram_discovery::state_dir::StateDir;
 use tokio::time::{Instant, sleep};
@@ -62,6 +61,7 @@ impl Slots {
         let members: Vec<Member> = members.collect();
         let uuids: Vec<Uuid> = members.iter().map(|member| member.uuid).collect();
         let ended = leftovers::end(&uuids).await;
+        wait_for_the_ending(settings, &members, state).await;
         let mut slots = match settings.claim_scope {
             ClaimScope::Host => Self::on_host(settings, members, state).await,
             ClaimScope::Domain => {
@@ -96,7 +96,6 @@ impl Slots {
             })
             .collect();
         let (range, bind) = (range(settings), settings.bind_address);
-        wait_for_the_ending(&range, bind, &claimants).await;
         let claims = claim_on_host(&range, bind, &claimants).await;
         let (mut without, mut news) = (Vec::new(), Vec::new());
         for ((member, claim), claimant) in members.iter_mut().zip(claims).zip(&claimants) {
@@ -137,16 +136,21 @@ impl Slots {
     }
 }
 
-/// Waits while a slot that a claimant had before is held by processes that are ending: it
-/// is free in a moment, and a node had better keep its ports.
-async fn wait_for_the_ending(range: &PortRange, bind: IpAddr, claimants: &[Claimant]) {
+/// Waits while a slot that a node had before is held by processes that are ending: it is
+/// free in a moment, and a node had better keep its ports.
+async fn wait_for_the_ending(settings: &Settings, members: &[Member], state: &mut StateDir) {
     let deadline = Instant::now() + leftovers::PATIENCE;
-    let is_ending = |claimant: &Claimant| {
-        let slot = claimant.last_slot.and_then(|index| range.slot(index));
-        slot.and_then(|slot| SlotSockets::bind(bind, slot).err())
-            .is_some_and(|taken| leftovers::is_ending(&taken))
+    let (range, bind) = (range(settings), settings.bind_address);
+    let mut last_slot = |member: &Member| state.identity(&member.name).last_slot;
+    let before: Vec<Slot> = members
+        .iter()
+        .filter_map(|member| range.slot(last_slot(member)?))
+        .collect();
+    let is_ending = |slot: &Slot| {
+        let taken = SlotSockets::bind(bind, *slot).err();
+        taken.is_some_and(|taken| leftovers::is_ending(&taken))
     };
-    while claimants.iter().any(is_ending) && Instant::now() < deadline {
+    while before.iter().any(is_ending) && Instant::now() < deadline {
         sleep(leftovers::PAUSE).await;
     }
 }
