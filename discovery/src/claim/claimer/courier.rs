@@ -170,15 +170,23 @@ mod tests {
         }
 
         let mut open = Vec::new();
-        for _ in 0..hosts {
-            let (visitor, _) = timeout(PATIENCE, dead.accept()).await.unwrap().unwrap();
-            open.push(visitor);
-            assert!(open.len() <= CARRIED_MAX);
-            if open.len() == CARRIED_MAX {
-                drop(open.remove(0));
-                let back = timeout(PATIENCE, returned.recv()).await.unwrap();
-                assert!(matches!(back, Some(Incoming::Returned { .. })));
+        for _ in 0..CARRIED_MAX {
+            open.push(timeout(PATIENCE, dead.accept()).await.unwrap().unwrap());
+        }
+        // Everybody else gets ample opportunity to come, too.
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+            tokio::select! {
+                biased;
+                _ = dead.accept() => panic!("one too many"),
+                () = std::future::ready(()) => {}
             }
+        }
+        for _ in CARRIED_MAX..hosts as usize {
+            drop(open.remove(0));
+            let back = timeout(PATIENCE, returned.recv()).await.unwrap();
+            assert!(matches!(back, Some(Incoming::Returned { .. })));
+            open.push(timeout(PATIENCE, dead.accept()).await.unwrap().unwrap());
         }
     }
 }
