@@ -26,6 +26,11 @@ impl Container {
         Self::of(&["--mount", "--net"], test)
     }
 
+    /// One with its own mounts.
+    pub fn with_mounts(test: &str) -> Option<Self> {
+        Self::of(&["--mount"], test)
+    }
+
     fn of(flags: &[&str], test: &str) -> Option<Self> {
         // Who is not root may become so inside, on most machines.
         let user = match nix::unistd::geteuid().is_root() {

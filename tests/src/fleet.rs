@@ -166,6 +166,18 @@ impl Fleet {
         nodes
     }
 
+    /// Waits until `supervisor status` says something.
+    #[track_caller]
+    pub fn wait_for_status(&self, what: &str, says: impl Fn(&Value) -> bool) -> Value {
+        wait_until(what, PATIENCE, || {
+            let finished = self.finish(&["status", "--json"]);
+            if finished.code() == Some(0) && says(&finished.json()) {
+                return Ok(finished.json());
+            }
+            Err(finished.said())
+        })
+    }
+
     /// The process of a node, when it runs.
     pub fn find_process(&self, node: &str) -> Option<Process> {
         let supervisor = self.supervisor_process().pid;

@@ -11,6 +11,7 @@
 //! ([`wait_until`]).
 
 mod binaries;
+mod cgroup;
 mod container;
 mod fleet;
 mod http;
@@ -23,11 +24,12 @@ mod stranger;
 mod wait;
 
 pub use binaries::{Binaries, repository};
+pub use cgroup::Cgroup;
 pub use container::{Container, skip};
 pub use fleet::{Fleet, Node};
 pub use http::{Answer, ask, get, put};
 pub use load::{Failure, Load, LoadConfig, Tally};
-pub use network::Network;
+pub use network::{Network, ask_in};
 pub use ports::PortBlock;
 pub use process::Process;
 pub use sandbox::{Finished, Output, Sandbox};

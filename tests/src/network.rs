@@ -88,15 +88,7 @@ impl Network {
     ) -> Result<Answer, String> {
         let namespace = Path::new("/run/netns").join(self.host(host));
         let place = SocketAddr::from((address(host), port));
-        thread::scope(|scope| {
-            let asking = scope.spawn(|| {
-                let namespace = File::open(namespace).expect("it was made");
-                // A thread has a network of its own when it wants to.
-                setns(namespace, CloneFlags::CLONE_NEWNET).expect("whoever made it may enter");
-                exchange(place, method, path, body).map_err(|error| format!("{place}: {error}"))
-            });
-            asking.join().expect("it does not panic")
-        })
+        ask_in(&namespace, place, method, path, body)
     }
 
     fn build(&self) -> Result<(), String> {
@@ -167,6 +159,28 @@ fn address(host: u8) -> Ipv4Addr {
 /// The bridge's end of a host's cable.
 fn port(host: u8) -> String {
     format!("port{host}")
+}
+
+/// Asks from inside a network namespace; an error says why there was no answer.
+///
+/// # Panics
+/// When this process may not enter it.
+pub fn ask_in(
+    namespace: &Path,
+    place: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> Result<Answer, String> {
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let namespace = File::open(namespace).map_err(|error| error.to_string())?;
+            // A thread has a network of its own when it wants to.
+            setns(namespace, CloneFlags::CLONE_NEWNET).expect("whoever made it may enter");
+            exchange(place, method, path, body).map_err(|error| format!("{place}: {error}"))
+        });
+        asking.join().expect("it does not panic")
+    })
 }
 
 #[track_caller]

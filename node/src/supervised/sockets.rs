@@ -16,7 +16,7 @@ pub struct InheritedSockets {
     pub http: TcpListener,
     /// Gossip streams.
     pub gossip: TcpListener,
-    /// Gossip datagrams.
+    /// Gossip datagrams, on the port of `gossip`.
     pub gossip_udp: UdpSocket,
     /// The port that all nodes of the supervisor share.
     pub ingress: Option<TcpListener>,
@@ -42,6 +42,9 @@ pub enum InheritError {
         #[source]
         source: io::Error,
     },
+    /// No socket for datagrams was passed, and it cannot be had.
+    #[error("no socket named gossip-udp was passed, and the UDP port of gossip cannot be bound")]
+    Datagrams(#[source] io::Error),
 }
 
 /// Takes the sockets that LISTEN_FDS and LISTEN_FDNAMES name; `None` when there are none
@@ -81,13 +84,22 @@ pub fn inherit_sockets() -> Result<Option<InheritedSockets>, InheritError> {
             })?,
         None => None,
     };
-    let gossip_udp = gossip_udp.ok_or_else(|| missing("gossip-udp"))?;
+    let gossip_udp = match gossip_udp {
+        Some(socket) => socket,
+        // systemd-socket-activate(1) passes either streams or datagrams.
+        None => datagrams_beside(&gossip).map_err(InheritError::Datagrams)?,
+    };
     Ok(Some(InheritedSockets {
         http,
         gossip,
         gossip_udp,
         ingress,
     }))
+}
+
+/// A socket for datagrams on the address of one for streams.
+fn datagrams_beside(streams: &TcpListener) -> io::Result<UdpSocket> {
+    UdpSocket::bind(streams.local_addr()?)
 }
 
 /// The place of a name in LISTEN_FDNAMES, or in [`NAMES`] when that says nothing.
