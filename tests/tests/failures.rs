@@ -76,13 +76,15 @@ fn nodes_that_fail_at_once_for_ever_use_up_their_budget() {
         .set("RESTART_DELAY_MAX", "1h")
         .set("RESTART_BUDGET", 3)
         .start();
-    let status = fleet.wait_for_status("a node that failed for good", |status| {
-        count(status, "failed") > 0
+    let status = fleet.wait_for_status("nodes that failed for good", |status| {
+        count(status, "failed") == 3
     });
-    assert_eq!(status["phase"], "braked", "{status}");
-    let failed = nodes(&status).iter().find(|node| node["state"] == "failed");
-    let failed = failed.expect("there is one");
-    assert_eq!(failed["last_exit"]["reason"]["code"], 1, "{failed}");
+    for node in nodes(&status) {
+        assert_eq!(node["last_exit"]["reason"]["code"], 1, "{node}");
+        assert_eq!(node["failures"], 3, "{node}");
+    }
+    let events = fleet.finish(&["events", "--json"]);
+    assert!(events.stdout.contains("fleet_braked"), "{}", events.said());
     let health = fleet.finish(&["health"]);
     assert_eq!(health.code(), Some(1), "{}", health.said());
     fleet.stop();
