@@ -40,6 +40,7 @@ fn nature(random: &mut fastrand::Rng) -> Nature {
         slot_lost: up_to(20),
         claim_takes_time: up_to(100),
         never_refills: up_to(20),
+        strays_linger: up_to(100),
     }
 }
 
@@ -175,6 +176,7 @@ fn the_restart_budget_binds() {
         slot_lost: 0,
         claim_takes_time: 0,
         never_refills: 0,
+        strays_linger: 0,
     };
     let check = |on_failed: OnFailed, nodes: u16, most: u64| {
         let mut config = config(nodes);

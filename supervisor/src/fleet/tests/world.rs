@@ -25,6 +25,8 @@ pub(super) struct Nature {
     pub(super) slot_lost: u8,
     pub(super) claim_takes_time: u8,
     pub(super) never_refills: u8,
+    /// Of what the supervisor adopted, at each look when it ends.
+    pub(super) strays_linger: u8,
 }
 
 #[derive(Debug)]
@@ -350,7 +352,8 @@ impl World {
             Output::ClearStrays => {
                 assert!(self.alive.is_empty(), "accounted: strays are last");
                 self.left.clear();
-                Some(Input::StraysCleared { left: 0 })
+                let left = usize::from(self.chance(self.nature.strays_linger));
+                Some(Input::StraysCleared { left })
             }
             Output::Probe { node, pid, check } => {
                 self.ask(node, pid, check);
