@@ -34,6 +34,8 @@ pub(crate) fn command() -> Command {
             status(),
             logs(),
             events(),
+            restart(),
+            scale(),
             stop(),
             health(),
             claims(),
@@ -131,6 +133,83 @@ fn events() -> Command {
             json("One JSON object per line"),
             utc(),
         ])
+}
+
+fn restart() -> Command {
+    asking("restart")
+        .about("Restart nodes: all at once, or one after the other")
+        .long_about(
+            "Restarts nodes, all when none is named, and waits until they are ready. Their ports \
+             stay open: connections wait for the next process. It costs no restart budget.\n\n\
+             Without --rolling the nodes end at the same time, which is refused when fewer than \
+             MIN_READY nodes would stay ready. With it the next node goes when the one before is \
+             ready, has got back its values, and ROLLING_SOAK has passed. It waits while another \
+             node is down, and ends when a node comes back worse than it went: the rest stay as \
+             they are. It goes on when this command is interrupted; --abort ends it.\n\n\
+             The exit code is 0 when all are ready again, and 1 when the restart was refused or \
+             halted.",
+        )
+        .after_help(
+            "Example:\n  supervisor restart --rolling      all nodes, one after the other\n  \
+             supervisor restart 2              flux-node-2 alone",
+        )
+        .args([
+            Arg::new("nodes")
+                .value_name("NODE")
+                .num_args(0..)
+                .help("Nodes to restart: numbers or names [default: all]"),
+            Arg::new("rolling")
+                .long("rolling")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("force")
+                .help("One node after the other, keeping MIN_READY nodes ready"),
+            Arg::new("force")
+                .long("force")
+                .action(ArgAction::SetTrue)
+                .help("Also when fewer than MIN_READY nodes stay ready"),
+            Arg::new("abort")
+                .long("abort")
+                .action(ArgAction::SetTrue)
+                .conflicts_with_all(["nodes", "rolling", "force", "no-wait", "dry-run"])
+                .help("End the rolling restart that is under way, after its present node"),
+        ])
+        .args(change_flags())
+}
+
+fn scale() -> Command {
+    asking("scale")
+        .about("Run another number of nodes, without touching those that stay")
+        .long_about(
+            "Runs another number of nodes, until the supervisor ends or is told otherwise. New \
+             nodes claim ports of the range and start one after the other; the highest numbers go \
+             first, drain, and let go of their ports. Logs and UUIDs are kept: a node that comes \
+             back is the one that it was.\n\nA MIN_READY that was not set stays one less than \
+             the number of nodes. Fewer nodes than a MIN_READY that was set are refused.",
+        )
+        .after_help("Example:\n  supervisor scale 5")
+        .arg(
+            Arg::new("to")
+                .required(true)
+                .value_name("N")
+                .value_parser(value_parser!(u16))
+                .help("How many nodes, from 1 to MAX_PORTS"),
+        )
+        .args(change_flags())
+}
+
+/// What every command understands that changes the running fleet.
+fn change_flags() -> [Arg; 3] {
+    [
+        Arg::new("no-wait")
+            .long("no-wait")
+            .action(ArgAction::SetTrue)
+            .help("Return as soon as the change has begun"),
+        Arg::new("dry-run")
+            .long("dry-run")
+            .action(ArgAction::SetTrue)
+            .help("Only show what would be done, in order"),
+        json("Print what happens as JSON objects, one per line; a plan as one object"),
+    ]
 }
 
 fn stop() -> Command {

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use repram_config::Problems;
 
-use super::command::{claims, completions, config, events, health, logs, status, stop};
+use super::command::{
+    claims, completions, config, events, health, logs, restart, scale, status, stop,
+};
 use super::{Invocation, code};
 use crate::control::ClientError;
 
@@ -84,6 +86,8 @@ pub fn execute(invocation: Invocation) -> ExitCode {
         Invocation::Logs(options) => ask(logs::show(&options)),
         Invocation::Rotate(options) => ask(logs::rotate(&options)),
         Invocation::Events(options) => ask(events::show(&options)),
+        Invocation::Restart(options) => ask(restart::restart(&options)),
+        Invocation::Scale(options) => ask(scale::scale(&options)),
         Invocation::Stop(options) => ask(stop::stop(&options)),
     };
     match result {

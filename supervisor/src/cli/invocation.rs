@@ -29,6 +29,10 @@ pub enum Invocation {
     Rotate(RotateOptions),
     /// Show events.
     Events(EventsOptions),
+    /// Restart nodes.
+    Restart(RestartOptions),
+    /// Run another number of nodes.
+    Scale(ScaleOptions),
     /// Stop the fleet.
     Stop(StopOptions),
     /// Ask whether enough nodes are ready.
@@ -94,6 +98,43 @@ pub type ClaimsOptions = StatusOptions;
 
 /// Options of `supervisor logs rotate`.
 pub type RotateOptions = StatusOptions;
+
+/// Options of every command that changes the running fleet.
+#[derive(Clone, Debug, Default)]
+pub struct ChangeOptions {
+    /// Which supervisor.
+    pub place: Place,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Wait until the change has ended.
+    pub wait: bool,
+    /// Print JSON.
+    pub json: bool,
+}
+
+/// Options of `supervisor restart`.
+#[derive(Clone, Debug, Default)]
+pub struct RestartOptions {
+    /// As for every change.
+    pub change: ChangeOptions,
+    /// These nodes, by number or name; none means all.
+    pub nodes: Vec<String>,
+    /// One after the other.
+    pub rolling: bool,
+    /// Also below MIN_READY.
+    pub force: bool,
+    /// End the rolling restart that is under way instead.
+    pub abort: bool,
+}
+
+/// Options of `supervisor scale`.
+#[derive(Clone, Debug, Default)]
+pub struct ScaleOptions {
+    /// As for every change.
+    pub change: ChangeOptions,
+    /// Nodes to run.
+    pub to: u16,
+}
 
 /// Options of `supervisor stop`.
 #[derive(Clone, Debug, Default)]
@@ -246,6 +287,21 @@ fn invocation((name, matches): (&str, &ArgMatches)) -> Option<Invocation> {
                 utc: utc(),
             })
         }
+        "restart" => Invocation::Restart(RestartOptions {
+            change: change(matches),
+            nodes: matches
+                .get_many("nodes")
+                .unwrap_or_default()
+                .cloned()
+                .collect(),
+            rolling: matches.get_flag("rolling"),
+            force: matches.get_flag("force"),
+            abort: matches.get_flag("abort"),
+        }),
+        "scale" => Invocation::Scale(ScaleOptions {
+            change: change(matches),
+            to: *matches.get_one("to")?,
+        }),
         "stop" => Invocation::Stop(StopOptions {
             place: place(matches),
             now: matches.get_flag("now"),
@@ -267,6 +323,15 @@ fn run(matches: &ArgMatches) -> RunOptions {
 fn place(matches: &ArgMatches) -> Place {
     let RunOptions { config, flags } = run(matches);
     Place { config, flags }
+}
+
+fn change(matches: &ArgMatches) -> ChangeOptions {
+    ChangeOptions {
+        place: place(matches),
+        dry_run: matches.get_flag("dry-run"),
+        wait: !matches.get_flag("no-wait"),
+        json: matches.get_flag("json"),
+    }
 }
 
 fn asking(matches: &ArgMatches) -> StatusOptions {
@@ -320,6 +385,13 @@ mod tests {
         check("stop --now --no-wait", "now: true, wait: false");
         check("config --json --base-port 1", "json: true");
         check(
+            "restart --rolling 1 flux-node-2",
+            "nodes: [\"1\", \"flux-node-2\"], rolling: true, force: false",
+        );
+        check("restart --force --dry-run", "dry_run: true, wait: true");
+        check("restart --abort", "abort: true");
+        check("scale 5 --no-wait", "wait: false, json: false }, to: 5");
+        check(
             "exec -- ls --all -- x",
             "command: [\"ls\", \"--all\", \"--\", \"x\"], flags: []",
         );
@@ -339,6 +411,10 @@ mod tests {
         check("logs -n some");
         check("logs --since yesterday");
         check("completions tcsh");
+        check("restart --rolling --force");
+        check("restart --abort 1");
+        check("scale");
+        check("scale many");
         check("exec");
         check("exec --");
         check("exec --node-count 3 -- ls");

@@ -17,7 +17,8 @@ mod since;
 
 pub use execute::execute;
 pub use invocation::{
-    ClaimsOptions, ConfigOptions, EventsOptions, ExecOptions, HealthOptions, Invocation, Lines,
-    LogsOptions, Place, RotateOptions, RunOptions, StatusOptions, StopOptions, parse,
+    ChangeOptions, ClaimsOptions, ConfigOptions, EventsOptions, ExecOptions, HealthOptions,
+    Invocation, Lines, LogsOptions, Place, RestartOptions, RotateOptions, RunOptions, ScaleOptions,
+    StatusOptions, StopOptions, parse,
 };
 pub use reference::reference;

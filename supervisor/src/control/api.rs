@@ -14,7 +14,7 @@ use super::body::Content;
 use super::problem::Problem;
 use super::query::Query;
 use super::request::{Health, Request, StopReply};
-use super::stream;
+use super::stream::{self, Shown};
 use crate::event::{Event, EventKind};
 use crate::logs::{LineForm, Logs};
 use crate::status::FleetStatus;
@@ -26,8 +26,8 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS_MAX: usize = 4;
 
 /// Everything that there is, for the answer to a call that there is not.
-const CALLS: &str =
-    "GET /status, GET /health, GET /claims, POST /stop, GET /logs, POST /logs/rotate, GET /events";
+const CALLS: &str = "GET /status, GET /health, GET /claims, POST /stop, POST /restart, POST /restart/abort, POST \
+     /scale, GET /logs, POST /logs/rotate, GET /events";
 
 /// Answers calls. Clones share everything.
 #[derive(Clone, Debug)]
@@ -44,7 +44,17 @@ pub(crate) struct Caller {
     pub(crate) pid: Option<i32>,
 }
 
-type Answer = Result<Response<Content>, Problem>;
+impl Caller {
+    /// Who it is, for people.
+    pub(super) fn text(&self) -> String {
+        match self.pid {
+            Some(pid) => format!("pid {pid} over the control socket"),
+            None => "the control socket".to_owned(),
+        }
+    }
+}
+
+pub(super) type Answer = Result<Response<Content>, Problem>;
 
 impl Api {
     pub(crate) fn new(logs: Logs, requests: mpsc::Sender<Request>) -> Self {
@@ -93,6 +103,9 @@ impl Api {
                 Ok(json(StatusCode::OK, &claims))
             }
             (&Method::POST, "/stop") => self.stop(query, caller).await,
+            (&Method::POST, "/restart") => self.restart(query, caller).await,
+            (&Method::POST, "/restart/abort") => self.end_rolling(query, caller).await,
+            (&Method::POST, "/scale") => self.scale(query, caller).await,
             (&Method::GET, "/logs") => self.lines(query).await,
             (&Method::POST, "/logs/rotate") => {
                 query.finish()?;
@@ -107,7 +120,9 @@ impl Api {
             (_, "/status" | "/health" | "/claims" | "/logs" | "/events") => {
                 Err(Problem::method_not_allowed("GET"))
             }
-            (_, "/stop" | "/logs/rotate") => Err(Problem::method_not_allowed("POST")),
+            (_, "/stop" | "/restart" | "/restart/abort" | "/scale" | "/logs/rotate") => {
+                Err(Problem::method_not_allowed("POST"))
+            }
             _ => Err(Problem::new(
                 StatusCode::NOT_FOUND,
                 format!("there is no {path} here; there are {CALLS}"),
@@ -115,12 +130,16 @@ impl Api {
         }
     }
 
+    pub(super) fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
     async fn status(&self) -> Result<FleetStatus, Problem> {
         self.ask(|reply| Request::Status { reply }).await
     }
 
     /// Puts a question to the event loop.
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         request: impl FnOnce(oneshot::Sender<T>) -> Request,
     ) -> Result<T, Problem> {
@@ -144,10 +163,7 @@ impl Api {
         } else {
             None
         };
-        let by = match caller.pid {
-            Some(pid) => format!("pid {pid} over the control socket"),
-            None => "the control socket".to_owned(),
-        };
+        let by = caller.text();
         let reply = self.ask(|reply| Request::Stop { now, by, reply }).await?;
         let Some((_, live)) = following else {
             let started = reply == StopReply::Started;
@@ -156,7 +172,10 @@ impl Api {
                 &serde_json::json!({ "started": started }),
             ));
         };
-        let last = |event: &Event| matches!(event.kind, EventKind::FleetStopped { .. });
+        let last = |event: &Event| match event.kind {
+            EventKind::FleetStopped { .. } => Shown::Last,
+            _ => Shown::Yes,
+        };
         let pieces = stream::events(Vec::new(), live, last);
         Ok(content(
             StatusCode::ACCEPTED,
@@ -203,13 +222,13 @@ impl Api {
         Ok(content_of(Content::Stream(stream::events(
             recent,
             live,
-            |_| false,
+            |_| Shown::Yes,
         ))))
     }
 }
 
 /// JSON objects, one per line.
-const JSON_LINES: &str = "application/x-ndjson";
+pub(super) const JSON_LINES: &str = "application/x-ndjson";
 
 /// Waits for an answer, but not for ever.
 async fn soon<T>(answer: impl Future<Output = T>, of: &str) -> Result<T, Problem> {
@@ -220,7 +239,7 @@ fn busy(who: &str) -> Problem {
     Problem::unavailable(format!("{who} is busy; try again in a moment"))
 }
 
-fn too_many(doing: &str) -> Problem {
+pub(super) fn too_many(doing: &str) -> Problem {
     Problem::unavailable(format!("too many others {doing} now; try again later"))
 }
 
@@ -231,11 +250,11 @@ fn no_files() -> Problem {
     )
 }
 
-fn json(status: StatusCode, value: &impl Serialize) -> Response<Content> {
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Content> {
     content(status, "application/json", Content::json(value))
 }
 
-fn content(status: StatusCode, kind: &'static str, body: Content) -> Response<Content> {
+pub(super) fn content(status: StatusCode, kind: &'static str, body: Content) -> Response<Content> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response

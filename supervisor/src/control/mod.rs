@@ -5,9 +5,15 @@
 //! | `GET /status` | 200 [`FleetStatus`](crate::status::FleetStatus) |
 //! | `GET /health` | 200 or 503 [`Health`] |
 //! | `POST /stop?now=&wait=` | 202, then events as they happen; the stop is done when the last is `fleet_stopped` |
+//! | `POST /restart?node=&rolling=&force=&dry_run=&wait=` | 202, then events as they happen; the last is `change_done` or `change_halted` |
+//! | `POST /restart/abort` | 200; the rolling restart that is under way ends |
+//! | `POST /scale?to=&dry_run=&wait=` | as `/restart` |
 //! | `GET /logs?follow=&node=&since=&lines=&format=` | 200, a stream of lines |
 //! | `POST /logs/rotate` | 200 [`RotateReport`](crate::logs::RotateReport) |
 //! | `GET /events?follow=` | 200, a stream of JSON lines |
+//!
+//! With `dry_run` nothing is done, and the answer is 200 with the [`Plan`](crate::fleet::Plan);
+//! with `wait=false` it is 202 with the number of the change and its plan.
 //!
 //! Errors are `application/problem+json` (RFC 9457). Every connection carries one request.
 //!
@@ -17,6 +23,7 @@
 mod address;
 mod api;
 mod body;
+mod change;
 mod client;
 mod problem;
 mod query;
@@ -27,7 +34,8 @@ mod stream;
 mod tests;
 
 pub use address::ControlAddress;
+pub use change::Decision;
 pub use client::{Answer, ClientError, ControlClient};
 pub use problem::Problem;
-pub use request::{Health, REQUESTS_MAX, Request, StopReply};
+pub use request::{ChangeOrder, Health, REQUESTS_MAX, Request, StopReply};
 pub use server::{Control, ControlConfig, ControlError};

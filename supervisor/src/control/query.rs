@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 
 use super::problem::Problem;
+use crate::fleet::NodeIndex;
 use crate::logs::{LineForm, LogQuery, NodeFilter};
 
 /// Parameters of one request; each is taken out once, and what is left is unknown.
@@ -58,6 +59,24 @@ impl Query {
             Some("false" | "0") => Ok(false),
             Some(other) => Err(wrong(name, other, "true or false")),
         }
+    }
+
+    /// A number of nodes, which must be given.
+    pub(crate) fn count(&mut self, name: &str) -> Result<u16, Problem> {
+        let allowed = "a number of nodes";
+        let text = self.one(name)?;
+        let text =
+            text.ok_or_else(|| Problem::bad_request(format!("{name}={allowed} is missing")))?;
+        text.parse().map_err(|_| wrong(name, &text, allowed))
+    }
+
+    /// The nodes that are named by `node`, each by its number or its name.
+    pub(crate) fn nodes(&mut self) -> Result<Vec<NodeIndex>, Problem> {
+        let node = |text: String| {
+            let allowed = "the number of a node or its name, such as 2 or flux-node-2";
+            NodeIndex::parse(&text).ok_or_else(|| wrong("node", &text, allowed))
+        };
+        self.all("node").into_iter().map(node).collect()
     }
 
     /// Which lines are wanted, and in which form.
@@ -165,6 +184,28 @@ mod tests {
                  2026-11-20T12:00:00Z",
             ),
         );
+    }
+
+    #[test]
+    fn nodes_and_counts() {
+        let check = |text: &str, expect: Option<&[u16]>| {
+            let found = parse(text).nodes().ok();
+            let expect = expect.map(|nodes| nodes.iter().copied().map(NodeIndex).collect());
+            assert_eq!(found, expect, "{text}");
+        };
+        check("", Some(&[]));
+        check("node=1&node=flux-node-3", Some(&[0, 2]));
+        check("node=0", None);
+        check("node=flux-node-", None);
+        check("node=+1", None);
+        check("node=70000", None);
+        let check = |text: &str, expect: Option<u16>| {
+            assert_eq!(parse(text).count("to").ok(), expect, "{text}");
+        };
+        check("to=3", Some(3));
+        check("to=-1", None);
+        check("to=", None);
+        check("", None);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use super::change::Decision;
 use crate::claims::Claims;
+use crate::fleet::{Refusal, RestartOrder};
 use crate::status::{FleetPhase, FleetStatus};
 
 /// Requests that wait for the event loop; a client beyond it gets 503.
@@ -22,6 +24,24 @@ pub enum Request {
         /// Where the answer goes, in a few seconds.
         reply: oneshot::Sender<Claims>,
     },
+    /// Change the running fleet, or say what would be done.
+    Change {
+        /// What is asked.
+        order: ChangeOrder,
+        /// Only say what would be done.
+        dry_run: bool,
+        /// Who asks.
+        by: String,
+        /// Answered at once: the change itself is followed by events.
+        reply: oneshot::Sender<Result<Decision, Refusal>>,
+    },
+    /// End the rolling restart that is under way.
+    EndRolling {
+        /// Who asks.
+        by: String,
+        /// Answered at once.
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    },
     /// Stop the fleet and end the supervisor.
     Stop {
         /// Kill at once instead of asking first.
@@ -30,6 +50,18 @@ pub enum Request {
         by: String,
         /// Answered at once: the stop itself is followed by events.
         reply: oneshot::Sender<StopReply>,
+    },
+}
+
+/// An order to change the running fleet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeOrder {
+    /// Restart nodes.
+    Restart(RestartOrder),
+    /// Run so many nodes.
+    Scale {
+        /// How many.
+        to: u16,
     },
 }
 

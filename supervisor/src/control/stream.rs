@@ -127,12 +127,22 @@ fn write_missed(form: LineForm, loss: Loss, text: &mut Vec<u8>) {
     }
 }
 
-/// Sends events that were, then those that come, each as a JSON line, until `last` says that
-/// one of them is the last.
+/// Whether an event is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// It is not.
+    No,
+    /// It is.
+    Yes,
+    /// It is, and it is the last.
+    Last,
+}
+
+/// Sends events that were, then those that come, each as a JSON line, as far as `shown` says.
 pub(crate) fn events(
     recent: Vec<Arc<Event>>,
     mut live: mpsc::Receiver<Arc<Event>>,
-    last: impl Fn(&Event) -> bool + Send + 'static,
+    mut shown: impl FnMut(&Event) -> Shown + Send + 'static,
 ) -> mpsc::Receiver<Piece> {
     let (pieces, receiver) = mpsc::channel(PIECES_MAX);
     tokio::spawn(async move {
@@ -145,8 +155,12 @@ pub(crate) fn events(
                 () = pieces.closed() => return,
             };
             let Some(event) = next else { return };
-            let end = last(&event);
-            if pieces.send(Ok(json_lines(&[event]))).await.is_err() || end {
+            let shown = shown(&event);
+            if shown == Shown::No {
+                continue;
+            }
+            let sent = pieces.send(Ok(json_lines(&[event]))).await;
+            if sent.is_err() || shown == Shown::Last {
                 return;
             }
         }

@@ -25,6 +25,15 @@ impl NodeIndex {
         format!("flux-node-{}", self.0 + 1)
     }
 
+    /// The node of this number or name, such as `2` or `flux-node-2`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix("flux-node-").unwrap_or(text);
+        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+        let number: u16 = digits.parse().ok().filter(|_| is_number)?;
+        number.checked_sub(1).map(Self)
+    }
+
     pub(crate) fn at(self) -> usize {
         usize::from(self.0)
     }

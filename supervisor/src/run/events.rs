@@ -172,6 +172,17 @@ fn take_request(shell: &mut Shell, request: Request) {
                 }
             });
         }
+        Request::Change {
+            order,
+            dry_run,
+            by,
+            reply,
+        } => {
+            let _ = reply.send(shell.change(order, dry_run, by));
+        }
+        Request::EndRolling { by, reply } => {
+            let _ = reply.send(shell.end_rolling(by));
+        }
         Request::Stop { now, by, reply } => {
             let under_way = shell.is_stopping();
             let answer = if under_way {

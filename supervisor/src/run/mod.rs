@@ -6,6 +6,7 @@
 
 mod answer;
 mod asking;
+mod change;
 mod domain;
 mod events;
 mod launch;

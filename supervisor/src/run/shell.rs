@@ -50,6 +50,8 @@ pub(super) struct Shell {
     pub(super) wall_clock: WallClock,
     /// Whether the table of nodes was shown, which happens when they are ready first.
     pub(super) table_shown: Cell<bool>,
+    /// Changes of the fleet that were begun.
+    pub(super) changes: u64,
     /// The code to end with, once the fleet has ended.
     pub(super) exit: Option<u8>,
 }

@@ -355,6 +355,7 @@ fn build_shell(
         started: origin.started,
         wall_clock: WallClock::starting(origin.started_at),
         table_shown: Cell::new(false),
+        changes: 0,
         exit: None,
         settings,
     };

@@ -1,5 +1,6 @@
 //! The commands, one per file.
 
+mod change;
 pub(crate) mod claims;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -8,6 +9,8 @@ pub(crate) mod health;
 pub(crate) mod lines;
 pub(crate) mod logs;
 mod output;
+pub(crate) mod restart;
+pub(crate) mod scale;
 pub(crate) mod status;
 pub(crate) mod stop;
 

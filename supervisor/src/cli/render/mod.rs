@@ -1,11 +1,15 @@
 //! What people see: pure functions from what is to text.
 
 mod claims;
+mod plan;
+mod progress;
 mod span;
 mod status;
 mod table;
 mod view;
 
 pub use claims::{claims, claims_at};
+pub use plan::plan;
+pub use progress::{Outcome, Progress};
 pub use status::{health_line, status, status_at};
 pub use view::View;
