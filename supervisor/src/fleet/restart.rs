@@ -125,6 +125,8 @@ impl Fleet {
         if leaving.len() > 1 {
             self.outputs.push(Output::StopTogether(leaving));
         }
+        // The pause is between these; what was started before does not keep them waiting.
+        self.next_start = now;
         let mut awaited = Awaited::default();
         for index in nodes {
             awaited.add(*index, self.node(*index).starts);

@@ -111,6 +111,8 @@ impl Fleet {
         );
         rolling.current = Some((next, node.starts));
         rolling.waits_for = None;
+        // It starts again as soon as it can: there is nobody with whom it would start.
+        self.next_start = now;
         rolling.step += 1;
         let kind = EventKind::ChangeStep {
             change: ticket.0,
