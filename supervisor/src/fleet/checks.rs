@@ -44,9 +44,9 @@ pub(super) struct Asking {
 pub(super) enum Life {
     /// It is not.
     Unchecked,
-    /// It must notify before `deadline`. The deadline is moved without a timer: `checked`
-    /// is when the timer looks next, so that a notification costs no second wake-up.
-    Watchdog { deadline: Time, checked: Time },
+    /// It must notify before `deadline`, which every notification moves, so that a node that
+    /// notifies costs no other wake-up.
+    Watchdog { deadline: Time },
     /// It is asked.
     Probed(Asking),
 }
@@ -98,7 +98,7 @@ impl Checks {
     pub(super) fn deadline(&self) -> Option<Time> {
         let question = self.next_question().map(|(_, time)| time);
         let watchdog = match &self.life {
-            Life::Watchdog { checked, .. } => Some(*checked),
+            Life::Watchdog { deadline } => Some(*deadline),
             Life::Unchecked | Life::Probed(_) => None,
         };
         question.into_iter().chain(watchdog).min()
@@ -172,22 +172,6 @@ impl Asking {
             }
             None => regular,
         };
-    }
-}
-
-impl Life {
-    /// A notification came: the next must come before `until`. What was asked until now
-    /// is watched from here on.
-    pub(super) fn fed(&mut self, until: Time) {
-        match self {
-            Self::Watchdog { deadline, .. } => *deadline = until,
-            Self::Unchecked | Self::Probed(_) => {
-                *self = Self::Watchdog {
-                    deadline: until,
-                    checked: until,
-                };
-            }
-        }
     }
 }
 

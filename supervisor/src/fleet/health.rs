@@ -45,7 +45,9 @@ impl Fleet {
                 if let (Health::Ready { .. } | Health::Unready { .. }, Some(policy)) =
                     (health, liveness)
                 {
-                    process.checks.life.fed(now + policy.watchdog());
+                    // What was asked until now is watched from here on.
+                    let deadline = now + policy.watchdog();
+                    process.checks.life = Life::Watchdog { deadline };
                 }
             }
             Notice::WatchdogTrigger => self.hang(index, "it asked for it".into(), now),
@@ -237,9 +239,8 @@ impl Fleet {
             return Life::Unchecked;
         };
         if process.beats {
-            let mut life = Life::Unchecked;
-            life.fed(now + policy.watchdog());
-            return life;
+            let deadline = now + policy.watchdog();
+            return Life::Watchdog { deadline };
         }
         let is_asked = match policy.asks {
             Asks::Nobody => false,
@@ -330,15 +331,11 @@ impl Fleet {
             return self.end_faulty(index, format!("not ready within {limit}"), now);
         }
         let (checks, pid) = (&mut process.checks, process.pid);
-        if let Life::Watchdog { deadline, checked } = &mut checks.life {
-            // Since the timer was set the node may have notified.
-            *checked = *deadline;
-            if *deadline <= now {
-                let policy = self.config.liveness;
-                let span = policy.map_or(Duration::ZERO, |policy| policy.watchdog());
-                let text = format!("no WATCHDOG=1 for {}", crate::event::span(millis(span)));
-                return self.hang(index, text, now);
-            }
+        if matches!(checks.life, Life::Watchdog { deadline } if deadline <= now) {
+            let policy = self.config.liveness;
+            let span = policy.map_or(Duration::ZERO, |policy| policy.watchdog());
+            let text = format!("no WATCHDOG=1 for {}", crate::event::span(millis(span)));
+            return self.hang(index, text, now);
         }
         if let Some((check, time)) = checks.next_question()
             && time <= now
@@ -363,10 +360,7 @@ impl Fleet {
                 *deadline = until_ready;
             }
             if let (Life::Watchdog { .. }, Some(until)) = (&process.checks.life, watchdog) {
-                process.checks.life = Life::Watchdog {
-                    deadline: until,
-                    checked: until,
-                };
+                process.checks.life = Life::Watchdog { deadline: until };
             }
         }
     }

@@ -322,8 +322,17 @@ impl Fleet {
     }
 
     /// Starts the node at `at`, or when the brake lets it; it has a slot. Its door is closed
-    /// when that is a while from now.
+    /// when that is a while from now. One that was given up stays so, in whatever slot.
     pub(super) fn start_at(&mut self, index: NodeIndex, at: Time, now: Time) {
+        let gives_up = match self.config.on_failed {
+            OnFailed::SlowRetry => false,
+            OnFailed::Exit | OnFailed::Keep => true,
+        };
+        if gives_up && self.node(index).failures >= self.config.restart.budget {
+            let retry_at = None;
+            self.node_mut(index).enter(State::Failed { retry_at }, now);
+            return self.set_door(index, false);
+        }
         let start_at = Some(at);
         self.node_mut(index).enter(State::Waiting { start_at }, now);
         if self.brake.canary().is_some_and(|canary| canary != index) {

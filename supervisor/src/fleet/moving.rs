@@ -101,11 +101,22 @@ impl Fleet {
         let node = self.node_mut(index);
         node.ports = ports;
         node.door_open = true;
-        node.arriving = ports.is_some();
-        match ports {
-            Some(_) => self.start_at(index, now, now),
+        match (ports, &node.state) {
+            // What it waits for is no matter of its slot: its delay, the canary, or nothing.
+            (Some(_), State::Waiting { start_at: Some(at) }) => {
+                let at = *at;
+                self.start_at(index, at, now);
+            }
+            (Some(_), State::Waiting { start_at: None } | State::Failed { .. }) => {
+                self.set_door(index, false);
+            }
+            (Some(_), _) => {
+                node.arriving = true;
+                self.start_at(index, now, now);
+            }
             // The claim goes on looking by itself and says when it has found one.
-            None => {
+            (None, _) => {
+                node.arriving = false;
                 node.enter(State::NoPort { retry_at: None }, now);
                 self.came_back_worse(index, "no slot is free for it");
             }

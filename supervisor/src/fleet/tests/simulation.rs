@@ -8,9 +8,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use super::config;
 use super::world::{Nature, World};
-use crate::fleet::{FleetConfig, Input, OnFailed};
+use super::{PROBE, config};
+use crate::fleet::{Asks, FleetConfig, Input, LivenessPolicy, OnFailed, ProbePolicy};
 
 const RUNS_BY_DEFAULT: u64 = 2_000;
 
@@ -41,6 +41,9 @@ fn nature(random: &mut fastrand::Rng) -> Nature {
         claim_takes_time: up_to(100),
         never_refills: up_to(20),
         strays_linger: up_to(100),
+        probe_fails: up_to(60),
+        probe_is_slow: up_to(30),
+        stumbles: up_to(50),
     }
 }
 
@@ -56,9 +59,7 @@ fn random_config(random: &mut fastrand::Rng, seed: u64) -> FleetConfig {
         1 => OnFailed::Exit,
         _ => OnFailed::Keep,
     };
-    if random.u8(0..4) == 0 {
-        config.liveness = None;
-    }
+    random_probes(&mut config, random);
     if random.u8(0..4) == 0 {
         config.min_ready = random.u16(0..=config.node_count);
         config.min_ready_follows = false;
@@ -67,12 +68,31 @@ fn random_config(random: &mut fastrand::Rng, seed: u64) -> FleetConfig {
     config
 }
 
+fn random_probes(config: &mut FleetConfig, random: &mut fastrand::Rng) {
+    let mut probe = || ProbePolicy {
+        initial_delay: Duration::from_millis(random.u64(0..5_000)) * random.u32(0..2),
+        period: Duration::from_millis(random.u64(100..10_000)),
+        success_threshold: random.u32(1..=3),
+        failure_threshold: random.u32(1..=4),
+    };
+    let (startup, readiness, life) = (probe(), probe(), probe());
+    config.startup = random.bool().then_some(startup);
+    config.readiness = (random.u8(0..4) > 0).then_some(readiness);
+    let asks = [Asks::Nobody, Asks::Silent, Asks::Unwatched][random.usize(0..3)];
+    // Those that notify do so each 10 s.
+    let probe = if config.notifies { PROBE } else { life };
+    config.liveness = (random.u8(0..4) > 0).then_some(LivenessPolicy { asks, probe });
+}
+
 fn world(seed: u64) -> World {
     let mut random = fastrand::Rng::with_seed(seed);
     let config = random_config(&mut random, seed);
     let mut world = World::new(config, nature(&mut random), seed);
     for _ in 0..random.u8(0..4) {
         world.plan_move(Duration::from_millis(random.u64(1..300_000)));
+    }
+    for _ in 0..random.u8(0..3) * random.u8(0..2) {
+        world.plan_freeze(Duration::from_millis(random.u64(1..300_000)));
     }
     for _ in 0..random.u8(0..6) {
         world.plan_change(Duration::from_millis(random.u64(1..300_000)));
@@ -177,6 +197,9 @@ fn the_restart_budget_binds() {
         claim_takes_time: 0,
         never_refills: 0,
         strays_linger: 0,
+        probe_fails: 0,
+        probe_is_slow: 0,
+        stumbles: 0,
     };
     let check = |on_failed: OnFailed, nodes: u16, most: u64| {
         let mut config = config(nodes);

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::oracle::Oracle;
 use crate::event::EventKind;
 use crate::exit::ExitReason;
 use crate::fleet::{
     Answer, Check, Fleet, FleetConfig, Input, NodeIndex, Notice, Output, Ports, RestartMode,
     RestartOrder, Sig, Ticket, Time,
 };
+use crate::status::{FleetPhase, NodePhase};
 use crate::stop_budget::StopBudget;
 
 /// How nodes behave; chances in percent.
@@ -27,6 +29,9 @@ pub(super) struct Nature {
     pub(super) never_refills: u8,
     /// Of what the supervisor adopted, at each look when it ends.
     pub(super) strays_linger: u8,
+    pub(super) probe_fails: u8,
+    pub(super) probe_is_slow: u8,
+    pub(super) stumbles: u8,
 }
 
 #[derive(Debug)]
@@ -50,6 +55,9 @@ pub(super) struct World {
     pub(super) journal: Vec<(Time, Input)>,
     config: FleetConfig,
     nature: Nature,
+    oracle: Oracle,
+    /// When the whole machine freezes for a while, with every clock but the core's.
+    freezes: BTreeSet<Time>,
     random: fastrand::Rng,
     next_pid: u32,
     alive: BTreeMap<u32, Process>,
@@ -71,6 +79,8 @@ impl World {
             now: Time::ZERO,
             exit: None,
             stop_asked: None,
+            oracle: Oracle::new(config.clone()),
+            freezes: BTreeSet::new(),
             spawns: 0,
             journal: Vec::new(),
             config,
@@ -173,6 +183,10 @@ impl World {
             return false;
         }
         self.now = self.now.max(next);
+        if self.freezes.first().is_some_and(|at| *at <= self.now) {
+            self.freezes.pop_first();
+            self.freeze();
+        }
         let input = match event {
             Some(key) if key.0 <= self.now => self.future.remove(&key).expect("it was there"),
             _ => Input::Tick,
@@ -181,6 +195,27 @@ impl World {
             self.give(input);
         }
         true
+    }
+
+    /// Plans that the whole machine freezes: a suspend that the monotonic clock counts, a
+    /// paused container.
+    pub(super) fn plan_freeze(&mut self, delay: Duration) {
+        self.freezes.insert(self.now + delay);
+    }
+
+    /// Nothing happens for a while. What was to happen is late then, and so is the core. In
+    /// a stop its time runs on all the same.
+    fn freeze(&mut self) {
+        if self.fleet.phase() == FleetPhase::Stopping {
+            return;
+        }
+        let span = self.within(1_500, 100_000);
+        let due = self.fleet.next_deadline();
+        self.now += span;
+        // It notices when something is more than a second late.
+        if due.is_some_and(|due| due + Duration::from_secs(1) < self.now) {
+            self.oracle.frozen(self.now);
+        }
     }
 
     /// What was planned for a process happens only while it lives.
@@ -193,6 +228,8 @@ impl World {
                 self.left.insert(*pid, process.helpers);
                 true
             }
+            // Nobody waits for the answer of a process that has ended.
+            Input::Probed { pid, .. } => self.alive.contains_key(pid),
             Input::Notified { pid, notice, .. } => {
                 let Some(process) = self.alive.get_mut(pid) else {
                     return false;
@@ -213,7 +250,11 @@ impl World {
                 self.stop_asked.get_or_insert(self.now);
             }
             let (before, nodes) = (self.fleet.ready(), self.members);
+            self.oracle.hears(&input, self.now);
             let outputs = self.fleet.handle(input.clone(), self.now);
+            self.oracle
+                .judges(&outputs, self.fleet.min_ready(), self.now);
+            self.check_ready();
             self.check_min_ready(before, &outputs);
             self.check_untouched(&input, nodes, &outputs);
             for output in outputs {
@@ -228,6 +269,14 @@ impl World {
             );
         }
         self.check_bounded_stop();
+    }
+
+    /// Who is ready is told by the rules.
+    fn check_ready(&self) {
+        let views = self.fleet.views(self.now);
+        let ready = views.filter(|view| view.phase == NodePhase::Ready);
+        let ready: Vec<NodeIndex> = ready.map(|view| view.node).collect();
+        assert_eq!(ready, self.oracle.ready(), "ready by the rules");
     }
 
     fn check_bounded_stop(&self) {
@@ -383,8 +432,10 @@ impl World {
     /// Plans the answer to a question.
     fn ask(&mut self, node: NodeIndex, pid: u32, check: Check) {
         let process = self.alive.get(&pid);
-        let passed = process.is_some_and(|process| process.ready && !process.hung);
-        let latency = self.within(0, 1_000);
+        let able = process.is_some_and(|process| process.ready && !process.hung);
+        let passed = able && !self.chance(self.nature.probe_fails);
+        let slow = self.chance(self.nature.probe_is_slow);
+        let latency = self.within(0, if slow { 30_000 } else { 1_000 });
         let answer = Answer {
             passed,
             summary: "answered 200 or not".into(),
@@ -518,10 +569,28 @@ impl World {
         } else if let Some(process) = self.alive.get_mut(&pid) {
             process.ready = true;
         }
+        if self.chance(self.nature.stumbles) {
+            self.plan_stumble(node, pid);
+        }
         if self.chance(self.nature.dies_later) {
             let delay = self.within(10, 60_000);
             let reason = ExitReason::Signal(11);
             self.after(delay, Input::Exited { node, pid, reason });
+        }
+    }
+
+    /// Plans that a process says that it is not ready, and perhaps that it is again; or that
+    /// it begins to send WATCHDOG=1 and stops doing so.
+    fn plan_stumble(&mut self, node: NodeIndex, pid: u32) {
+        let first = self.within(1, 60_000);
+        let again = first + self.within(1, 20_000);
+        let notices = match self.random.u8(0..3) {
+            0 => vec![(first, Notice::Stopping)],
+            1 => vec![(first, Notice::Stopping), (again, Notice::Ready)],
+            _ => vec![(first, Notice::Watchdog), (again, Notice::Watchdog)],
+        };
+        for (delay, notice) in notices {
+            self.after(delay, Input::Notified { node, pid, notice });
         }
     }
 

@@ -1,0 +1,440 @@
+//! A second opinion: what must hold by the rules alone, told from what the core was given and
+//! what it answered, without a look into it. Where the rules leave a choice, it allows more.
+
+use std::collections::BTreeMap;
+
+use crate::event::EventKind;
+use crate::fleet::{
+    Asks, Check, FleetConfig, Input, NodeIndex, Notice, OnFailed, Output, Sig, Time,
+};
+
+/// Keeps the books of a fleet.
+pub(super) struct Oracle {
+    config: FleetConfig,
+    nodes: BTreeMap<NodeIndex, Books>,
+    stopping: bool,
+}
+
+/// What is known of one node.
+#[derive(Default)]
+struct Books {
+    process: Option<Process>,
+    /// Failures since it was stable, or since somebody asked for a change: at least so many.
+    failures: u32,
+    failed_at: Option<Time>,
+    /// Whether it starts when the canary is ready, not when its delay is over.
+    behind_canary: bool,
+    /// When it must have left its slot.
+    leaves_by: Option<Time>,
+}
+
+/// What is known of a process that lives.
+struct Process {
+    pid: u32,
+    started: Time,
+    has_started: bool,
+    was_ready: bool,
+    ready_since: Option<Time>,
+    /// Whether it says itself whether it is ready.
+    notifies: bool,
+    said_ready: bool,
+    last_beat: Option<Time>,
+    asked: Option<Check>,
+    /// Answers in a row of one kind: successes are positive, failures negative.
+    rows: BTreeMap<Check, i64>,
+    told_to_end: Option<Told>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Told {
+    ByFault,
+    ByWill,
+}
+
+impl Oracle {
+    pub(super) fn new(config: FleetConfig) -> Self {
+        Self {
+            config,
+            nodes: BTreeMap::new(),
+            stopping: false,
+        }
+    }
+
+    /// The nodes that are ready by the rules.
+    pub(super) fn ready(&self) -> Vec<NodeIndex> {
+        let ready = |books: &Books| {
+            books.process.as_ref().is_some_and(|process| {
+                process.ready_since.is_some() && process.told_to_end.is_none()
+            })
+        };
+        let nodes = self.nodes.iter().filter(|(_, books)| ready(books));
+        nodes.map(|(node, _)| *node).collect()
+    }
+
+    /// Nobody could look for a while.
+    pub(super) fn frozen(&mut self, now: Time) {
+        for books in self.nodes.values_mut() {
+            if let Some(process) = &mut books.process {
+                process.started = now;
+                process.last_beat = process.last_beat.map(|_| now);
+            }
+        }
+    }
+
+    /// Takes note of an input, before the core gets it.
+    pub(super) fn hears(&mut self, input: &Input, now: Time) {
+        match input {
+            Input::Spawned { node, pid, .. } => self.spawned(*node, *pid, now),
+            Input::SpawnFailed { node, .. } => self.failed(*node, now),
+            Input::Notified { node, pid, notice } => self.notified(*node, *pid, notice, now),
+            Input::Probed {
+                node,
+                pid,
+                check,
+                answer,
+            } => self.probed(*node, *pid, *check, answer.passed, now),
+            Input::Exited { node, pid, .. } => self.exited(*node, *pid, now),
+            Input::Move { node, until, .. } => {
+                let books = self.nodes.entry(*node).or_default();
+                books.leaves_by = Some(*until);
+                self.waited_for_a_slot(*node);
+            }
+            Input::Claimed { node, .. } => {
+                self.waited_for_a_slot(*node);
+            }
+            Input::Restart { order, .. } if order.nodes.is_empty() => self.forgive_all(),
+            Input::Restart { order, .. } => {
+                for node in &order.nodes {
+                    self.forgive(*node);
+                }
+            }
+            Input::Scale { .. } => self.forgive_all(),
+            Input::Stop { .. } => self.stopping = true,
+            _ => {}
+        }
+    }
+
+    /// A node that got another slot may start at once, unless it was given up.
+    fn waited_for_a_slot(&mut self, node: NodeIndex) {
+        let books = self.nodes.entry(node).or_default();
+        let given_up = books.failures >= self.config.restart.budget;
+        if !given_up || self.config.on_failed == OnFailed::SlowRetry {
+            books.failed_at = None;
+        }
+    }
+
+    fn forgive_all(&mut self) {
+        let nodes: Vec<_> = self.nodes.keys().copied().collect();
+        nodes.into_iter().for_each(|node| self.forgive(node));
+    }
+
+    fn forgive(&mut self, node: NodeIndex) {
+        let books = self.nodes.entry(node).or_default();
+        (books.failures, books.failed_at) = (0, None);
+        // What it is being ended for is forgiven, too.
+        if let Some(process) = &mut books.process
+            && process.told_to_end.is_some()
+        {
+            process.told_to_end = Some(Told::ByWill);
+        }
+    }
+
+    fn spawned(&mut self, node: NodeIndex, pid: u32, now: Time) {
+        let books = self.nodes.entry(node).or_default();
+        assert!(books.process.is_none(), "one-process");
+        let config = &self.config;
+        let has_started = config.startup.is_none();
+        let ready = has_started && config.readiness.is_none() && !config.notifies && !self.stopping;
+        books.process = Some(Process {
+            pid,
+            started: now,
+            has_started,
+            was_ready: ready,
+            ready_since: ready.then_some(now),
+            notifies: config.notifies,
+            said_ready: false,
+            last_beat: None,
+            asked: None,
+            rows: BTreeMap::new(),
+            told_to_end: None,
+        });
+    }
+
+    fn failed(&mut self, node: NodeIndex, now: Time) {
+        let books = self.nodes.entry(node).or_default();
+        books.failures += 1;
+        books.failed_at = Some(now);
+        books.behind_canary = false;
+    }
+
+    fn notified(&mut self, node: NodeIndex, pid: u32, notice: &Notice, now: Time) {
+        let Some(process) = self.process(node, pid) else {
+            return;
+        };
+        match notice {
+            Notice::Ready => {
+                (process.notifies, process.said_ready) = (true, true);
+                self.ready_by_rules(node, now);
+            }
+            Notice::Stopping => {
+                process.notifies = true;
+                self.unready_by_rules(node, now);
+            }
+            Notice::Watchdog => process.last_beat = Some(now),
+            _ => {}
+        }
+    }
+
+    fn probed(&mut self, node: NodeIndex, pid: u32, check: Check, passed: bool, now: Time) {
+        let (startup, readiness) = (self.config.startup, self.config.readiness);
+        let Some(process) = self.process(node, pid) else {
+            return;
+        };
+        assert_eq!(process.asked.take(), Some(check), "one-question");
+        if process.told_to_end.is_some() {
+            return;
+        }
+        let row = process.rows.entry(check).or_default();
+        *row = match (passed, *row > 0) {
+            (true, true) => *row + 1,
+            (true, false) => 1,
+            (false, true) => -1,
+            (false, false) => *row - 1,
+        };
+        let row = *row;
+        match check {
+            Check::Startup if passed && !process.notifies => {
+                process.has_started = true;
+                if startup.is_some() && readiness.is_none() {
+                    self.ready_by_rules(node, now);
+                }
+            }
+            Check::Readiness if !process.notifies => {
+                let policy = readiness.expect("it was asked");
+                if row >= i64::from(policy.success_threshold) {
+                    self.ready_by_rules(node, now);
+                } else if -row >= i64::from(policy.failure_threshold) {
+                    self.unready_by_rules(node, now);
+                }
+            }
+            Check::Startup | Check::Readiness | Check::Liveness => {}
+        }
+    }
+
+    fn ready_by_rules(&mut self, node: NodeIndex, now: Time) {
+        let books = self.nodes.entry(node).or_default();
+        let Some(process) = &mut books.process else {
+            return;
+        };
+        if process.told_to_end.is_none() {
+            process.was_ready = true;
+            process.ready_since.get_or_insert(now);
+        }
+    }
+
+    fn unready_by_rules(&mut self, node: NodeIndex, now: Time) {
+        let stable = self.config.restart.stable;
+        let books = self.nodes.entry(node).or_default();
+        let Some(process) = &mut books.process else {
+            return;
+        };
+        if process
+            .ready_since
+            .take()
+            .is_some_and(|since| now - since >= stable)
+        {
+            (books.failures, books.failed_at) = (0, None);
+        }
+    }
+
+    fn exited(&mut self, node: NodeIndex, pid: u32, now: Time) {
+        self.unready_by_rules(node, now);
+        let books = self.nodes.entry(node).or_default();
+        let process = books.process.take().expect("it lived");
+        assert_eq!(process.pid, pid, "accounted");
+        let failed = process.told_to_end != Some(Told::ByWill);
+        if failed && books.leaves_by.is_none() && !self.stopping {
+            self.failed(node, now);
+        }
+    }
+
+    /// Judges what the core answered. `min_ready` is what it is to keep.
+    pub(super) fn judges(&mut self, outputs: &[Output], min_ready: u16, now: Time) {
+        let mut why = String::new();
+        for output in outputs {
+            match output {
+                Output::Emit { node, kind } => {
+                    if let EventKind::NodeStopping { reason } = kind {
+                        why.clone_from(reason);
+                    }
+                    self.note(*node, kind);
+                }
+                Output::Spawn(node) => self.judge_spawn(*node, now),
+                Output::Signal { node, pid, signal } => {
+                    self.judge_signal(*node, *pid, *signal, &why, min_ready, now);
+                }
+                Output::Probe { node, pid, check } => self.judge_probe(*node, *pid, *check),
+                Output::Vacated(node) => {
+                    let books = self.nodes.entry(*node).or_default();
+                    books.leaves_by = None;
+                }
+                Output::Remove(node) => drop(self.nodes.remove(node)),
+                _ => {}
+            }
+        }
+    }
+
+    fn note(&mut self, node: Option<NodeIndex>, kind: &EventKind) {
+        match (node, kind) {
+            (None, EventKind::FleetBraked { .. } | EventKind::FleetReleased) => {
+                for books in self.nodes.values_mut() {
+                    books.behind_canary = true;
+                }
+            }
+            (None, EventKind::FleetStopping { .. }) => self.stopping = true,
+            (Some(node), EventKind::ChangeStep { .. }) => self.forgive(node),
+            _ => {}
+        }
+    }
+
+    fn judge_spawn(&mut self, node: NodeIndex, now: Time) {
+        let policy = self.config.restart;
+        assert!(!self.stopping, "nothing is started in a stop");
+        let books = self.nodes.entry(node).or_default();
+        assert!(books.process.is_none(), "one-process");
+        let Some(failed_at) = books.failed_at else {
+            return;
+        };
+        let waited = now - failed_at;
+        if books.failures >= policy.budget {
+            let retries = self.config.on_failed == OnFailed::SlowRetry;
+            assert!(
+                retries && waited >= policy.delay_max,
+                "budget: {} failures, started after {waited:?}",
+                books.failures
+            );
+        } else if books.failures >= 2 && !books.behind_canary {
+            let doubled = policy.delay * 2_u32.pow((books.failures - 2).min(20));
+            let least = doubled.min(policy.delay_max).mul_f64(0.799);
+            assert!(
+                waited >= least,
+                "back-off: {} failures, started after {waited:?}",
+                books.failures
+            );
+        }
+    }
+
+    fn judge_signal(
+        &mut self,
+        node: NodeIndex,
+        pid: u32,
+        signal: Sig,
+        why: &str,
+        min_ready: u16,
+        now: Time,
+    ) {
+        let (stopping, ready) = (self.stopping, self.ready());
+        let fault = self.is_faulty(node, now);
+        let move_now = self.must_go_now(node, now);
+        let hung = self.missed_its_watchdog(node, now);
+        let books = self.nodes.entry(node).or_default();
+        let process = books.process.as_mut().expect("accounted: it lives");
+        assert_eq!(process.pid, pid, "accounted");
+        if signal == Sig::Kill {
+            assert!(
+                process.told_to_end.is_some() || stopping,
+                "it was told to finish first"
+            );
+            return;
+        }
+        let by_fault = !stopping && why_is_fault(why);
+        if by_fault {
+            assert!(fault, "ended without a fault: {why}");
+        }
+        // What the operator wants needs no gate, see the checks of changes.
+        let wanted = why.starts_with("restart, asked") || why.contains("scaled down");
+        if !(stopping || wanted || move_now || hung) && ready.contains(&node) {
+            assert!(
+                ready.len() > usize::from(min_ready),
+                "min-ready: {why}, {} ready, {min_ready} kept",
+                ready.len()
+            );
+        }
+        process.told_to_end = Some(if by_fault {
+            Told::ByFault
+        } else {
+            Told::ByWill
+        });
+    }
+
+    fn judge_probe(&mut self, node: NodeIndex, pid: u32, check: Check) {
+        let asks = self.config.liveness.map(|policy| policy.asks);
+        assert!(
+            !self.config.notifies,
+            "what is known to notify is not asked"
+        );
+        let process = self.process(node, pid).expect("only what lives is asked");
+        assert_eq!(process.asked.replace(check), None, "one-question");
+        assert!(process.told_to_end.is_none(), "it is told to end");
+        match check {
+            Check::Startup => assert!(!process.has_started && !process.notifies, "it started"),
+            Check::Readiness => assert!(process.has_started && !process.notifies, "held"),
+            Check::Liveness => {
+                assert!(process.was_ready, "liveness is held until it was ready");
+                assert_eq!(process.last_beat, None, "it has a watchdog");
+                assert!(
+                    asks == Some(Asks::Unwatched) || !process.said_ready,
+                    "it notifies"
+                );
+            }
+        }
+    }
+
+    /// Whether the process may be ended for its own fault.
+    fn is_faulty(&self, node: NodeIndex, now: Time) -> bool {
+        let Some(process) = self
+            .nodes
+            .get(&node)
+            .and_then(|books| books.process.as_ref())
+        else {
+            return false;
+        };
+        let failed = |check: Check, threshold: Option<u32>| {
+            let row = process.rows.get(&check).copied().unwrap_or(0);
+            threshold.is_some_and(|threshold| -row >= i64::from(threshold))
+        };
+        let startup = self.config.startup.map(|policy| policy.failure_threshold);
+        let liveness = self
+            .config
+            .liveness
+            .map(|policy| policy.probe.failure_threshold);
+        let late = !process.was_ready && now - process.started >= self.config.start_timeout;
+        late || failed(Check::Startup, startup)
+            || failed(Check::Liveness, liveness)
+            || self.missed_its_watchdog(node, now)
+    }
+
+    fn missed_its_watchdog(&self, node: NodeIndex, now: Time) -> bool {
+        let books = self.nodes.get(&node);
+        let beat = books.and_then(|books| books.process.as_ref()?.last_beat);
+        let span = self.config.liveness.map(|policy| policy.watchdog());
+        matches!((beat, span), (Some(beat), Some(span)) if now - beat >= span)
+    }
+
+    fn must_go_now(&self, node: NodeIndex, now: Time) -> bool {
+        let until = self.nodes.get(&node).and_then(|books| books.leaves_by);
+        until.is_some_and(|until| until.saturating_sub(self.config.stop_timeout) <= now)
+    }
+
+    fn process(&mut self, node: NodeIndex, pid: u32) -> Option<&mut Process> {
+        let process = self.nodes.get_mut(&node)?.process.as_mut()?;
+        (process.pid == pid).then_some(process)
+    }
+}
+
+/// Whether the core says that it ends the process for its own fault.
+fn why_is_fault(why: &str) -> bool {
+    ["no sign of life", "not ready within", "not started after"]
+        .iter()
+        .any(|begin| why.starts_with(begin))
+}
