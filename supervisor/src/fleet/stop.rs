@@ -172,9 +172,11 @@ impl Fleet {
                 State::Stopping {
                     process, kill_at, ..
                 } => {
-                    *kill_at = None;
                     let pid = process.pid;
-                    self.kill(index, pid);
+                    // Its own time may have been over at this very moment.
+                    if kill_at.take().is_some() {
+                        self.kill(index, pid);
+                    }
                 }
                 State::Clearing {
                     kill_at, check_at, ..
