@@ -38,10 +38,12 @@ impl Process {
         self.field(0).is_some_and(|state| state == "Z")
     }
 
-    /// Memory that it has in use, in KiB.
+    /// Memory that is its own, and not a part of a file, in KiB.
     pub fn memory_kib(self) -> Option<u64> {
         let status = fs::read_to_string(self.path("status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"));
         line?.split_whitespace().next()?.parse().ok()
     }
 

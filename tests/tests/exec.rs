@@ -251,7 +251,7 @@ fn a_storm_of_orphans_under_process_1_leaves_no_zombie() {
     let supervisor = &repram_tests::Binaries::built().supervisor;
     let mut command = container.program(&sandbox, supervisor);
     let lasts = format!(
-        "python3 {} {STORM}; until test -e end; do sleep 0.01; done; exit 3",
+        "touch ready; python3 {} {STORM}; until test -e end; do sleep 0.01; done; exit 3",
         program.display()
     );
     command.args(["exec", "--", "sh", "-c", &lasts]);
@@ -260,9 +260,8 @@ fn a_storm_of_orphans_under_process_1_leaves_no_zombie() {
         pid: child.id().cast_signed(),
     };
     let init = wait_until("a process 1", PATIENCE, || Container::inside(unshare));
-    let before = wait_until("its memory", PATIENCE, || {
-        init.memory_kib().ok_or("".into())
-    });
+    wait_for_file(&sandbox, "ready");
+    let before = init.memory_kib().expect("it lives");
     sandbox.write("storm.go", "");
     wait_for_file(&sandbox, "storm.over");
     wait_until("every orphan reaped", PATIENCE, || {
