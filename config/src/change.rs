@@ -2,7 +2,7 @@
 
 use crate::declaration::{Declaration, Reload};
 use crate::loaded::Loaded;
-use crate::settings::Difference;
+use crate::settings::{Difference, Settings};
 
 /// One setting that is to have another value.
 #[derive(Clone)]
@@ -25,12 +25,12 @@ impl Change {
 }
 
 impl Loaded {
-    /// What becomes different when `next` replaces these settings, in the order of the
-    /// table.
-    pub fn changes(&self, next: &Self) -> Vec<Change> {
-        let differences = self.settings.differences(&next.settings);
+    /// What becomes different when these settings replace those that `running` are, in the
+    /// order of the table.
+    pub fn changes_from(&self, running: &Settings) -> Vec<Change> {
+        let differences = running.differences(&self.settings);
         let change = |difference: Difference| Change {
-            origin: next.origin(difference.declaration.key()).to_string(),
+            origin: self.origin(difference.declaration.key()).to_string(),
             declaration: difference.declaration,
             old: difference.old,
             new: difference.new,

@@ -44,6 +44,20 @@ pub enum EventKind {
     },
     /// The canary is ready: the others follow.
     FleetReleased,
+    /// The settings were read again, and are in use from now on.
+    Reloaded {
+        /// Who or what asked.
+        by: String,
+        /// The settings that are different, such as `MIN_READY 2 -> 1`.
+        changes: Vec<String>,
+    },
+    /// The settings were read again, and cannot be used. Nothing has changed.
+    ReloadRefused {
+        /// Who or what asked.
+        by: String,
+        /// Why not: all problems.
+        problems: Vec<String>,
+    },
     /// A stop was asked for.
     FleetStopping {
         /// Who or what asked, such as `SIGTERM from pid 1`.
@@ -205,6 +219,7 @@ impl EventKind {
             | Self::NodeUnready { .. }
             | Self::NodeKilled { .. }
             | Self::NodeWithoutPort { .. }
+            | Self::ReloadRefused { .. }
             | Self::DoorClosed
             | Self::LogLinesDropped { .. }
             | Self::Warning { .. } => Severity::Warning,
@@ -213,6 +228,7 @@ impl EventKind {
             }
             Self::FleetStarting { .. }
             | Self::FleetReleased
+            | Self::Reloaded { .. }
             | Self::FleetStopping { .. }
             | Self::FleetStopped { .. }
             | Self::ChangeStarted { .. }
@@ -260,6 +276,23 @@ impl fmt::Display for EventKind {
                 )
             }
             Self::FleetReleased => write!(f, "canary ready, the others follow"),
+            Self::Reloaded { by, changes } if changes.is_empty() => {
+                write!(
+                    f,
+                    "settings read again, asked by {by}: nothing is different"
+                )
+            }
+            Self::Reloaded { by, changes } => {
+                write!(
+                    f,
+                    "settings reloaded, asked by {by}: {}",
+                    changes.join(", ")
+                )
+            }
+            Self::ReloadRefused { by, problems } => {
+                let problems = problems.join("; ");
+                write!(f, "settings not reloaded, asked by {by}: {problems}")
+            }
             Self::FleetStopping { by } => write!(f, "stopping, asked by {by}"),
             Self::FleetKilling => write!(f, "killing what is left"),
             Self::FleetStopped { after_ms } => write!(f, "stopped after {}", span(*after_ms)),

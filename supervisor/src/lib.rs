@@ -24,6 +24,7 @@ pub mod notify;
 pub mod probe;
 pub mod program;
 pub mod reaper;
+pub mod reload;
 pub mod run;
 pub mod siblings;
 pub mod signals;

@@ -399,7 +399,7 @@ settings! {
 
         /// The longest line. The rest of a longer one is cut off, with a mark.
         log_max_line: u64 =
-            Fixed("64 KiB"), Size::new(256, 16 * MIB), ["LOG_MAX_LINE"], Effective, NewStart;
+            Fixed("64 KiB"), Size::new(256, 16 * MIB), ["LOG_MAX_LINE"], Effective, Now;
     }
 
     section Control {

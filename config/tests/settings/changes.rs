@@ -24,7 +24,7 @@ fn changes(old: &Loaded, new: &Loaded) -> Vec<String> {
             change.reload().word(),
         )
     };
-    old.changes(new).iter().map(line).collect()
+    new.changes_from(&old.settings).iter().map(line).collect()
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_secret_differs_by_what_it_is() {
         changes(&old, &case.good()),
         ["REPRAM_CLUSTER_SECRET ******** -> ******** (nodes-restart)"]
     );
-    let origin = &old.changes(&case.good())[0].origin;
+    let origin = &case.good().changes_from(&old.settings)[0].origin;
     assert_eq!(*origin, format!("contents of {path}"));
 }
 

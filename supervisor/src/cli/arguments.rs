@@ -36,6 +36,7 @@ pub(crate) fn command() -> Command {
             events(),
             restart(),
             scale(),
+            reload(),
             stop(),
             health(),
             claims(),
@@ -193,6 +194,26 @@ fn scale() -> Command {
                 .value_name("N")
                 .value_parser(value_parser!(u16))
                 .help("How many nodes, from 1 to MAX_PORTS"),
+        )
+        .args(change_flags())
+}
+
+fn reload() -> Command {
+    asking("reload")
+        .about("Read the configuration file again and go over to it")
+        .long_about(
+            "Lets the supervisor read its configuration file and the file of the secret again \
+             and go over to what they say; environment and flags are those of its start. All \
+             problems are listed before anything is done. What the nodes must be started with \
+             is followed by a rolling restart, another NODE_COUNT by starting or stopping nodes. \
+             Settings that need a new start of the supervisor are refused, and then nothing \
+             changes. Waits until all is done.",
+        )
+        .after_help(
+            "Example:\n  supervisor reload --dry-run     what would be done\n  \
+             supervisor reload\n\n\
+             Exit codes: 0 done; 1 the rolling restart was halted; 69 no supervisor reachable; \
+             78 the settings cannot be used, nothing has changed",
         )
         .args(change_flags())
 }

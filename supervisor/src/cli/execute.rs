@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use repram_config::Problems;
 
 use super::command::{
-    claims, completions, config, events, health, logs, restart, scale, status, stop,
+    claims, completions, config, events, health, logs, reload, restart, scale, status, stop,
 };
 use super::{Invocation, code};
 use crate::control::ClientError;
@@ -46,6 +46,7 @@ impl CommandError {
         match self {
             Self::Settings(_) => code::CONFIG,
             Self::Client(error) if error.is_unreachable() => code::UNAVAILABLE,
+            Self::Client(error) if error.is_about_settings() => code::CONFIG,
             Self::Client(_) | Self::Files { .. } => code::FAILED,
             Self::Output(_) | Self::System(_) => code::INTERNAL,
             Self::Usage(_) => code::USAGE,
@@ -88,6 +89,7 @@ pub fn execute(invocation: Invocation) -> ExitCode {
         Invocation::Events(options) => ask(events::show(&options)),
         Invocation::Restart(options) => ask(restart::restart(&options)),
         Invocation::Scale(options) => ask(scale::scale(&options)),
+        Invocation::Reload(options) => ask(reload::reload(&options)),
         Invocation::Stop(options) => ask(stop::stop(&options)),
     };
     match result {

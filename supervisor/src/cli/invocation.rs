@@ -33,6 +33,8 @@ pub enum Invocation {
     Restart(RestartOptions),
     /// Run another number of nodes.
     Scale(ScaleOptions),
+    /// Read the settings again.
+    Reload(ReloadOptions),
     /// Stop the fleet.
     Stop(StopOptions),
     /// Ask whether enough nodes are ready.
@@ -135,6 +137,9 @@ pub struct ScaleOptions {
     /// Nodes to run.
     pub to: u16,
 }
+
+/// Options of `supervisor reload`.
+pub type ReloadOptions = ChangeOptions;
 
 /// Options of `supervisor stop`.
 #[derive(Clone, Debug, Default)]
@@ -302,6 +307,7 @@ fn invocation((name, matches): (&str, &ArgMatches)) -> Option<Invocation> {
             change: change(matches),
             to: *matches.get_one("to")?,
         }),
+        "reload" => Invocation::Reload(change(matches)),
         "stop" => Invocation::Stop(StopOptions {
             place: place(matches),
             now: matches.get_flag("now"),
@@ -382,6 +388,7 @@ mod tests {
         check("logs -n 7", "lines: Last(7)");
         check("logs rotate", "Rotate(");
         check("events -f --utc", "follow: true");
+        check("reload --dry-run", "dry_run: true, wait: true");
         check("stop --now --no-wait", "now: true, wait: false");
         check("config --json --base-port 1", "json: true");
         check(

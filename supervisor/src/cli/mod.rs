@@ -18,7 +18,7 @@ mod since;
 pub use execute::execute;
 pub use invocation::{
     ChangeOptions, ClaimsOptions, ConfigOptions, EventsOptions, ExecOptions, HealthOptions,
-    Invocation, Lines, LogsOptions, Place, RestartOptions, RotateOptions, RunOptions, ScaleOptions,
-    StatusOptions, StopOptions, parse,
+    Invocation, Lines, LogsOptions, Place, ReloadOptions, RestartOptions, RotateOptions,
+    RunOptions, ScaleOptions, StatusOptions, StopOptions, parse,
 };
 pub use reference::reference;

@@ -27,7 +27,7 @@ const READERS_MAX: usize = 4;
 
 /// Everything that there is, for the answer to a call that there is not.
 const CALLS: &str = "GET /status, GET /health, GET /claims, POST /stop, POST /restart, POST /restart/abort, POST \
-     /scale, GET /logs, POST /logs/rotate, GET /events";
+     /scale, POST /reload, GET /logs, POST /logs/rotate, GET /events";
 
 /// Answers calls. Clones share everything.
 #[derive(Clone, Debug)]
@@ -102,6 +102,7 @@ impl Api {
                 let claims = self.ask(|reply| Request::Claims { reply }).await?;
                 Ok(json(StatusCode::OK, &claims))
             }
+            (&Method::POST, "/reload") => self.reload(query, caller).await,
             (&Method::POST, "/stop") => self.stop(query, caller).await,
             (&Method::POST, "/restart") => self.restart(query, caller).await,
             (&Method::POST, "/restart/abort") => self.end_rolling(query, caller).await,
@@ -120,9 +121,10 @@ impl Api {
             (_, "/status" | "/health" | "/claims" | "/logs" | "/events") => {
                 Err(Problem::method_not_allowed("GET"))
             }
-            (_, "/stop" | "/restart" | "/restart/abort" | "/scale" | "/logs/rotate") => {
-                Err(Problem::method_not_allowed("POST"))
-            }
+            (
+                _,
+                "/stop" | "/restart" | "/restart/abort" | "/scale" | "/reload" | "/logs/rotate",
+            ) => Err(Problem::method_not_allowed("POST")),
             _ => Err(Problem::new(
                 StatusCode::NOT_FOUND,
                 format!("there is no {path} here; there are {CALLS}"),

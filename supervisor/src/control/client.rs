@@ -233,6 +233,12 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether the supervisor finds its settings wrong.
+    #[must_use]
+    pub fn is_about_settings(&self) -> bool {
+        matches!(self, Self::Refused { problem } if problem.status() == Problem::SETTINGS)
+    }
+
     /// Whether there is no supervisor to talk to.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {

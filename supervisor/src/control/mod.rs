@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `GET /status` | 200 [`FleetStatus`](crate::status::FleetStatus) |
 //! | `GET /health` | 200 or 503 [`Health`] |
+//! | `POST /reload?dry_run=&wait=` | 200 [`ReloadPlan`](crate::reload::ReloadPlan); with `wait` (the default, but for a dry run) in one line, and after it events until all is done; 422 when the settings cannot be used |
 //! | `POST /stop?now=&wait=` | 202, then events as they happen; the stop is done when the last is `fleet_stopped` |
 //! | `POST /restart?node=&rolling=&force=&dry_run=&wait=` | 202, then events as they happen; the last is `change_done` or `change_halted` |
 //! | `POST /restart/abort` | 200; the rolling restart that is under way ends |
@@ -27,6 +28,7 @@ mod change;
 mod client;
 mod problem;
 mod query;
+mod reload;
 mod request;
 mod server;
 mod stream;
@@ -37,5 +39,5 @@ pub use address::ControlAddress;
 pub use change::Decision;
 pub use client::{Answer, ClientError, ControlClient};
 pub use problem::Problem;
-pub use request::{ChangeOrder, Health, REQUESTS_MAX, Request, StopReply};
+pub use request::{ChangeOrder, Health, REQUESTS_MAX, ReloadReply, Request, StopReply};
 pub use server::{Control, ControlConfig, ControlError};

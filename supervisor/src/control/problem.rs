@@ -18,6 +18,9 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// The status which says that the settings cannot be used.
+    pub(crate) const SETTINGS: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or_default().to_owned();
         Self {

@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 use super::change::Decision;
 use crate::claims::Claims;
 use crate::fleet::{Refusal, RestartOrder};
+use crate::reload::{ReloadPlan, ReloadRefused};
 use crate::status::{FleetPhase, FleetStatus};
 
 /// Requests that wait for the event loop; a client beyond it gets 503.
@@ -42,6 +43,15 @@ pub enum Request {
         /// Answered at once.
         reply: oneshot::Sender<Result<(), Refusal>>,
     },
+    /// Read the settings again and go over to them.
+    Reload {
+        /// Only say what would be done.
+        dry_run: bool,
+        /// Who asks, as for a stop.
+        by: String,
+        /// Where the answer goes, when the files were read: what follows is told by events.
+        reply: oneshot::Sender<ReloadReply>,
+    },
     /// Stop the fleet and end the supervisor.
     Stop {
         /// Kill at once instead of asking first.
@@ -64,6 +74,9 @@ pub enum ChangeOrder {
         to: u16,
     },
 }
+
+/// What becomes of the fleet, or why the settings cannot be used.
+pub type ReloadReply = Result<ReloadPlan, ReloadRefused>;
 
 /// What became of the order to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use crate::event::EventKind;
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// The memory of recent failures, and whether the fleet is braked.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Brake {
     /// The latest bad failure of each node. At most one entry a node.
     recent: BTreeMap<NodeIndex, Time>,

@@ -16,7 +16,7 @@ use crate::event::EventKind;
 
 /// A change under way. At most one scales, one is a rolling restart, and every node is
 /// awaited by at most one other restart, so there are never more than nodes and two.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Change {
     pub(super) ticket: Ticket,
     since: Time,
@@ -25,7 +25,7 @@ pub(super) struct Change {
     pub(super) work: Work,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Work {
     /// Nodes are restarted together.
     Restart(Awaited),
@@ -36,7 +36,7 @@ pub(super) enum Work {
 }
 
 /// Nodes that are to become ready in a new process.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Awaited {
     /// Each with the number of starts before.
     nodes: BTreeMap<NodeIndex, u64>,

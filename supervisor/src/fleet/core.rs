@@ -15,7 +15,7 @@ use crate::status::FleetPhase;
 const OVERSLEPT: Duration = Duration::from_secs(1);
 
 /// The state machine of the fleet. See the [module](super) for what it guarantees.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Fleet {
     pub(super) config: FleetConfig,
     pub(super) nodes: Vec<Node>,
@@ -126,6 +126,7 @@ impl Fleet {
             Input::Restart { ticket, order, by } => self.restart_asked(ticket, &order, &by, now),
             Input::EndRolling { by } => self.end_rolling_asked(&by),
             Input::Scale { ticket, to, by } => self.scale_asked(ticket, to, &by, now),
+            Input::Configure(config) => self.configure(*config, now),
             Input::Stop { by, now: at_once } => self.stop_asked(by, at_once, now),
             Input::Tick => {}
         }

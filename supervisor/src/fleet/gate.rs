@@ -69,7 +69,7 @@ impl Fleet {
         };
         // Our own nodes say when they have got back what they should hold; other programs
         // have nothing to get back.
-        let refilled = if self.config.notifies {
+        let refilled = if process.ours {
             process.refilled?
         } else {
             *since
@@ -94,7 +94,7 @@ impl Fleet {
         let State::Running { process, .. } = &node.state else {
             return false;
         };
-        self.config.notifies && node.is_ready() && process.refilled.is_none()
+        process.ours && node.is_ready() && process.refilled.is_none()
     }
 }
 

@@ -6,7 +6,7 @@ use super::checks::{Asking, Checks, FIRST_PAUSE, Life, Phase};
 use super::core::{Fleet, millis};
 use super::node::{Health, Node, Process, State, StopCause};
 use super::policy::{Answer, Asks, Check, ProbeRecord};
-use super::types::{NodeIndex, Notice, Output, Sig, Time};
+use super::types::{FleetConfig, NodeIndex, Notice, Output, Sig, Time};
 use crate::event::EventKind;
 
 /// Longest STATUS text that is kept, in bytes.
@@ -15,6 +15,7 @@ const MESSAGE_MAX: usize = 256;
 impl Fleet {
     pub(super) fn notified(&mut self, index: NodeIndex, pid: u32, notice: Notice, now: Time) {
         let liveness = self.config.liveness;
+        let silence = self.silence_of(index);
         let node = self.node_mut(index);
         if node.process().is_none_or(|process| process.pid != pid) {
             return;
@@ -42,11 +43,11 @@ impl Fleet {
             Notice::Watchdog => {
                 process.beats = true;
                 // Before it is ready its life is not judged.
-                if let (Health::Ready { .. } | Health::Unready { .. }, Some(policy)) =
-                    (health, liveness)
+                if let (Health::Ready { .. } | Health::Unready { .. }, Some(silence)) =
+                    (health, silence)
                 {
                     // What was asked until now is watched from here on.
-                    let deadline = now + policy.watchdog();
+                    let deadline = now + silence;
                     process.checks.life = Life::Watchdog { deadline };
                 }
             }
@@ -238,8 +239,8 @@ impl Fleet {
         else {
             return Life::Unchecked;
         };
-        if process.beats {
-            let deadline = now + policy.watchdog();
+        if let (true, Some(silence)) = (process.beats, self.silence_of(index)) {
+            let deadline = now + silence;
             return Life::Watchdog { deadline };
         }
         let is_asked = match policy.asks {
@@ -247,7 +248,7 @@ impl Fleet {
             Asks::Silent => !process.notifies,
             Asks::Unwatched => true,
         };
-        if !is_asked || self.config.notifies {
+        if !is_asked || process.ours {
             return Life::Unchecked;
         }
         let phase = self.phase_of(Check::Liveness, index);
@@ -323,6 +324,7 @@ impl Fleet {
     /// Something of a running process is due: the end of its start, a look at its watchdog,
     /// a question.
     pub(super) fn health_deadline(&mut self, index: NodeIndex, now: Time) {
+        let silence = self.silence_of(index);
         let State::Running { process, health } = &mut self.node_mut(index).state else {
             return;
         };
@@ -332,9 +334,8 @@ impl Fleet {
         }
         let (checks, pid) = (&mut process.checks, process.pid);
         if matches!(checks.life, Life::Watchdog { deadline } if deadline <= now) {
-            let policy = self.config.liveness;
-            let span = policy.map_or(Duration::ZERO, |policy| policy.watchdog());
-            let text = format!("no WATCHDOG=1 for {}", crate::event::span(millis(span)));
+            let span = crate::event::span(millis(silence.unwrap_or_default()));
+            let text = format!("no WATCHDOG=1 for {span}");
             return self.hang(index, text, now);
         }
         if let Some((check, time)) = checks.next_question()
@@ -351,9 +352,9 @@ impl Fleet {
     /// they are waited for begins anew.
     pub(super) fn overslept(&mut self, now: Time) {
         let until_ready = now + self.config.start_timeout;
-        let watchdog = self.config.liveness.map(|policy| now + policy.watchdog());
-        for node in &mut self.nodes {
-            let State::Running { process, health } = &mut node.state else {
+        for index in self.indices() {
+            let watchdog = self.silence_of(index).map(|silence| now + silence);
+            let State::Running { process, health } = &mut self.node_mut(index).state else {
                 continue;
             };
             if let Health::Starting { deadline } = health {
@@ -361,6 +362,61 @@ impl Fleet {
             }
             if let (Life::Watchdog { .. }, Some(until)) = (&process.checks.life, watchdog) {
                 process.checks.life = Life::Watchdog { deadline: until };
+            }
+        }
+    }
+
+    /// How long a node that notifies may be silent: what it was told at its start, and longer
+    /// when more is allowed now. None when nobody's life is checked.
+    fn silence_of(&self, index: NodeIndex) -> Option<Duration> {
+        let allowed = self.config.liveness?.watchdog();
+        let told = self.node(index).process()?.watchdog;
+        Some(allowed.max(told.unwrap_or_default()))
+    }
+
+    /// The checks are others now: a running process goes over to them. Questions that stay
+    /// go on with what was counted.
+    pub(super) fn check_otherwise(&mut self, index: NodeIndex, old: &FleetConfig, now: Time) {
+        let config = &self.config;
+        let (startup, readiness) = (config.startup, config.readiness);
+        let (longer, shorter) = (config.start_timeout, old.start_timeout);
+        let silence = self.silence_of(index);
+        let phase = self.phase_of(Check::Readiness, index);
+        let life = self.first_life(index, now);
+        let State::Running { process, health } = &mut self.node_mut(index).state else {
+            return;
+        };
+        let starting = matches!(health, Health::Starting { .. });
+        if let Health::Starting { deadline: until } = health {
+            *until = (*until + longer).saturating_sub(shorter);
+        }
+        let silent = !process.ours && !process.notifies;
+        let checks = &mut process.checks;
+        match (&mut checks.life, silence) {
+            (Life::Watchdog { deadline }, Some(silence)) => {
+                *deadline = (*deadline).max(now + silence);
+            }
+            _ if starting => {}
+            (current, _) => *current = life,
+        }
+        if checks.startup.is_some() && startup.is_none() {
+            checks.startup = None;
+            return self.begin_readiness(index, Duration::ZERO, now);
+        }
+        if !silent || checks.startup.is_some() {
+            return;
+        }
+        match (readiness, &mut checks.readiness) {
+            (Some(policy), Some(asking)) => {
+                let regular = phase.after(now, policy.period);
+                asking.next = asking.next.min(regular);
+            }
+            (Some(policy), none @ None) => {
+                *none = Some(Asking::from(phase.after(now, policy.period)));
+            }
+            (None, asking) => {
+                *asking = None;
+                self.became_ready(index, now);
             }
         }
     }

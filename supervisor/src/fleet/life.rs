@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::checks::Checks;
 use super::core::{Fleet, millis};
-use super::node::{Exit, Health, Next, Process, State, StopCause};
+use super::node::{Exit, Health, Next, Node, Process, State, StopCause};
 use super::types::{NodeIndex, OnFailed, Output, Ports, Sig, Time};
 use crate::event::EventKind;
 use crate::exit::ExitReason;
@@ -83,6 +83,8 @@ impl Fleet {
     }
 
     pub(super) fn spawned(&mut self, index: NodeIndex, pid: u32, generation: u64, now: Time) {
+        let ours = self.config.notifies;
+        let watchdog = self.config.liveness.map(|policy| policy.watchdog());
         let deadline = now + self.config.start_timeout;
         let node = self.node_mut(index);
         assert!(
@@ -96,6 +98,8 @@ impl Fleet {
             notifies: false,
             beats: false,
             checks: Checks::none(),
+            ours,
+            watchdog,
             refilled: None,
         };
         let health = Health::Starting { deadline };
@@ -310,12 +314,18 @@ impl Fleet {
         if self.brake.canary() == Some(index) {
             self.next_canary(now);
         }
-        let able = self.nodes.iter().filter(|node| {
-            !matches!(node.state, State::Failed { .. }) && self.is_wanted(node.index)
-        });
-        let too_few = able.count() < usize::from(self.config.min_ready.max(1));
+        self.end_if_too_few(now);
+    }
+
+    /// Where that is wanted, the fleet ends when too many of its nodes have failed.
+    pub(super) fn end_if_too_few(&mut self, now: Time) {
+        let wanted = self.nodes.iter().filter(|node| self.is_wanted(node.index));
+        let (failed, able): (Vec<&Node>, Vec<&Node>) =
+            wanted.partition(|node| matches!(node.state, State::Failed { .. }));
+        let too_few = !failed.is_empty() && able.len() < usize::from(self.config.min_ready.max(1));
+        let failed: Vec<String> = failed.iter().map(|node| node.index.name()).collect();
         if self.config.on_failed == OnFailed::Exit && too_few && self.stop.is_none() {
-            let by = format!("ON_FAILED=exit: {} failed for good", index.name());
+            let by = format!("ON_FAILED=exit: {} failed for good", failed.join(", "));
             self.emit(None, EventKind::FleetStopping { by });
             self.begin_stop(1, false, now);
         }

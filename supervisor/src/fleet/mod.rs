@@ -22,6 +22,7 @@ mod backoff;
 mod brake;
 mod change;
 mod checks;
+mod configure;
 mod core;
 mod gate;
 mod health;
@@ -41,6 +42,7 @@ mod view;
 
 pub use self::core::Fleet;
 pub use backoff::RestartPolicy;
+pub use configure::{ReloadOrder, ReloadSteps};
 pub use order::{Plan, PlanAction, PlanStep, Refusal, RestartMode, RestartOrder, Ticket};
 pub use policy::{Answer, Asks, Check, LivenessPolicy, ProbePolicy, ProbeRecord};
 pub use types::{FleetConfig, Input, NodeIndex, Notice, OnFailed, Output, Ports, Sig, Time};

@@ -12,7 +12,7 @@ use crate::exit::ExitReason;
 use crate::status::NodePhase;
 
 /// One node of the fleet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) index: NodeIndex,
     pub(super) ports: Option<Ports>,
@@ -92,6 +92,11 @@ pub(super) struct Process {
     pub(super) beats: bool,
     /// What it is asked.
     pub(super) checks: Checks,
+    /// Whether it is our own program, which is known to say how it does, and when it holds
+    /// again what it should hold.
+    pub(super) ours: bool,
+    /// How long it may be silent, as it was told when it was started.
+    pub(super) watchdog: Option<Duration>,
     /// When it said that it holds again what it should hold.
     pub(super) refilled: Option<Time>,
 }

@@ -14,7 +14,7 @@ use super::types::{NodeIndex, Time};
 use crate::event::EventKind;
 
 /// A rolling restart under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Rolling {
     /// Nodes that it has not come to.
     ahead: VecDeque<NodeIndex>,

@@ -42,7 +42,7 @@ impl Fleet {
     }
 
     /// MIN_READY of a fleet with so many nodes.
-    fn min_ready_of(&self, node_count: u16) -> u16 {
+    pub(super) fn min_ready_of(&self, node_count: u16) -> u16 {
         if self.config.min_ready_follows {
             node_count.saturating_sub(1)
         } else {

@@ -249,6 +249,9 @@ pub enum Input {
         /// Who asked.
         by: String,
     },
+    /// Behave like this from now on. Nodes stay as many as they are, and the randomness goes
+    /// on as it was.
+    Configure(Box<FleetConfig>),
     /// Stop everything.
     Stop {
         /// Who asked.
@@ -280,6 +283,7 @@ impl Input {
             | Self::Restart { .. }
             | Self::EndRolling { .. }
             | Self::Scale { .. }
+            | Self::Configure(_)
             | Self::Stop { .. }
             | Self::Tick => None,
         }

@@ -97,16 +97,13 @@ impl LogConfig {
             .clone()
             .map(|dir| self.catalogue(dir))
             .transpose()?;
-        let outbox = || Arc::new(Outbox::new(Arc::clone(&waker)));
         let files = catalogue
             .is_some()
             .then(|| Arc::new(Outbox::new(Arc::clone(&waker))));
-        let shown = (self.stdout != LogStdout::Off).then(outbox);
-        let show_lines = self.stdout == LogStdout::All;
         let destinations = Destinations {
             files,
-            shown,
-            show_lines,
+            shown: Arc::new(Outbox::new(Arc::clone(&waker))),
+            shows: self.stdout,
         };
         let mut inner = Inner::new(Arc::clone(&mailbox), destinations.clone(), self.format);
         let mut threads = Vec::new();
@@ -125,12 +122,10 @@ impl LogConfig {
         } else {
             inner.files_done.open();
         }
-        if let Some(outbox) = destinations.shown.clone() {
-            let writer = ShowWriter::new(outbox, Arc::clone(&mailbox), form, stdout);
-            threads.push(spawn("logs-stdout", &inner.shown_done, || writer.run())?);
-        } else {
-            inner.shown_done.open();
-        }
+        // Also where it shows nothing, which may change.
+        let outbox = Arc::clone(&destinations.shown);
+        let writer = ShowWriter::new(outbox, Arc::clone(&mailbox), form, stdout);
+        threads.push(spawn("logs-stdout", &inner.shown_done, || writer.run())?);
         let files_done = Arc::clone(&inner.files_done);
         let reader = Reader::new(waker, mailbox, destinations, files_done, self.max_line)
             .map_err(LogError::Start)?;
@@ -138,11 +133,14 @@ impl LogConfig {
         Ok(Logs::new(inner, threads))
     }
 
+    /// How much the files may take.
+    pub(super) fn limits(&self) -> Limits {
+        Limits::new(self.max_size, self.keep, self.total, self.nodes).with_max_age(self.max_age)
+    }
+
     fn catalogue(&self, dir: PathBuf) -> Result<Arc<Catalogue>, LogError> {
-        let limits = Limits::new(self.max_size, self.keep, self.total, self.nodes)
-            .with_max_age(self.max_age);
-        let opened =
-            fs::create_dir_all(&dir).and_then(|()| Catalogue::scan(&dir, limits, Instant::now()));
+        let opened = fs::create_dir_all(&dir)
+            .and_then(|()| Catalogue::scan(&dir, self.limits(), Instant::now()));
         match opened {
             Ok(catalogue) => {
                 catalogue.tidy();

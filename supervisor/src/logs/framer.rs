@@ -24,6 +24,12 @@ impl Framer {
         }
     }
 
+    /// Keeps lines up to another length from here on. A longer one that waits for its end
+    /// gets no longer.
+    pub(crate) fn set_max_line(&mut self, max_line: usize) {
+        self.max_line = max_line.max(1);
+    }
+
     /// Takes bytes; hands out all lines that end in them, each with its newline. Empty when
     /// none does.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Bytes {
@@ -49,7 +55,7 @@ impl Framer {
 
     /// Keeps the beginning of a line.
     fn keep(&mut self, bytes: &[u8]) {
-        let room = self.max_line - self.partial.len();
+        let room = self.max_line.saturating_sub(self.partial.len());
         let kept = bytes.len().min(room);
         if kept > 0 {
             self.partial.extend_from_slice(&bytes[..kept]);
@@ -108,6 +114,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn another_length_counts_from_then_on() {
+        let mut framer = Framer::new(8);
+        assert_eq!(framer.push(b"abcdef"), "");
+        framer.set_max_line(4);
+        let lines = framer.push(b"gh\nabcdef\n");
+        let expect = "abcdef [supervisor: 2 bytes cut]\nabcd [supervisor: 2 bytes cut]\n";
+        assert_eq!(lines, expect);
+        framer.set_max_line(8);
+        assert_eq!(framer.push(b"abcdef\n"), "abcdef\n");
+    }
 
     /// Pushes `reads` one after the other and finishes.
     fn frame(max_line: usize, reads: &[&[u8]]) -> Vec<u8> {

@@ -9,6 +9,7 @@ use repram_config::LogFormat;
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::Node;
+use super::config::LogConfig;
 use super::feed::{self, EVENTS_KEPT, EventFollowing, LineFollowing, LiveReceiver};
 use super::files::{Catalogue, Compressor, FileOrder, RotateReport, is_node_name};
 use super::history::{History, LogQuery};
@@ -111,6 +112,18 @@ impl Logs {
         self.0.files.is_some()
     }
 
+    /// Keeps and shows from now on what `config` says. Its directory and its form must be
+    /// those of the start: they stay.
+    pub fn configure(&self, config: &LogConfig) {
+        if let Some((catalogue, _)) = &self.0.files {
+            catalogue.set_limits(config.limits());
+        }
+        self.0.mailbox.post(Command::Configure {
+            stdout: config.stdout,
+            max_line: config.max_line,
+        });
+    }
+
     /// Opens every file anew, after somebody else renamed it.
     pub fn reopen(&self) {
         if let Some(files) = &self.0.destinations.files {
@@ -191,10 +204,7 @@ impl Logs {
                 .as_ref()
                 .map(|files| files.lost(node))
                 .unwrap_or_default();
-            let stdout = shown
-                .as_ref()
-                .map(|shown| shown.lost(node))
-                .unwrap_or_default();
+            let stdout = shown.lost(node);
             NodeDropped {
                 node: node.name.clone(),
                 file_lines: file.lines,
@@ -205,8 +215,7 @@ impl Logs {
         };
         Dropped {
             nodes: self.0.nodes().iter().map(node).collect(),
-            events: self.0.mailbox.events_lost()
-                + shown.as_ref().map_or(0, |shown| shown.orders_lost()),
+            events: self.0.mailbox.events_lost() + shown.orders_lost(),
         }
     }
 

@@ -5,6 +5,8 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use repram_config::LogStdout;
+
 use super::batch::Node;
 use super::feed::{EventFollowing, LineFollowing};
 use super::waker::Waker;
@@ -25,6 +27,9 @@ pub(crate) enum Command {
     Record(Event),
     /// Show this text.
     Print(String),
+    /// Show this much, and keep lines up to this many bytes, of all that the nodes write
+    /// from now on.
+    Configure { stdout: LogStdout, max_line: usize },
     /// Send lines to somebody from now on.
     FollowLines(LineFollowing),
     /// Send events to somebody from now on.

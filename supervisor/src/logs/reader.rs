@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use repram_config::LogStdout;
 
 use super::batch::{Batch, Node};
 use super::feed::{Feed, LineFollowing};
@@ -48,15 +49,19 @@ const WAKER: u64 = 0;
 pub(crate) struct Destinations {
     /// The files, when there are any.
     pub(crate) files: Option<Arc<Outbox<FileOrder>>>,
-    /// Stdout, when it shows anything.
-    pub(crate) shown: Option<Arc<Outbox<ShowOrder>>>,
-    /// Whether stdout shows lines, too.
-    pub(crate) show_lines: bool,
+    /// Stdout.
+    pub(crate) shown: Arc<Outbox<ShowOrder>>,
+    /// What of it all it shows now.
+    pub(crate) shows: LogStdout,
 }
 
 impl Destinations {
     fn lines_shown(&self) -> Option<&Outbox<ShowOrder>> {
-        self.shown.as_deref().filter(|_| self.show_lines)
+        (self.shows == LogStdout::All).then_some(&*self.shown)
+    }
+
+    fn events_shown(&self) -> Option<&Outbox<ShowOrder>> {
+        (self.shows != LogStdout::Off).then_some(&*self.shown)
     }
 }
 
@@ -340,6 +345,14 @@ impl Reader {
                 self.catch_up();
                 self.show(ShowOrder::Text(text));
             }
+            Command::Configure { stdout, max_line } => {
+                self.catch_up();
+                self.destinations.shows = stdout;
+                self.max_line = max_line;
+                for pipe in self.pipes.values_mut() {
+                    pipe.framer.set_max_line(max_line);
+                }
+            }
             Command::FollowLines(following) => {
                 self.catch_up();
                 self.follow_lines(following);
@@ -351,7 +364,7 @@ impl Reader {
     }
 
     fn show(&self, order: ShowOrder) {
-        if let Some(shown) = &self.destinations.shown {
+        if let Some(shown) = self.destinations.events_shown() {
             // The queue counts what it cannot take.
             let _ = shown.order(order);
         }
@@ -415,13 +428,11 @@ impl Reader {
             };
             let event = Arc::new(event);
             feed.event(&event);
-            if let Some(shown) = &destinations.shown {
+            if let Some(shown) = destinations.events_shown() {
                 let _ = shown.order(ShowOrder::Event(event));
             }
         }
-        if let Some(shown) = &destinations.shown {
-            shown.close(&nodes, stamp);
-        }
+        destinations.shown.close(&nodes, stamp);
     }
 
     /// Empties every pipe that is not held and lets go of it.

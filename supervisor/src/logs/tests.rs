@@ -197,6 +197,38 @@ fn events_alone_or_nothing_is_shown() {
     check(LogStdout::Off, &[]);
 }
 
+#[tokio::test]
+async fn what_is_shown_changes_while_it_runs() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let memory = Memory::default();
+    let logs = build(config(&dir), memory.clone());
+    let mut writer = node(&logs, "flux-node-1");
+    let shows = [
+        (LogStdout::Off, "nothing"),
+        (LogStdout::Events, "events"),
+        (LogStdout::All, "all-of-it"),
+    ];
+    for (stdout, text) in shows {
+        logs.configure(&LogConfig {
+            stdout,
+            max_line: 8,
+            ..config(&dir)
+        });
+        // Answered after that was done.
+        logs.recent_events().await;
+        writeln!(writer, "{text}").expect("the pipe is read");
+        logs.event(&warning(text));
+    }
+    drop(writer);
+    logs.finish(LIMIT);
+    let shown = memory.text();
+    let count = |text: &str| shown.matches(text).count();
+    assert_eq!(count("nothing"), 0, "{shown}");
+    assert_eq!(count("events"), 1, "the line was not shown: {shown}");
+    assert_eq!(count("all-of-it"), 1, "the event is not cut: {shown}");
+    assert_eq!(count("all-of-i [supervisor: 1 bytes cut]"), 1, "{shown}");
+}
+
 #[test]
 fn no_directory_means_no_files() {
     let dir = tempfile::tempdir().expect("directory");

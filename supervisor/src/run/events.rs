@@ -8,6 +8,7 @@ use signal_hook::iterator::exfiltrator::origin::Origin;
 use tokio::sync::mpsc;
 
 use super::domain;
+use super::reload::{Read, ReloadOrder};
 use super::shell::Shell;
 use super::survey::Survey;
 use crate::control::{Request, StopReply};
@@ -38,6 +39,7 @@ pub(super) enum News {
         node: NodeIndex,
         claim: Result<SlotSockets, NoSlot>,
     },
+    Reload(Box<Read>),
 }
 
 /// Where events come from.
@@ -99,9 +101,11 @@ fn take_signal(shell: &mut Shell, origin: &Origin) {
             let by = "the terminal, which went away".into();
             shell.feed(Input::Stop { by, now: false });
         }
-        SIGHUP => {
-            shell.warn("SIGHUP: this version cannot reload its settings while it runs; restart it");
-        }
+        SIGHUP => shell.begin_reload(ReloadOrder {
+            dry_run: false,
+            by: by(),
+            reply: None,
+        }),
         SIGUSR1 => shell.logs.reopen(),
         SIGUSR2 => shell.print_status(),
         _ => {}
@@ -154,6 +158,7 @@ fn take_news(shell: &mut Shell, news: News) {
                 shell.feed(input);
             }
         }
+        News::Reload(read) => shell.take_reload(*read),
     }
 }
 
@@ -182,6 +187,10 @@ fn take_request(shell: &mut Shell, request: Request) {
         }
         Request::EndRolling { by, reply } => {
             let _ = reply.send(shell.end_rolling(by));
+        }
+        Request::Reload { dry_run, by, reply } => {
+            let reply = Some(reply);
+            shell.begin_reload(ReloadOrder { dry_run, by, reply });
         }
         Request::Stop { now, by, reply } => {
             let under_way = shell.is_stopping();

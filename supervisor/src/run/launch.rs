@@ -38,8 +38,7 @@ const OOM_SCORE_MAX: i16 = 1000;
 pub(super) struct Launcher {
     pub(super) program: Program,
     environment: Vec<Variable>,
-    secret: Option<Secret>,
-    secret_previous: Option<Secret>,
+    secrets: Secrets,
     /// How nodes are watched, which says what WATCHDOG_USEC they get.
     pub(super) liveness: Option<LivenessPolicy>,
     passes_sockets: bool,
@@ -85,8 +84,7 @@ impl Launcher {
     ) -> io::Result<Self> {
         Ok(Self {
             environment: environment::common(std::env::vars_os(), settings),
-            secret: secrets.current,
-            secret_previous: secrets.previous,
+            secrets,
             liveness: asking::liveness(settings),
             passes_sockets: settings.node_sockets,
             bind: settings.bind_address,
@@ -95,6 +93,19 @@ impl Launcher {
             oom_score_adj: oom_score_of_nodes(),
             program,
         })
+    }
+
+    /// What processes are started with from now on. Whether they get sockets, and where those
+    /// are bound, stays.
+    pub(super) fn configure(&mut self, settings: &Settings, program: Program, secrets: Secrets) {
+        self.environment = environment::common(std::env::vars_os(), settings);
+        self.liveness = asking::liveness(settings);
+        (self.program, self.secrets) = (program, secrets);
+    }
+
+    /// The secrets that nodes get.
+    pub(super) fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// Starts a process for the member, which has none, and says what came of it.
@@ -193,8 +204,8 @@ impl Launcher {
         }
         let (link, theirs) = SiblingLink::open()?;
         let hello = Hello {
-            secret: self.secret.clone(),
-            secret_previous: self.secret_previous.clone(),
+            secret: self.secrets.current.clone(),
+            secret_previous: self.secrets.previous.clone(),
             generation,
             claim: told.claim,
             siblings: told.siblings,

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::events::News;
 use super::launch::{Launcher, Told};
 use super::member::Member;
+use super::reload::Reloading;
 use super::strangers;
 use crate::event::{Event, EventKind};
 use crate::fleet::{Fleet, Input, NodeIndex, Output, Ports, Sig, Time};
@@ -31,6 +32,7 @@ use crate::wall_clock::WallClock;
 /// Everything that the core's outputs act on.
 pub(super) struct Shell {
     pub(super) settings: Settings,
+    pub(super) reloading: Reloading,
     pub(super) fleet: Fleet,
     pub(super) members: Vec<Member>,
     /// Claims slots where ports are unique over a domain.

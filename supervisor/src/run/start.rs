@@ -6,9 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use jiff::Timestamp;
-use repram_config::{
-    ClaimScope, Environment, Loaded, LogDir, Problem, Problems, Role, Settings, load,
-};
+use repram_config::{ClaimScope, Loaded, LogDir, Problem, Problems, Settings};
 use repram_discovery::domain;
 use repram_discovery::state_dir::{DirLock, StateDir, StateDirError};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -17,8 +15,10 @@ use tokio::time::Instant;
 
 use super::events::{self, NEWS_MAX, News, Sources};
 use super::launch::{Launcher, chain};
+use super::reload::Reloading;
 use super::shell::Shell;
 use super::slots::{NoSlots, Slots};
+use super::source::{ReadError, Source};
 use super::{asking, secret, slots};
 use crate::cli::{RunOptions, code};
 use crate::control::{Control, ControlAddress, ControlConfig, REQUESTS_MAX, Request};
@@ -157,7 +157,8 @@ struct Started {
 /// Everything that comes before the first node. May be dropped at any point: no process was
 /// started, and what it holds is let go of.
 async fn start(options: RunOptions, origin: Origin) -> Result<Started, Refused> {
-    let mut loaded = load_settings(options).await?;
+    let source = Source::of_this_process(options);
+    let mut loaded = load_settings(&source).await?;
     // What can be refused without having made anything comes first.
     let (domain, program) = (check_domain(&loaded).await, find_program(&loaded));
     let (domain_is_here, program) = match (domain, program) {
@@ -167,12 +168,7 @@ async fn start(options: RunOptions, origin: Origin) -> Result<Started, Refused> 
             return Err(Refused::settings(problems));
         }
     };
-    if domain_is_here && std::env::var_os("FLUX_APP_NAME").is_none() {
-        loaded
-            .settings
-            .node_address
-            .get_or_insert_with(|| "localhost".to_owned());
-    }
+    settle_address(&mut loaded.settings, domain_is_here);
     let mut places = Places::open(&loaded)?;
     let (secrets, warning) =
         secret::choose(&loaded, domain_is_here, &places.state).map_err(Refused::setting)?;
@@ -193,10 +189,14 @@ async fn start(options: RunOptions, origin: Origin) -> Result<Started, Refused> 
         .map_err(|error| Refused::system("/dev/null", &error))?;
     let (control, requests) = serve_control(&loaded.settings, &places)?;
     let (sender, news) = mpsc::channel(NEWS_MAX);
-    let fleet = Fleet::new(fleet_config(&loaded, &launcher));
+    let fleet = Fleet::new(fleet_config(&loaded, &launcher.program));
     let without = std::mem::take(&mut slots.without);
+    let reloading = Reloading {
+        source,
+        domain_is_here,
+    };
     let mut shell = build_shell(
-        loaded.settings,
+        (loaded.settings, reloading),
         fleet,
         places,
         slots,
@@ -213,29 +213,23 @@ async fn start(options: RunOptions, origin: Origin) -> Result<Started, Refused> 
     })
 }
 
-/// Reads the settings on a thread of their own: a configuration file may be a pipe, or lie
-/// on a file system that hangs.
-async fn load_settings(options: RunOptions) -> Result<Loaded, Refused> {
-    let (send, receive) = oneshot::channel();
-    let thread = std::thread::Builder::new().name("settings".to_owned());
-    let reading = thread.spawn(move || {
-        let environment = Environment::of_this_process(Role::Supervisor);
-        // Nobody listens any more when a stop was asked for meanwhile.
-        let _ = send.send(load(
-            &environment,
-            options.config.as_deref(),
-            &options.flags,
-        ));
-    });
-    reading.map_err(|error| Refused::system("a thread for the settings", &error))?;
-    let loaded = receive
-        .await
-        .map_err(|error| Refused::system("the thread of the settings", &error))?
-        .map_err(Refused::Settings)?;
+async fn load_settings(source: &Source) -> Result<Loaded, Refused> {
+    let loaded = source.load().await.map_err(|error| match error {
+        ReadError::Settings(problems) => Refused::Settings(problems),
+        error @ ReadError::Thread(_) => Refused::System(chain(&error)),
+    })?;
     for warning in &loaded.warnings {
         eprintln!("supervisor: {warning}");
     }
     Ok(loaded)
+}
+
+/// Where the domain is this machine, nodes are found at `localhost`.
+pub(super) fn settle_address(settings: &mut Settings, domain_is_here: bool) {
+    if domain_is_here && std::env::var_os("FLUX_APP_NAME").is_none() {
+        let address = &mut settings.node_address;
+        address.get_or_insert_with(|| "localhost".to_owned());
+    }
 }
 
 /// Waits for a signal that asks for the end, and says whose. Others mean nothing as long as
@@ -306,7 +300,7 @@ fn unheard_claims(settings: &Settings, program: &Program) -> Option<String> {
     (over_domain && !program.is_repram_node).then(|| warning.to_owned())
 }
 
-fn find_program(loaded: &Loaded) -> Result<Program, Problem> {
+pub(super) fn find_program(loaded: &Loaded) -> Result<Program, Problem> {
     let command = loaded.settings.node_command.as_deref();
     Program::from_setting(command).map_err(|error| {
         let allowed = "a program, or a repram-node beside the supervisor";
@@ -331,7 +325,7 @@ fn serve_control(
 }
 
 fn build_shell(
-    settings: Settings,
+    (settings, reloading): (Settings, Reloading),
     fleet: Fleet,
     places: Places,
     slots: Slots,
@@ -358,6 +352,7 @@ fn build_shell(
         changes: 0,
         exit: None,
         settings,
+        reloading,
     };
     for warning in places.warnings {
         shell.warn(warning);
@@ -453,7 +448,7 @@ async fn check_domain(loaded: &Loaded) -> Result<bool, Problem> {
     Err(loaded.problem("bind_address", found, allowed))
 }
 
-fn fleet_config(loaded: &Loaded, launcher: &Launcher) -> FleetConfig {
+pub(super) fn fleet_config(loaded: &Loaded, program: &Program) -> FleetConfig {
     let settings = &loaded.settings;
     FleetConfig {
         node_count: settings.node_count,
@@ -477,8 +472,8 @@ fn fleet_config(loaded: &Loaded, launcher: &Launcher) -> FleetConfig {
         start_timeout: settings.start_timeout,
         startup: asking::startup(settings),
         readiness: asking::readiness(settings),
-        liveness: launcher.liveness,
-        notifies: launcher.program.is_repram_node,
+        liveness: asking::liveness(settings),
+        notifies: program.is_repram_node,
         seed: fastrand::u64(..),
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod health;
 pub(crate) mod lines;
 pub(crate) mod logs;
 mod output;
+pub(crate) mod reload;
 pub(crate) mod restart;
 pub(crate) mod scale;
 pub(crate) mod status;

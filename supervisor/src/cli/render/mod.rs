@@ -3,6 +3,7 @@
 mod claims;
 mod plan;
 mod progress;
+mod reload;
 mod span;
 mod status;
 mod table;
@@ -11,5 +12,6 @@ mod view;
 pub use claims::{claims, claims_at};
 pub use plan::plan;
 pub use progress::{Outcome, Progress};
+pub use reload::{reload, reload_for};
 pub use status::{health_line, status, status_at};
 pub use view::View;

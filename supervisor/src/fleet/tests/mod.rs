@@ -1,6 +1,7 @@
 //! Tests of the fleet core: stories told step by step, and a simulation of bad days.
 
 mod changes;
+mod configuring;
 mod oracle;
 mod probing;
 mod simulation;

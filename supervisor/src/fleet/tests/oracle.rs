@@ -2,6 +2,7 @@
 //! what it answered, without a look into it. Where the rules leave a choice, it allows more.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::event::EventKind;
 use crate::fleet::{
@@ -35,6 +36,10 @@ struct Process {
     has_started: bool,
     was_ready: bool,
     ready_since: Option<Time>,
+    /// Whether it is known to notify.
+    ours: bool,
+    /// How long it may be silent, as it was told at its start.
+    watchdog: Duration,
     /// Whether it says itself whether it is ready.
     notifies: bool,
     said_ready: bool,
@@ -109,8 +114,37 @@ impl Oracle {
                 }
             }
             Input::Scale { .. } => self.forgive_all(),
+            Input::Configure(config) if !self.stopping => self.configured(config, now),
             Input::Stop { .. } => self.stopping = true,
             _ => {}
+        }
+    }
+
+    /// Other rules count from now on. What began under the old ones, such as a pause before a
+    /// start, is judged by neither.
+    fn configured(&mut self, config: &FleetConfig, now: Time) {
+        let old = std::mem::replace(&mut self.config, config.clone());
+        let (startup, readiness) = (config.startup.is_some(), config.readiness.is_some());
+        let mut ready = Vec::new();
+        for (node, books) in &mut self.nodes {
+            books.failed_at = None;
+            let Some(process) = &mut books.process else {
+                continue;
+            };
+            process.rows.remove(&Check::Liveness);
+            if old.readiness.is_none() {
+                process.rows.remove(&Check::Readiness);
+            }
+            if process.notifies {
+                continue;
+            }
+            process.has_started |= !startup;
+            if process.has_started && !readiness {
+                ready.push(*node);
+            }
+        }
+        for node in ready {
+            self.ready_by_rules(node, now);
         }
     }
 
@@ -151,6 +185,10 @@ impl Oracle {
             has_started,
             was_ready: ready,
             ready_since: ready.then_some(now),
+            ours: config.notifies,
+            watchdog: config
+                .liveness
+                .map_or(Duration::ZERO, |policy| policy.watchdog()),
             notifies: config.notifies,
             said_ready: false,
             last_beat: None,
@@ -210,7 +248,8 @@ impl Oracle {
                 }
             }
             Check::Readiness if !process.notifies => {
-                let policy = readiness.expect("it was asked");
+                // It is not asked any more, and an answer was on its way.
+                let Some(policy) = readiness else { return };
                 if row >= i64::from(policy.success_threshold) {
                     self.ready_by_rules(node, now);
                 } else if -row >= i64::from(policy.failure_threshold) {
@@ -369,11 +408,8 @@ impl Oracle {
 
     fn judge_probe(&mut self, node: NodeIndex, pid: u32, check: Check) {
         let asks = self.config.liveness.map(|policy| policy.asks);
-        assert!(
-            !self.config.notifies,
-            "what is known to notify is not asked"
-        );
         let process = self.process(node, pid).expect("only what lives is asked");
+        assert!(!process.ours, "what is known to notify is not asked");
         assert_eq!(process.asked.replace(check), None, "one-question");
         assert!(process.told_to_end.is_none(), "it is told to end");
         match check {
@@ -416,8 +452,11 @@ impl Oracle {
 
     fn missed_its_watchdog(&self, node: NodeIndex, now: Time) -> bool {
         let books = self.nodes.get(&node);
-        let beat = books.and_then(|books| books.process.as_ref()?.last_beat);
-        let span = self.config.liveness.map(|policy| policy.watchdog());
+        let process = books.and_then(|books| books.process.as_ref());
+        let beat = process.and_then(|process| process.last_beat);
+        let told = process.map_or(Duration::ZERO, |process| process.watchdog);
+        let span = self.config.liveness;
+        let span = span.map(|policy| policy.watchdog().max(told));
         matches!((beat, span), (Some(beat), Some(span)) if now - beat >= span)
     }
 

@@ -97,6 +97,11 @@ fn world(seed: u64) -> World {
     for _ in 0..random.u8(0..6) {
         world.plan_change(Duration::from_millis(random.u64(1..300_000)));
     }
+    for _ in 0..random.u8(0..4) {
+        let at = Duration::from_millis(random.u64(1..300_000));
+        let config = random_config(&mut random, seed);
+        world.after(at, Input::Configure(Box::new(config)));
+    }
     if random.bool() {
         // Several at about the same time.
         let at = random.u64(1..300_000);

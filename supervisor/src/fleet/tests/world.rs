@@ -249,6 +249,11 @@ impl World {
             if let Input::Stop { .. } = input {
                 self.stop_asked.get_or_insert(self.now);
             }
+            if let Input::Configure(config) = &input
+                && self.fleet.phase() != FleetPhase::Stopping
+            {
+                self.config = (**config).clone();
+            }
             let (before, nodes) = (self.fleet.ready(), self.members);
             self.oracle.hears(&input, self.now);
             let outputs = self.fleet.handle(input.clone(), self.now);

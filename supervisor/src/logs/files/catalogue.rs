@@ -25,7 +25,8 @@ pub(crate) struct FileId(u64);
 #[derive(Debug)]
 pub(crate) struct Catalogue {
     dir: PathBuf,
-    limits: Limits,
+    /// Taken after `state`, where both are.
+    limits: Mutex<Limits>,
     state: Mutex<State>,
 }
 
@@ -141,7 +142,7 @@ impl Catalogue {
         }
         Ok(Self {
             dir: dir.to_owned(),
-            limits,
+            limits: Mutex::new(limits),
             state: Mutex::new(state),
         })
     }
@@ -177,7 +178,19 @@ impl Catalogue {
 
     /// How much may be kept.
     pub(crate) fn limits(&self) -> Limits {
-        self.limits
+        *self.lock_limits()
+    }
+
+    /// Keeps so much from now on. What is beyond it goes now, or with the next rotation when
+    /// it cannot be removed.
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        let mut state = self.lock();
+        *self.lock_limits() = limits;
+        self.enforce(&mut state);
+    }
+
+    fn lock_limits(&self) -> MutexGuard<'_, Limits> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The file that is written for a node.
@@ -210,14 +223,11 @@ impl Catalogue {
         modified: SystemTime,
     ) -> io::Result<()> {
         let mut state = self.lock();
+        let keep = self.limits().keep;
         let fresh = state.fresh_id();
         let files = state.node(node);
         // From the oldest, so that no name is taken twice; one that would be too many goes.
-        while let Some(last) = files
-            .rotated
-            .last()
-            .filter(|last| last.number >= self.limits.keep)
-        {
+        while let Some(last) = files.rotated.last().filter(|last| last.number >= keep) {
             remove(&self.path(node, last.kind()))?;
             files.rotated.pop();
         }
@@ -253,7 +263,8 @@ impl Catalogue {
 
     /// Removes what is beyond the number or, the oldest first, beyond the bytes.
     fn enforce(&self, state: &mut State) {
-        let keep = self.limits.keep;
+        let limits = self.limits();
+        let keep = limits.keep;
         for (node, files) in &mut state.nodes {
             files
                 .rotated
@@ -264,7 +275,7 @@ impl Catalogue {
             .values()
             .filter(|files| files.left.is_none())
             .count() as u64;
-        let room = self.limits.at_rest(writing.max(self.limits.nodes.into()));
+        let room = limits.at_rest(writing.max(limits.nodes.into()));
         while state.bytes_at_rest() > room {
             let Some((node, kind)) = state.oldest() else {
                 return;
@@ -545,6 +556,19 @@ mod tests {
         let catalogue = open(dir.path(), limits(100, 0, 10_000));
         rotate(&catalogue, "flux-node-1", "one");
         assert!(names(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn other_limits_count_at_once() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let catalogue = open(dir.path(), limits(100, 5, 10_000));
+        for content in ["one", "two", "three"] {
+            rotate(&catalogue, "flux-node-1", content);
+        }
+        catalogue.set_limits(limits(100, 1, 10_000));
+        assert_eq!(names(dir.path()), ["flux-node-1.log.1"]);
+        rotate(&catalogue, "flux-node-1", "four");
+        assert_eq!(names(dir.path()), ["flux-node-1.log.1"]);
     }
 
     #[test]
