@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use repram_tests::{Fleet, Load, LoadConfig, Node, PATIENCE, Process, Sandbox, Tally, wait_until};
+use repram_tests::{Fleet, Load, LoadConfig, Node, PATIENCE, Process, Sandbox, wait_until};
 
 /// Clients that keep their connections.
 const SESSIONS: usize = 32;
@@ -69,34 +69,50 @@ fn fleet_of(count: u16) -> Fleet {
     sandbox.set("RESTART_STABLE", "1ms").start()
 }
 
-/// Restarts every node of a fleet under load.
-fn restart_all(count: u16) -> Tally {
+/// Restarts every node of a fleet of so many under load, in the way that `restart` does it,
+/// and says what became of the requests.
+#[track_caller]
+fn check(count: u16, how: &str, restart: impl FnOnce(&mut Fleet, &[Node], &Load)) {
     let mut fleet = fleet_of(count);
-    let nodes = fleet.wait_until_refilled(count.into());
-    let load = load_on(&nodes);
-    for node in &nodes {
-        fleet.process_of(&node.id).signal(Signal::SIGTERM);
-        wait_for_successor(node);
-        fleet.wait_until_refilled(count.into());
-        wait_for_requests(&load, 300);
-    }
+    let before = fleet.wait_until_refilled(count.into());
+    let load = load_on(&before);
+    restart(&mut fleet, &before, &load);
+    wait_for_requests(&load, 300);
+    let after = fleet.wait_for_nodes(count.into());
     let tally = load.finish();
-    println!("{count} nodes restarted, one after the other: {tally}");
+    println!("{count} nodes restarted, {how}: {tally}");
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(after.generation, before.generation + 1, "{}", after.id);
+    }
+    assert_eq!(tally.failures.len(), 0, "{count} nodes: {tally}");
+    assert_eq!(tally.verified, tally.written, "{count} nodes: {tally}");
+    assert!(
+        tally.reopened >= SESSIONS as u64,
+        "every session met a restart: {tally}"
+    );
     fleet.stop();
-    tally
 }
 
 #[test]
-fn no_request_fails_while_all_nodes_are_restarted() {
+fn no_request_fails_in_a_rolling_restart() {
     for count in [3, 5] {
-        let tally = restart_all(count);
-        assert_eq!(tally.failures.len(), 0, "{count} nodes: {tally}");
-        assert_eq!(tally.verified, tally.written, "{count} nodes: {tally}");
-        assert!(
-            tally.reopened >= SESSIONS as u64,
-            "every session met a restart: {tally}"
-        );
+        check(count, "by the command", |fleet, _, _| {
+            let done = fleet.finish(&["restart", "--rolling"]);
+            assert_eq!(done.code(), Some(0), "{}", done.said());
+        });
     }
+}
+
+#[test]
+fn no_request_fails_when_nodes_are_told_to_finish() {
+    check(3, "by signals", |fleet, nodes, load| {
+        for node in nodes {
+            fleet.process_of(&node.id).signal(Signal::SIGTERM);
+            wait_for_successor(node);
+            fleet.wait_until_refilled(3);
+            wait_for_requests(load, 300);
+        }
+    });
 }
 
 #[test]

@@ -96,6 +96,7 @@ fn a_node_may_be_silent_for_as_long_as_it_was_told() {
     let mut story = Story::all_ready(1);
     story.configure(1_000, every(1_000));
     story.notify(10_000, 0, Notice::Watchdog);
+    story.give(30_010, Input::Tick);
     story.give(39_999, Input::Tick);
     story.expect(&[Ready]);
     story.configure(39_999, every(100_000));
