@@ -11,12 +11,13 @@ use jiff::tz::TimeZone;
 use repram_config::{LogDir, LogFormat, LogStdout, Settings};
 
 use super::console::Clock;
+use super::destinations::Destinations;
 use super::files::{Catalogue, Compressor, FileSystem, FileWriter, Limits};
 use super::handle::{Inner, Logs};
 use super::latch::Latch;
 use super::mailbox::Mailbox;
 use super::outbox::Outbox;
-use super::reader::{Destinations, Reader};
+use super::reader::Reader;
 use super::show::{Form, ShowWriter};
 use super::stdout::Stdout;
 use super::waker::Waker;

@@ -10,12 +10,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::batch::Node;
 use super::config::LogConfig;
+use super::destinations::Destinations;
 use super::feed::{self, EVENTS_KEPT, EventFollowing, LineFollowing, LiveReceiver};
 use super::files::{Catalogue, Compressor, FileOrder, RotateReport, is_node_name};
 use super::history::{History, LogQuery};
 use super::latch::Latch;
 use super::mailbox::{Command, Mailbox};
-use super::reader::Destinations;
 use crate::event::Event;
 
 /// The running logs. Clones are handles of the same threads; no call blocks on a disk or on

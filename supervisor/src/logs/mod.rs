@@ -16,6 +16,7 @@
 mod batch;
 mod config;
 mod console;
+mod destinations;
 mod feed;
 mod files;
 mod framer;

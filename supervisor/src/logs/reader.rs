@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use repram_config::LogStdout;
 
 use super::batch::{Batch, Node};
+use super::destinations::Destinations;
 use super::feed::{Feed, LineFollowing};
 use super::files::{FileOrder, Snapshot};
 use super::framer::Framer;
@@ -43,27 +43,6 @@ const EVENTS_PER_WAIT: usize = 64;
 
 /// The waker's key among those of the pipes.
 const WAKER: u64 = 0;
-
-/// Where lines go.
-#[derive(Clone, Debug)]
-pub(crate) struct Destinations {
-    /// The files, when there are any.
-    pub(crate) files: Option<Arc<Outbox<FileOrder>>>,
-    /// Stdout.
-    pub(crate) shown: Arc<Outbox<ShowOrder>>,
-    /// What of it all it shows now.
-    pub(crate) shows: LogStdout,
-}
-
-impl Destinations {
-    fn lines_shown(&self) -> Option<&Outbox<ShowOrder>> {
-        (self.shows == LogStdout::All).then_some(&*self.shown)
-    }
-
-    fn events_shown(&self) -> Option<&Outbox<ShowOrder>> {
-        (self.shows != LogStdout::Off).then_some(&*self.shown)
-    }
-}
 
 /// Reads the pipes.
 #[derive(Debug)]
