@@ -25,6 +25,8 @@ struct Books {
     failed_at: Option<Time>,
     /// Whether it starts when the canary is ready, not when its delay is over.
     behind_canary: bool,
+    /// Whether it has no slot.
+    slotless: bool,
     /// When it must have left its slot.
     leaves_by: Option<Time>,
 }
@@ -99,13 +101,20 @@ impl Oracle {
                 answer,
             } => self.probed(*node, *pid, *check, answer.passed, now),
             Input::Exited { node, pid, .. } => self.exited(*node, *pid, now),
-            Input::Move { node, until, .. } => {
+            Input::Move { node, until, ports } => {
                 let books = self.nodes.entry(*node).or_default();
                 books.leaves_by = Some(*until);
-                self.waited_for_a_slot(*node);
+                if books.slotless {
+                    self.waited_for_a_slot(*node);
+                }
+                self.nodes.entry(*node).or_default().slotless = ports.is_none();
             }
             Input::Claimed { node, .. } => {
                 self.waited_for_a_slot(*node);
+                self.nodes.entry(*node).or_default().slotless = false;
+            }
+            Input::NotClaimed { node, .. } | Input::SlotLost { node, .. } => {
+                self.nodes.entry(*node).or_default().slotless = true;
             }
             Input::Restart { order, .. } if order.nodes.is_empty() => self.forgive_all(),
             Input::Restart { order, .. } => {

@@ -44,6 +44,14 @@ struct Process {
     helpers: usize,
 }
 
+/// Processes that a main process left behind.
+#[derive(Debug)]
+struct Helpers {
+    node: NodeIndex,
+    count: usize,
+    killed: bool,
+}
+
 /// The simulated machine: what lives on it, and what will happen when.
 pub(super) struct World {
     pub(super) fleet: Fleet,
@@ -62,7 +70,7 @@ pub(super) struct World {
     next_pid: u32,
     alive: BTreeMap<u32, Process>,
     /// Helpers that outlive their main process, by its pid.
-    left: BTreeMap<u32, usize>,
+    left: BTreeMap<u32, Helpers>,
     future: BTreeMap<(Time, u64), Input>,
     sequence: u64,
     /// Nodes that the fleet has.
@@ -225,7 +233,19 @@ impl World {
                 let Some(process) = self.alive.remove(pid) else {
                     return false;
                 };
-                self.left.insert(*pid, process.helpers);
+                let helpers = Helpers {
+                    node: process.node,
+                    count: process.helpers,
+                    killed: false,
+                };
+                if helpers.count > 0 {
+                    self.left.insert(*pid, helpers);
+                }
+                true
+            }
+            // What was killed is gone now.
+            Input::OrphanReaped => {
+                self.left.retain(|_, helpers| !helpers.killed);
                 true
             }
             // Nobody waits for the answer of a process that has ended.
@@ -329,7 +349,13 @@ impl World {
             return;
         };
         for output in outputs {
-            let Output::Signal { node: ended, .. } = output else {
+            // What is killed was told to end before.
+            let Output::Signal {
+                node: ended,
+                signal: Sig::Term,
+                ..
+            } = output
+            else {
                 continue;
             };
             // With another MIN_READY something else may go on.
@@ -414,7 +440,10 @@ impl World {
                 None
             }
             Output::Exit { code } => {
-                assert!(self.alive.is_empty() && self.left.values().all(|left| *left == 0));
+                assert!(
+                    self.alive.is_empty() && self.left.is_empty(),
+                    "accounted: nothing is left behind"
+                );
                 assert!(self.exit.is_none(), "it ends once");
                 self.exit = Some((self.now, code));
                 None
@@ -494,7 +523,7 @@ impl World {
             "one-process"
         );
         assert!(
-            self.left.values().all(|left| *left == 0),
+            self.left.values().all(|left| left.node != node),
             "accounted: helpers are gone first"
         );
         if self.chance(self.nature.slot_lost) {
@@ -618,11 +647,12 @@ impl World {
             !self.alive.contains_key(&pid),
             "only an ended process is cleared"
         );
-        let helpers = self.left.entry(pid).or_default();
-        let left = *helpers;
-        if kill && *helpers > 0 {
-            // They are gone by the next look.
-            *helpers = 0;
+        let Some(helpers) = self.left.get_mut(&pid) else {
+            return Input::Cleared { node, pid, left: 0 };
+        };
+        let left = helpers.count;
+        if kill && !helpers.killed {
+            helpers.killed = true;
             self.after(Duration::from_millis(1), Input::OrphanReaped);
         }
         Input::Cleared { node, pid, left }
