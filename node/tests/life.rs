@@ -50,6 +50,33 @@ fn sigterm_finishes_what_is_under_way() {
 }
 
 #[test]
+fn sigterm_waits_for_a_large_body_and_for_all_that_was_asked_at_once() {
+    const HALF: usize = 2 * 1024 * 1024;
+    let mut node = Node::start(&[("STOP_TIMEOUT", "60s")]);
+    let mut writer = node.client();
+    let length = 2 * HALF;
+    writer.send(format!(
+        "PUT /data/large HTTP/1.1\r\ncontent-length: {length}\r\n\r\n"
+    ));
+    writer.send("x".repeat(HALF));
+    let mut asks = node.client();
+    asks.send("GET /live HT");
+    // Accepted after the others.
+    let mut idle = node.client();
+    assert_eq!(idle.get("/live").status, 200);
+
+    node.signal(Signal::SIGTERM);
+    assert!(idle.is_closed(), "an idle connection is closed in the end");
+    asks.send("TP/1.1\r\n\r\nGET /health HTTP/1.1\r\n\r\n");
+    assert_eq!(asks.answer().status, 200);
+    assert_eq!(asks.answer().json()["status"], "draining");
+    assert!(asks.is_closed());
+    writer.send("x".repeat(HALF));
+    assert_eq!(writer.answer().status, 201);
+    assert_eq!(node.ended().code(), Some(0), "{}", node.log());
+}
+
+#[test]
 fn a_second_sigterm_ends_at_once() {
     let mut node = Node::start(&[("STOP_TIMEOUT", "60s")]);
     let mut writer = node.client();
