@@ -1,6 +1,7 @@
 //! One connection from its first byte to its end.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::{Pin as Pinned, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -123,13 +124,11 @@ where
                 break over(&conversation, malformed);
             }
             // hyper has just had its turn, so that what the client had sent is no longer in
-            // the socket: an idle connection really is.
-            () = std::future::ready(()), if ends => {
+            // the socket: an idle connection really is. Others get their answers, of which
+            // the last one says so.
+            () = idle(&conversation), if ends => {
                 ends = false;
-                // A head that has begun gets its answer, which says that it is the last.
-                if conversation.turn() != Turn::Head {
-                    Pinned::new(&mut connection).graceful_shutdown();
-                }
+                Pinned::new(&mut connection).graceful_shutdown();
             }
             () = &mut check => {
                 if let Some(ending) = watch.check(&conversation) {
@@ -182,6 +181,15 @@ async fn more_was_asked(conversation: &Conversation) -> bool {
     // hyper looks at its buffer, and then at the socket, before it comes back here.
     yield_now().await;
     !conversation.is_hungry()
+}
+
+/// Waits until nothing is asked on the connection, for which it must be polled after hyper.
+async fn idle(conversation: &Conversation) {
+    poll_fn(|_| match conversation.turn() {
+        Turn::Idle => Poll::Ready(()),
+        Turn::Head | Turn::Work | Turn::Answer => Poll::Pending,
+    })
+    .await;
 }
 
 /// What is left to do when hyper is done. It refuses most malformed heads with an answer
@@ -477,6 +485,22 @@ mod tests {
     fn check_last(answer: &str, body: &str) {
         assert!(answer.ends_with(&format!("\r\n\r\n{body}")), "{answer}");
         assert!(answer.contains("connection: close"), "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_comes_between_two_that_were_asked_at_once() {
+        let mut client = Client::connect();
+        client
+            .send("PUT /read HTTP/1.1\r\ncontent-length: 3\r\n\r\na")
+            .await;
+        yield_now().await;
+        client.drain(Drain::CloseIdle);
+        yield_now().await;
+        client.send("bcGET /c HTTP/1.1\r\n\r\n").await;
+        let answers = client.rest().await;
+        let (first, second) = answers.split_once("abc").expect("the first answer");
+        assert!(!first.contains("connection: close"), "{answers}");
+        check_last(second, "/c");
     }
 
     #[tokio::test(start_paused = true)]
