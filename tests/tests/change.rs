@@ -266,6 +266,10 @@ fn scaling_touches_nobody_who_stays_and_loses_nothing() {
     let grown = wait_until_ready(&fleet, 5);
     assert_eq!(pids(&grown)[..3], first[..]);
     assert_eq!(grown["min_ready"], 4, "{grown}");
+    for (name, value) in [("NODE_COUNT", "5"), ("MIN_READY", "4")] {
+        let told = fleet.process_of("flux-node-5").variable(name);
+        assert_eq!(told.as_deref(), Some(value), "{name}");
+    }
     let keys: Vec<String> = (0..40)
         .map(|number| format!("/data/key-{number}"))
         .collect();
@@ -430,5 +434,31 @@ fn ports_of_a_domain_are_claimed_and_let_go_of_as_well() {
         assert_eq!((&after.uuid, after.port), (&before.uuid, before.port));
     }
     assert_eq!(again[0].generation, one[0].generation, "it was left alone");
+    fleet.stop();
+}
+
+#[test]
+fn what_nodes_of_a_larger_fleet_left_behind_is_ended_too() {
+    let sandbox = Sandbox::new()
+        .set("NODE_COUNT", 1)
+        .set("STOP_TIMEOUT", "2s");
+    let program = sandbox.write("runaway.py", include_str!("../programs/runaway.py"));
+    let command = format!("python3 {}", program.display());
+    let mut fleet = sandbox.set("NODE_COMMAND", command).start();
+    fleet.process_of("flux-node-1");
+    succeeds(&fleet.finish(&["scale", "2", "--no-wait"]));
+    for node in ["flux-node-1", "flux-node-2"] {
+        wait_until("what nothing polite ends", PATIENCE, || {
+            let path = fleet.path(&format!("{node}.runaway"));
+            path.exists().then_some(()).ok_or_else(|| node.to_owned())
+        });
+    }
+    let before = fleet.processes();
+    fleet.supervisor_process().signal(Signal::SIGKILL);
+    fleet.start_again();
+    wait_until("an end of all that was", PATIENCE, || {
+        let left: Vec<_> = before.iter().filter(|process| process.alive()).collect();
+        left.is_empty().then_some(()).ok_or(format!("{left:?}"))
+    });
     fleet.stop();
 }

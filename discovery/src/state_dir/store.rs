@@ -125,6 +125,19 @@ impl StateDir {
         self.kept(node_id).record.identity()
     }
 
+    /// The identity of the node `node_id`, when one was kept. Nothing is made or locked.
+    #[must_use]
+    pub fn kept_identity(&self, node_id: &str) -> Option<Identity> {
+        if let Some(kept) = self.identities.get(node_id) {
+            return Some(kept.record.identity());
+        }
+        let name = format!("{}.identity", file_name(node_id));
+        match self.place.as_ref()?.read(&name) {
+            Ok(Content::Record(record)) => Some(record.identity()),
+            Ok(Content::Nothing | Content::Corrupt(_)) | Err(_) => None,
+        }
+    }
+
     /// The identity of the node `node_id` with the UUID that the operator gave it.
     ///
     /// A UUID of whose starts nothing is known begins to count at the wall clock's seconds,
@@ -366,6 +379,25 @@ mod tests {
             }
         );
         assert_eq!(state.next_generation(NODE), 3);
+    }
+
+    #[test]
+    fn a_kept_identity_is_found_without_making_one() {
+        let root = tempfile::tempdir().unwrap();
+        let mut state = open(&root);
+        assert_eq!(state.kept_identity(NODE), None);
+        assert_eq!(
+            fs::read_dir(state.path().unwrap()).unwrap().count(),
+            1,
+            "the lock"
+        );
+        let made = state.identity(NODE);
+        assert_eq!(state.kept_identity(NODE), Some(made));
+        state.next_generation(NODE);
+        drop(state);
+        let kept = open(&root).kept_identity(NODE).unwrap();
+        assert_eq!((kept.uuid, kept.generation), (made.uuid, 1));
+        assert_eq!(StateDir::in_memory().kept_identity(NODE), None);
     }
 
     #[test]

@@ -198,6 +198,12 @@ impl Fleet {
             .expect("no more nodes than ports")
     }
 
+    /// Nodes that there are to be.
+    #[must_use]
+    pub fn node_count(&self) -> u16 {
+        self.config.node_count
+    }
+
     /// Ready nodes that the supervisor's own actions keep.
     #[must_use]
     pub fn min_ready(&self) -> u16 {

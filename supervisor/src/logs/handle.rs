@@ -106,6 +106,13 @@ impl Logs {
         }
     }
 
+    /// So many nodes share the room for files from now on.
+    pub fn expect_nodes(&self, nodes: u16) {
+        if let Some((catalogue, _)) = &self.0.files {
+            catalogue.expect_nodes(nodes);
+        }
+    }
+
     /// Whether lines are written to files.
     #[must_use]
     pub fn has_files(&self) -> bool {

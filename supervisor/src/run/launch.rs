@@ -60,6 +60,10 @@ pub(super) struct Told {
     /// The claim of its slot, where ports are unique over a domain.
     pub(super) claim: Option<ClaimFields>,
     pub(super) siblings: Vec<Sibling>,
+    /// Nodes that share the machine now, whatever was set when the supervisor started.
+    pub(super) node_count: u16,
+    /// MIN_READY of so many.
+    pub(super) min_ready: u16,
 }
 
 /// Why a process could not be started.
@@ -168,6 +172,7 @@ impl Launcher {
             .open(&member.name)
             .map_err(LaunchError::Channel)?;
         let output = output_pipe().map_err(LaunchError::Channel)?;
+        let numbers = (told.node_count, told.min_ready);
         let channel = self
             .open_link(generation, told)
             .map_err(LaunchError::Channel)?;
@@ -176,7 +181,10 @@ impl Launcher {
             sockets.prepare_handover().map_err(LaunchError::Sockets)?;
             descriptors = vec![sockets.http(), sockets.gossip(), sockets.gossip_udp()];
         }
-        let environment = self.environment_of(member, &notify, channel.is_some());
+        let mut environment = self.environment_of(member, &notify, channel.is_some());
+        for (name, number) in [("NODE_COUNT", numbers.0), ("MIN_READY", numbers.1)] {
+            environment::set(&mut environment, name, number.to_string());
+        }
         let theirs: Option<BorrowedFd<'_>> = channel.as_ref().map(|(_, theirs)| theirs.as_fd());
         descriptors.extend(theirs);
         let spawn = Spawn {

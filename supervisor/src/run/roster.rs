@@ -23,6 +23,7 @@ impl Shell {
             ));
         }
         self.members.push(member);
+        self.logs.expect_nodes(node.0 + 1);
     }
 
     /// The last node leaves the fleet: its ports are anybody's now, and the domain is told.

@@ -191,6 +191,8 @@ impl Shell {
         let told = Told {
             claim: self.hand_over(node),
             siblings: self.siblings_of(node),
+            node_count: self.fleet.node_count(),
+            min_ready: self.fleet.min_ready(),
         };
         let member = &mut self.members[node.at()];
         self.launcher

@@ -59,7 +59,11 @@ impl Slots {
             Member::new(index, name, uuid)
         });
         let members: Vec<Member> = members.collect();
-        let uuids: Vec<Uuid> = members.iter().map(|member| member.uuid).collect();
+        // The earlier fleet may have been a larger one.
+        let all = (0..settings.max_ports).map(|index| NodeIndex(index).name());
+        let uuids: Vec<Uuid> = all
+            .filter_map(|name| Some(state.kept_identity(&name)?.uuid))
+            .collect();
         let ended = leftovers::end(&uuids).await;
         wait_for_the_ending(settings, &members, state).await;
         let mut slots = match settings.claim_scope {

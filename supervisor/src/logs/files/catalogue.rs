@@ -185,8 +185,18 @@ impl Catalogue {
     /// it cannot be removed.
     pub(crate) fn set_limits(&self, limits: Limits) {
         let mut state = self.lock();
-        *self.lock_limits() = limits;
+        {
+            let mut kept = self.lock_limits();
+            *kept = limits.shared_by(kept.nodes);
+        }
         self.enforce(&mut state);
+    }
+
+    /// From now on there are so many nodes, or as many as before when these were more: their
+    /// files stay. Files make room for the others as they grow.
+    pub(crate) fn expect_nodes(&self, nodes: u16) {
+        let mut limits = self.lock_limits();
+        *limits = limits.shared_by(nodes);
     }
 
     fn lock_limits(&self) -> MutexGuard<'_, Limits> {

@@ -22,13 +22,25 @@ impl Limits {
     /// file and one compression under way need room for `max_size` bytes, which is lowered
     /// when that would leave less than half for rotated files.
     pub(crate) fn new(max_size: u64, keep: u32, total: u64, nodes: u16) -> Self {
-        let max_size = max_size.min(total / 2 / (u64::from(nodes) + 1)).max(1);
-        Self {
+        let unshared = Self {
             max_size,
             max_age: None,
             keep,
             total,
+            nodes: 0,
+        };
+        unshared.shared_by(nodes)
+    }
+
+    /// The same when at least so many nodes write.
+    pub(crate) fn shared_by(self, nodes: u16) -> Self {
+        let nodes = nodes.max(self.nodes);
+        let share = self.total / 2 / (u64::from(nodes) + 1);
+        let max_size = self.max_size.min(share).max(1);
+        Self {
+            max_size,
             nodes,
+            ..self
         }
     }
 
@@ -61,5 +73,12 @@ mod tests {
         check(10 << 20, 100 << 20, 10, (100 << 20) / 22);
         check(1, 0, 1, 1);
         check(u64::MAX, u64::MAX, u16::MAX, u64::MAX / 2 / 65536);
+    }
+
+    #[test]
+    fn more_nodes_share_the_same_total() {
+        let three = Limits::new(10 << 20, 5, 100 << 20, 3);
+        assert_eq!(three.shared_by(10), Limits::new(10 << 20, 5, 100 << 20, 10));
+        assert_eq!(three.shared_by(2), three);
     }
 }
