@@ -329,7 +329,7 @@ fn fmt_change(kind: &EventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, "change {change} halted: {reason}")?;
             match untouched.as_slice() {
                 [] => Ok(()),
-                nodes => write!(f, "; left as it was: {}", nodes.join(", ")),
+                nodes => write!(f, "; left alone: {}", nodes.join(", ")),
             }
         }
         EventKind::ChangeDone { change, after_ms } => {

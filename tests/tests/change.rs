@@ -174,7 +174,7 @@ fn a_rolling_restart_ends_with_the_first_node_that_comes_back_worse() {
     let halted = fleet.finish(&["restart", "--rolling"]);
     let words = [
         "halted: flux-node-1",
-        "left as it was: flux-node-2, flux-node-3",
+        "left alone: flux-node-2, flux-node-3",
     ];
     fails(&halted, &words);
     for (number, pid) in (2..=3).zip(&before[1..]) {

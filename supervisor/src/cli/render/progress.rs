@@ -48,7 +48,7 @@ impl Progress {
                 self.outcome = Some(Outcome::Halted);
                 self.last = format!("halted: {reason}");
                 if !untouched.is_empty() {
-                    self.last += &format!("; left as it was: {}", untouched.join(", "));
+                    self.last += &format!("; left alone: {}", untouched.join(", "));
                 }
             }
             kind => {
@@ -151,8 +151,8 @@ mod tests {
                 reason,
                 untouched,
             },
-            "rolling restart of flux-node-1: halted: flux-node-1: it ended: SIGKILL; left as it \
-             was: flux-node-2",
+            "rolling restart of flux-node-1: halted: flux-node-1: it ended: SIGKILL; left alone: \
+             flux-node-2",
         );
         assert_eq!(progress.outcome(), Some(Outcome::Halted));
     }

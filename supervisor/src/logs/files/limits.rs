@@ -22,21 +22,21 @@ impl Limits {
     /// file and one compression under way need room for `max_size` bytes, which is lowered
     /// when that would leave less than half for rotated files.
     pub(crate) fn new(max_size: u64, keep: u32, total: u64, nodes: u16) -> Self {
-        let unshared = Self {
-            max_size,
+        Self {
+            max_size: max_size.min(share(total, nodes)).max(1),
             max_age: None,
             keep,
             total,
-            nodes: 0,
-        };
-        unshared.shared_by(nodes)
+            nodes,
+        }
     }
 
     /// The same when at least so many nodes write.
     pub(crate) fn shared_by(self, nodes: u16) -> Self {
-        let nodes = nodes.max(self.nodes);
-        let share = self.total / 2 / (u64::from(nodes) + 1);
-        let max_size = self.max_size.min(share).max(1);
+        if nodes <= self.nodes {
+            return self;
+        }
+        let max_size = self.max_size.min(share(self.total, nodes)).max(1);
         Self {
             max_size,
             nodes,
@@ -55,6 +55,11 @@ impl Limits {
         self.total
             .saturating_sub(self.max_size.saturating_mul(writing + 1))
     }
+}
+
+/// What half of `total` leaves for each of so many nodes and a compression.
+fn share(total: u64, nodes: u16) -> u64 {
+    total / 2 / (u64::from(nodes) + 1)
 }
 
 #[cfg(test)]
