@@ -197,7 +197,7 @@ fn a_reload_that_hurts_ends_with_the_first_node() {
         &[
             "NODE_COMMAND",
             "halted",
-            "left as it was: flux-node-2, flux-node-3",
+            "left alone: flux-node-2, flux-node-3",
         ],
     );
     for node in &before[1..] {
