@@ -14,10 +14,11 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::{
-    ClientError, Control, ControlAddress, ControlClient, ControlConfig, Health, REQUESTS_MAX,
-    Request, StopReply,
+    ChangeOrder, ClientError, Control, ControlAddress, ControlClient, ControlConfig, Health,
+    Problem, REQUESTS_MAX, Request, StopReply,
 };
 use crate::event::{Event, EventKind};
+use crate::fleet::{NodeIndex, Refusal};
 use crate::logs::{LogConfig, Logs, RotateReport};
 use crate::status::{FleetPhase, FleetStatus, STATUS_SCHEMA};
 
@@ -179,8 +180,52 @@ async fn wrong_calls_are_told_apart() {
     check(Method::GET, "/stop", 405, "POST").await;
     check(Method::GET, "/status?x=1", 400, "\"x\"").await;
     check(Method::POST, "/stop?now=maybe", 400, "true or false").await;
+    check(Method::GET, "/scale", 405, "POST").await;
+    check(
+        Method::POST,
+        "/scale",
+        400,
+        "to=a number of nodes is missing",
+    )
+    .await;
+    check(Method::POST, "/restart?node=x", 400, "flux-node-2").await;
+    check(
+        Method::POST,
+        "/restart?rolling&force",
+        400,
+        "rolling or force",
+    )
+    .await;
     check(Method::GET, "/logs?lines=many", 400, "whole number").await;
     check(Method::GET, "/logs?follow&tail=3", 400, "\"tail\"").await;
+}
+
+#[tokio::test]
+async fn a_change_that_is_refused_says_why() {
+    let check = async |refusal: Refusal, expect: u16| {
+        let mut rig = rig();
+        let client = ControlClient::find(&[rig.control.address().clone()]).expect("answers");
+        let call = client.call(Method::POST, "/scale?to=3", |_| true);
+        let detail = refusal.to_string();
+        let (answer, ()) = tokio::join!(call, async {
+            match rig.requests.recv().await {
+                Some(Request::Change {
+                    order: ChangeOrder::Scale { to: 3 },
+                    reply,
+                    ..
+                }) => reply.send(Err(refusal)).expect("waits"),
+                other => panic!("{other:?}"),
+            }
+        });
+        let answer = answer.expect("answers");
+        assert_eq!(answer.status().as_u16(), expect, "{detail}");
+        let problem: Problem = answer.json().await.expect("a problem");
+        assert_eq!(problem.detail, detail);
+    };
+    check(Refusal::Stopping, 409).await;
+    check(Refusal::OutOfRange { to: 3, max: 2 }, 400).await;
+    let (node, nodes) = (NodeIndex(3), 3);
+    check(Refusal::NoSuchNode { node, nodes }, 404).await;
 }
 
 #[tokio::test]
