@@ -13,7 +13,10 @@
 //!
 //! Reading settings touches nothing outside but the files that they name: the
 //! configuration file and the file of a secret.
+//!
+//! [`MemoryGroup`] is here because the defaults of limits come from it.
 
+mod cgroup;
 mod change;
 mod declaration;
 mod environment;
@@ -29,6 +32,7 @@ mod settings;
 mod value;
 mod warning;
 
+pub use self::cgroup::MemoryGroup;
 pub use self::change::Change;
 pub use self::declaration::{Declaration, Reload, Section, declaration, declarations};
 pub use self::environment::{Environment, Role};

@@ -1,10 +1,9 @@
 //! Memory: what the cgroup allows, what the machine has, what the process uses.
 
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
-/// cgroup v1 says "no limit" with a number close to 2^63, rounded to pages.
-const UNLIMITED_FROM: u64 = 1 << 60;
+use repram_config::MemoryGroup;
 
 /// The smallest memory limit of this process's cgroup and its ancestors, in bytes, as far
 /// as they can be seen; `None` without any. cgroups(7), of both versions.
@@ -12,12 +11,8 @@ const UNLIMITED_FROM: u64 = 1 << 60;
 /// `root` is `/`, or in tests something that looks like it.
 #[must_use]
 pub fn memory_limit(root: &Path) -> Option<u64> {
-    let groups = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
-    let mounts = fs::read_to_string(root.join("proc/self/mountinfo")).ok()?;
-    groups
-        .lines()
-        .filter_map(|line| limit_of(root, line, &mounts))
-        .min()
+    let groups = MemoryGroup::of_this_process(root);
+    groups.iter().filter_map(MemoryGroup::limit).min()
 }
 
 /// Bytes of memory in the machine; `None` when the kernel does not tell.
@@ -38,103 +33,6 @@ pub fn resident_bytes() -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kibibytes.unwrap_or(0) * 1024
-}
-
-/// The smallest limit along one line of /proc/self/cgroup: `id:controllers:path`.
-fn limit_of(root: &Path, line: &str, mounts: &str) -> Option<u64> {
-    let mut fields = line.splitn(3, ':').skip(1);
-    let (controllers, group) = (fields.next()?, fields.next()?);
-    let (version, file) = match controllers {
-        "" => (Version::Two, "memory.max"),
-        list if list.split(',').any(|name| name == "memory") => {
-            (Version::One, "memory.limit_in_bytes")
-        }
-        _ => return None,
-    };
-    let mount = mounts
-        .lines()
-        .find_map(|line| Mount::parse(line, version))?;
-    let below = mount.below(group);
-    let directories = below.ancestors().map(|below| mount.point.join(below));
-    directories
-        .filter_map(|directory| read_limit(root, &directory.join(file)))
-        .min()
-}
-
-fn read_limit(root: &Path, file: &Path) -> Option<u64> {
-    let inside = file.strip_prefix("/").unwrap_or(file);
-    let text = fs::read_to_string(root.join(inside)).ok()?;
-    // v2 writes `max` for no limit.
-    text.trim()
-        .parse()
-        .ok()
-        .filter(|limit| *limit < UNLIMITED_FROM)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Version {
-    One,
-    Two,
-}
-
-/// Where a hierarchy of cgroups is mounted.
-struct Mount {
-    /// The group that the mount shows as its top.
-    top: PathBuf,
-    point: PathBuf,
-}
-
-impl Mount {
-    /// A line of /proc/self/mountinfo, proc_pid_mountinfo(5): `36 35 98:0 /top /point
-    /// options optional... - type source super-options`.
-    fn parse(line: &str, version: Version) -> Option<Self> {
-        let (mount, filesystem) = line.split_once(" - ")?;
-        let mut filesystem = filesystem.split(' ');
-        let (kind, options) = (filesystem.next()?, filesystem.nth(1).unwrap_or(""));
-        let fits = match version {
-            Version::Two => kind == "cgroup2",
-            Version::One => kind == "cgroup" && options.split(',').any(|name| name == "memory"),
-        };
-        let mut fields = mount.split(' ').skip(3);
-        let (top, point) = (fields.next()?, fields.next()?);
-        fits.then(|| Self {
-            top: unescape(top).into(),
-            point: unescape(point).into(),
-        })
-    }
-
-    /// The path of `group` below the mount; empty when it is its top, or not below it,
-    /// which is how it looks when another namespace of cgroups is mounted.
-    fn below(&self, group: &str) -> PathBuf {
-        let below = Path::new(group)
-            .strip_prefix(&self.top)
-            .unwrap_or(Path::new(""));
-        let is_plain = |part: &Component<'_>| matches!(part, Component::Normal(_));
-        if below.components().all(|part| is_plain(&part)) {
-            below.into()
-        } else {
-            PathBuf::new()
-        }
-    }
-}
-
-/// Blanks and the like are written as `\040`.
-fn unescape(text: &str) -> String {
-    let mut parts = text.split('\\');
-    let mut plain = parts.next().unwrap_or("").to_owned();
-    for part in parts {
-        let code = part
-            .get(..3)
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match code {
-            Some(code) => {
-                plain.push(char::from(code));
-                plain.push_str(&part[3..]);
-            }
-            None => plain.push_str(part),
-        }
-    }
-    plain
 }
 
 #[cfg(test)]
