@@ -103,10 +103,9 @@ fn a_node_that_answers_503_is_unready_and_stays_and_returns() {
     assert!(answers(&after, "readiness").starts_with(&[true; 3]));
     assert_eq!(after["pid"], before["pid"], "it was left running");
     assert_eq!(after["reason"], Value::Null);
-    let events = fleet.output().stdout();
+    let events = fleet.stop().stdout;
     let told = events.lines().filter(|line| line.contains("not ready: "));
     assert_eq!(told.count(), 1, "{events}");
-    fleet.stop();
 }
 
 #[test]
