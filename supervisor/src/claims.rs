@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use repram_config::ClaimScope;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ use uuid::Uuid;
 pub const CLAIMS_SCHEMA: u32 = 1;
 
 /// The whole range at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Claims {
     /// [`CLAIMS_SCHEMA`].
     pub schema: u32,
@@ -25,7 +26,7 @@ pub struct Claims {
 }
 
 /// Among whom ports are unique.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
     /// The processes of one network namespace.
@@ -36,7 +37,7 @@ pub enum Scope {
 
 /// One slot, and everybody who was found on it. In scope `domain` there may be somebody on
 /// several hosts for a while.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SlotClaim {
     /// Its index, from 0.
     pub slot: u16,
@@ -49,7 +50,7 @@ pub struct SlotClaim {
 }
 
 /// Somebody who holds a slot, or a socket of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum SlotHolder {
     /// A node of this supervisor.
@@ -101,7 +102,7 @@ pub enum SlotHolder {
 }
 
 /// How firm a claim is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standing {
     /// A node may run there.
@@ -113,7 +114,9 @@ pub enum Standing {
 }
 
 /// A socket of a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Socket {
     /// HTTP, TCP.

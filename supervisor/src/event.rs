@@ -4,12 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::ExitReason;
 
 /// One thing that happened, with the wall-clock time at which the supervisor learnt of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// When, in UTC.
     pub time: Timestamp,
@@ -22,7 +23,7 @@ pub struct Event {
 }
 
 /// What happened. The `event` field of the JSON form is the variant's name in snake case.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum EventKind {
     /// The supervisor begins to start its nodes.

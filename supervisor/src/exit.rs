@@ -4,10 +4,11 @@ use std::fmt;
 
 use nix::sys::signal::Signal;
 use rustix::process::WaitStatus;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How the main process of a node ended, as the kernel reports it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExitReason {
     /// It exited with this code, 0 to 255.

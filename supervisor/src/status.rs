@@ -1,6 +1,7 @@
 //! The state of the fleet as `supervisor status` and the control API show it.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ use crate::fleet::Check;
 pub const STATUS_SCHEMA: u32 = 1;
 
 /// The whole fleet at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FleetStatus {
     /// [`STATUS_SCHEMA`].
     pub schema: u32,
@@ -37,7 +38,7 @@ pub struct FleetStatus {
 }
 
 /// What the fleet as a whole is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FleetPhase {
     /// Nodes are being started for the first time.
@@ -51,7 +52,7 @@ pub enum FleetPhase {
 }
 
 /// One node at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeStatus {
     /// Its name, such as `flux-node-2`.
     pub node: String,
@@ -89,7 +90,7 @@ pub struct NodeStatus {
 }
 
 /// One answer of a node to a probe.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeStatus {
     /// When it came, in UTC.
     pub time: Timestamp,
@@ -106,7 +107,7 @@ pub struct ProbeStatus {
 }
 
 /// The end of a node's process.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LastExit {
     /// When, in UTC.
     pub time: Timestamp,
@@ -117,7 +118,7 @@ pub struct LastExit {
 }
 
 /// What a node is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NodePhase {
     /// No slot of the range is free for it.

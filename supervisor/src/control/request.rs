@@ -1,5 +1,6 @@
 //! What the control API asks of the event loop.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -88,7 +89,7 @@ pub enum StopReply {
 }
 
 /// Whether enough nodes are ready.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     /// Yes or no.
     pub healthy: bool,

@@ -1,12 +1,15 @@
 //! Orders to change the running fleet: what they ask, what would be done, and why not.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::types::NodeIndex;
 
 /// Tells one change of the running fleet from the others under this supervisor: its events
 /// carry it as `change`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct Ticket(pub u64);
 
@@ -32,7 +35,7 @@ pub enum RestartMode {
 }
 
 /// What a change would do, in order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// The change in words, such as `rolling restart of flux-node-1, flux-node-2`.
     pub change: String,
@@ -45,7 +48,7 @@ pub struct Plan {
 }
 
 /// What would happen to one node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanStep {
     /// Its name.
     pub node: String,
@@ -58,7 +61,7 @@ pub struct PlanStep {
 }
 
 /// What would happen to a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PlanAction {
     /// Its process is ended and the next one started.

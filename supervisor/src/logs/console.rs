@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::stamp::Stamp;
@@ -78,7 +79,7 @@ pub fn event_json(event: &Event) -> String {
 }
 
 /// A line of a node as a JSON object has it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LineObject<'a> {
     /// When it was read, RFC 3339 in UTC.
     pub time: Cow<'a, str>,

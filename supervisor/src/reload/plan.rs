@@ -3,12 +3,13 @@
 use std::fmt;
 
 use repram_config::{Change, Reload};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fleet::{Plan, Ticket};
 
 /// What a reload does.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReloadPlan {
     /// Settings that get another value, in the order of the reference page.
     pub settings: Vec<SettingChange>,
@@ -24,7 +25,7 @@ pub struct ReloadPlan {
 }
 
 /// A setting that gets another value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SettingChange {
     /// Its first environment variable.
     pub variable: String,
@@ -41,7 +42,9 @@ pub struct SettingChange {
 }
 
 /// What it takes to use another value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
     /// Nothing.

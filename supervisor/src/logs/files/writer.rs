@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::catalogue::{Catalogue, Snapshot};
@@ -35,7 +37,7 @@ pub(crate) enum FileOrder {
 }
 
 /// What came of a rotation on demand.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RotateReport {
     /// Nodes whose file was rotated.
     pub rotated: Vec<String>,
