@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::exit::ExitReason;
+use crate::exit::{ExitClass, ExitReason};
 
 /// One thing that happened, with the wall-clock time at which the supervisor learnt of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -145,6 +145,8 @@ pub enum EventKind {
         pid: u32,
         /// How it ended.
         reason: ExitReason,
+        /// Why, in one word.
+        class: ExitClass,
         /// Milliseconds since its start.
         after_ms: u64,
     },
@@ -165,6 +167,8 @@ pub enum EventKind {
     },
     /// The supervisor ends the node's process.
     NodeStopping {
+        /// Why, in one word.
+        class: ExitClass,
         /// Why.
         reason: String,
     },
@@ -358,9 +362,14 @@ fn fmt_node(kind: &EventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         EventKind::NodeExited {
             pid,
             reason,
+            class,
             after_ms,
         } => {
-            write!(f, "pid {pid} ended after {}: {reason}", span(*after_ms))
+            write!(f, "pid {pid} ended after {}: {reason}", span(*after_ms))?;
+            match class {
+                ExitClass::OomKill => write!(f, ", probably for want of memory"),
+                _ => Ok(()),
+            }
         }
         EventKind::NodeRestarting { delay_ms: 0, .. } => write!(f, "starting again now"),
         EventKind::NodeRestarting { delay_ms, failures } => {
@@ -377,7 +386,7 @@ fn fmt_node(kind: &EventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 None => write!(f, "; given up"),
             }
         }
-        EventKind::NodeStopping { reason } => write!(f, "stopping: {reason}"),
+        EventKind::NodeStopping { reason, .. } => write!(f, "stopping: {reason}"),
         EventKind::NodeKilled { reason } => write!(f, "killed: {reason}"),
         EventKind::NodeWithoutPort { holders } => write!(f, "no free slot: {holders}"),
         EventKind::NodeClaimed {

@@ -12,10 +12,12 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use rustix::process::{WaitOptions, wait};
 use uuid::Uuid;
 
-use crate::exit::ExitReason;
+use crate::exit::{ExitReason, Usage};
+use crate::spawn::{Changes, next_change};
+
+pub use crate::spawn::Change;
 
 /// Makes this process the one that adopts the orphans below it.
 ///
@@ -25,21 +27,12 @@ pub fn become_subreaper() -> Result<(), Errno> {
     nix::sys::prctl::set_child_subreaper(true)
 }
 
-/// What became of a child.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It ended, and is reaped.
-    Ended(ExitReason),
-    /// This signal stopped it.
-    Stopped(i32),
-}
-
 /// Reaps the next child that has ended, if there is one.
 #[must_use]
-pub fn reap_one() -> Option<(Pid, ExitReason)> {
+pub fn reap_one() -> Option<(Pid, ExitReason, Usage)> {
     loop {
-        match next_change(WaitOptions::NOHANG)? {
-            (pid, Change::Ended(reason)) => return Some((pid, reason)),
+        match next_change(Changes::Ended)? {
+            (pid, Change::Ended(reason, usage)) => return Some((pid, reason, usage)),
             (_, Change::Stopped(_)) => {}
         }
     }
@@ -49,25 +42,7 @@ pub fn reap_one() -> Option<(Pid, ExitReason)> {
 /// news of any.
 #[must_use]
 pub fn next_ended_or_stopped() -> Option<(Pid, Change)> {
-    next_change(WaitOptions::NOHANG | WaitOptions::UNTRACED)
-}
-
-fn next_change(options: WaitOptions) -> Option<(Pid, Change)> {
-    loop {
-        match wait(options) {
-            Ok(Some((pid, status))) => {
-                let pid = Pid::from_raw(pid.as_raw_nonzero().get());
-                let ended = ExitReason::from_wait(status).map(Change::Ended);
-                let change = ended.or_else(|| status.stopping_signal().map(Change::Stopped));
-                if let Some(change) = change {
-                    return Some((pid, change));
-                }
-            }
-            Ok(None) | Err(rustix::io::Errno::CHILD) => return None,
-            // Interrupted, or about one child only: the others are still to be reaped.
-            Err(_) => {}
-        }
-    }
+    next_change(Changes::EndedOrStopped)
 }
 
 /// Whether a process group still has members, zombies included; signals them when asked.

@@ -10,14 +10,16 @@
 //! parent that is gone before the prctl leaves no signal, the child checks its parent
 //! after it.
 //!
-//! Two more things that only `unsafe` can do live here, because they belong to the same
+//! Three more things that only `unsafe` can do live here, because they belong to the same
 //! duty: what signals did when this program was executed, which the runtime of Rust has
-//! changed by the time of `main`, and sending a signal that is only a number.
+//! changed by the time of `main`, sending a signal that is only a number, and reaping a child
+//! together with what it used.
 
 #![expect(unsafe_code, reason = "fork and exec, see the module's documentation")]
 
 mod search;
 mod signals;
+mod wait;
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io::{self, Read};
@@ -33,6 +35,7 @@ use nix::unistd::{Pid, pipe2};
 use search::find_program;
 use signals::ChildSignals;
 pub use signals::signal_group;
+pub use wait::{Change, Changes, next_change};
 
 /// Descriptors that a process can be given beyond the standard three.
 const DESCRIPTORS_MAX: usize = 60;

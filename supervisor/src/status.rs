@@ -1,11 +1,13 @@
 //! The state of the fleet as `supervisor status` and the control API show it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::exit::ExitReason;
+use crate::exit::{ExitClass, ExitReason};
 use crate::fleet::Check;
 
 /// Version of the JSON that `status --json` prints; it grows when a field is renamed,
@@ -31,6 +33,12 @@ pub struct FleetStatus {
     pub min_ready: u16,
     /// Whether `supervisor health` says yes.
     pub healthy: bool,
+    /// The node that goes ahead while the fleet is braked.
+    #[serde(default)]
+    pub canary: Option<String>,
+    /// Changes that somebody asked for and that are under way.
+    #[serde(default)]
+    pub changes: Vec<ChangeStatus>,
     /// Where the logs are; none when they are not written to files.
     pub log_dir: Option<String>,
     /// Every node, in the order of its number.
@@ -77,7 +85,13 @@ pub struct NodeStatus {
     /// When it will be started again; none when nothing is planned.
     pub next_start: Option<Timestamp>,
     /// How its last process ended; none when none did.
-    pub last_exit: Option<LastExit>,
+    pub last_exit: Option<NodeExit>,
+    /// How often its processes ended under this supervisor, by the class of the reason.
+    #[serde(default)]
+    pub exits: BTreeMap<ExitClass, u64>,
+    /// What its process uses now; none without a process.
+    #[serde(default)]
+    pub usage: Option<ProcessUsage>,
     /// What the node last said of itself by sd_notify's STATUS.
     pub message: Option<String>,
     /// Why it is not ready, where its probes or its silence tell.
@@ -106,15 +120,125 @@ pub struct ProbeStatus {
     pub latency_us: u64,
 }
 
-/// The end of a node's process.
+/// The end of a node's process, or a start that came to nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct LastExit {
+pub struct NodeExit {
     /// When, in UTC.
     pub time: Timestamp,
-    /// How.
-    pub reason: ExitReason,
+    /// Why, in one word.
+    pub class: ExitClass,
     /// Why, in words: what the supervisor knows about the cause.
     pub cause: String,
+    /// The process that ended. Its fields stand beside these; there are none when no process
+    /// could be started.
+    #[serde(flatten)]
+    pub process: Option<EndedProcess>,
+    /// What the supervisor did about it; none while it still ends what the process left.
+    pub follow_up: Option<FollowUp>,
+}
+
+/// A process that has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EndedProcess {
+    /// Its process id.
+    pub pid: u32,
+    /// Its generation.
+    pub generation: u64,
+    /// Milliseconds from its start to its end.
+    pub ran_ms: u64,
+    /// Whether it was ever ready.
+    pub was_ready: bool,
+    /// Whether the supervisor killed it, because it did not end in time.
+    pub killed: bool,
+    /// How it ended, as a number.
+    pub reason: ExitReason,
+    /// How it ended, as people say it: `exit code 1`, `SIGKILL`.
+    pub how: String,
+    /// Milliseconds of processor time in user mode, of the process and of those of its
+    /// children that it waited for.
+    pub user_ms: u64,
+    /// The same in the kernel.
+    pub system_ms: u64,
+    /// The most memory that it had at once, in bytes; at least the supervisor's own size, as
+    /// a copy of which it began.
+    pub max_rss: u64,
+    /// What the kernel killed for want of memory at that time, when SIGKILL ended it.
+    #[serde(default)]
+    pub oom: Option<OomStatus>,
+}
+
+/// Processes of the supervisor's cgroup that the kernel killed for want of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OomStatus {
+    /// How many. The kernel does not say which.
+    pub kills: u64,
+    /// Since when they are counted, in UTC.
+    pub since: Timestamp,
+}
+
+/// What the supervisor did about the end of a process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+pub enum FollowUp {
+    /// It is started again after a while.
+    Restart {
+        /// Milliseconds until then; 0 at once.
+        delay_ms: u64,
+        /// Failures since it last ran stably, this one included.
+        failures: u32,
+        /// Of so many that make it `failed`.
+        budget: u32,
+    },
+    /// Many nodes failed together: it is started when the canary is ready.
+    Brake {
+        /// The node that goes ahead.
+        canary: String,
+    },
+    /// The restart budget is used up.
+    Fail {
+        /// Failures since it last ran stably.
+        failures: u32,
+        /// Milliseconds until it is tried all the same; none when it is not.
+        retry_ms: Option<u64>,
+    },
+    /// It goes on at another port.
+    Move {
+        /// Its HTTP port there; none when none was free.
+        http_port: Option<u16>,
+    },
+    /// Another port is looked for.
+    LookForPort,
+    /// It is started again, as somebody asked.
+    StartAgain,
+    /// It stays down, as somebody asked.
+    StayDown,
+}
+
+/// What the process of a node uses now. Looked at only when somebody asks.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProcessUsage {
+    /// Memory that it has in RAM, shared pages included, in bytes.
+    pub rss: u64,
+    /// Milliseconds of processor time since its start, in user mode and in the kernel.
+    pub cpu_ms: u64,
+    /// Share of one processor in percent, over the time since it was last asked for, or since
+    /// its start: over `cpu_over_ms`.
+    pub cpu_percent: f64,
+    /// Milliseconds over which `cpu_percent` was taken.
+    pub cpu_over_ms: u64,
+}
+
+/// A change of the running fleet that is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangeStatus {
+    /// Its number; its events carry it.
+    pub change: u64,
+    /// What it does, such as `rolling restart of flux-node-1, flux-node-2`.
+    pub what: String,
+    /// Since when, in UTC.
+    pub since: Timestamp,
+    /// How far it is, in words.
+    pub progress: String,
 }
 
 /// What a node is doing.

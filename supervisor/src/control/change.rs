@@ -9,7 +9,7 @@ use super::query::Query;
 use super::request::{ChangeOrder, Request};
 use super::stream::{self, Shown};
 use crate::event::EventKind;
-use crate::fleet::{Plan, Refusal, RestartMode, RestartOrder, Ticket};
+use crate::fleet::{Occasion, Plan, Refusal, RestartMode, RestartOrder, Ticket};
 
 /// How an order is answered.
 struct Manner {
@@ -47,7 +47,11 @@ impl Api {
             (true, false) => RestartMode::Rolling,
             (false, force) => RestartMode::Together { force },
         };
-        let order = ChangeOrder::Restart(RestartOrder { nodes, mode });
+        let order = ChangeOrder::Restart(RestartOrder {
+            nodes,
+            mode,
+            occasion: Occasion::Operator,
+        });
         self.change(order, &manner, caller).await
     }
 

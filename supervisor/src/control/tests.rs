@@ -79,6 +79,8 @@ fn status(healthy: bool) -> FleetStatus {
         ready: 2,
         min_ready: 0,
         healthy,
+        canary: None,
+        changes: Vec::new(),
         log_dir: None,
         nodes: Vec::new(),
     }

@@ -50,9 +50,9 @@ impl Keeper {
     fn reap(&mut self) -> Option<ExitReason> {
         for _ in 0..REAPED_MAX {
             match reaper::next_ended_or_stopped()? {
-                (pid, Change::Ended(reason)) if pid == self.child => return Some(reason),
+                (pid, Change::Ended(reason, _)) if pid == self.child => return Some(reason),
                 (pid, Change::Stopped(signal)) if pid == self.child => self.stopped(signal),
-                (_, Change::Ended(_) | Change::Stopped(_)) => {}
+                (_, Change::Ended(..) | Change::Stopped(_)) => {}
             }
         }
         // As if it had been told once more, so that the rest is looked at in its turn.

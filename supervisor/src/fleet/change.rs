@@ -8,8 +8,9 @@
 use std::collections::BTreeMap;
 
 use super::core::{Fleet, millis};
+use super::exits::Ending;
 use super::node::Node;
-use super::order::{PlanAction, PlanStep, RestartMode, RestartOrder, Ticket};
+use super::order::{PlanAction, PlanStep, RestartMode, RestartOrder, Ticket, names};
 use super::rolling::Rolling;
 use super::types::{NodeIndex, Time};
 use crate::event::EventKind;
@@ -54,13 +55,50 @@ impl Awaited {
         self.nodes.append(&mut others.nodes);
     }
 
+    /// How far it is, in words.
+    fn progress(&self) -> String {
+        format!("waits for {}", names(self.nodes.keys().copied()))
+    }
+
     fn gone_wrong(&mut self, node: NodeIndex, reason: &str) {
         self.nodes.remove(&node);
         self.problems.push(format!("{}: {reason}", node.name()));
     }
 }
 
+/// A change under way, as the status shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeView {
+    /// Its number.
+    pub ticket: Ticket,
+    /// What it does, in words.
+    pub what: String,
+    /// Since when.
+    pub since: Time,
+    /// How far it is, in words.
+    pub progress: String,
+}
+
 impl Fleet {
+    /// The changes that are under way, in the order in which they began.
+    pub fn changes(&self) -> impl Iterator<Item = ChangeView> {
+        self.changes.iter().map(|change| ChangeView {
+            ticket: change.ticket,
+            what: change.what.clone(),
+            since: change.since,
+            progress: match &change.work {
+                Work::Rolling(rolling) => rolling.progress(),
+                Work::Restart(awaited) => awaited.progress(),
+                Work::Scale(awaited) if self.all_gone() => awaited.progress(),
+                Work::Scale(_) => {
+                    let leaving = self.nodes.iter().map(|node| node.index);
+                    let leaving = leaving.filter(|index| !self.is_wanted(*index));
+                    format!("waits for the end of {}", names(leaving))
+                }
+            },
+        })
+    }
+
     pub(super) fn restart_asked(
         &mut self,
         ticket: Ticket,
@@ -79,9 +117,16 @@ impl Fleet {
             self.halt_changes(&reason, |work| matches!(work, Work::Rolling(_)));
         }
         self.emit_started(ticket, &what, by);
+        let class = order.occasion.class();
         let work = match order.mode {
-            RestartMode::Rolling => Work::Rolling(Rolling::of(&nodes)),
-            RestartMode::Together { .. } => Work::Restart(self.restart_together(&nodes, by, now)),
+            RestartMode::Rolling => {
+                let ending = Ending::new(class, format!("rolling restart, asked by {by}"));
+                Work::Rolling(Rolling::of(&nodes, ending))
+            }
+            RestartMode::Together { .. } => {
+                let ending = Ending::new(class, format!("restart, asked by {by}"));
+                Work::Restart(self.restart_together(&nodes, &ending, now))
+            }
         };
         self.begin_change(ticket, what, work, now);
     }

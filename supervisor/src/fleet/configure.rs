@@ -2,7 +2,7 @@
 
 use super::core::Fleet;
 use super::node::State;
-use super::order::{Plan, Refusal, RestartMode, RestartOrder, Ticket};
+use super::order::{Occasion, Plan, Refusal, RestartMode, RestartOrder, Ticket};
 use super::types::{FleetConfig, Input, NodeIndex, OnFailed, Time};
 
 impl Fleet {
@@ -65,6 +65,7 @@ impl Fleet {
         let rolling = RestartOrder {
             nodes: (0..staying).map(NodeIndex).collect(),
             mode: RestartMode::Rolling,
+            occasion: Occasion::Reload,
         };
         let restart = match order.restarts {
             true => Some(trial.plan_restart(&rolling)?),

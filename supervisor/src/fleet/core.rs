@@ -119,7 +119,7 @@ impl Fleet {
                 check,
                 answer,
             } => self.probed(node, pid, check, answer, now),
-            Input::Exited { node, pid, reason } => self.exited(node, pid, reason, now),
+            Input::Exited { node, pid, ended } => self.exited(node, pid, ended, now),
             Input::Cleared { node, pid, left } => self.cleared(node, pid, left, now),
             Input::StraysCleared { left } => self.strays_cleared(left, now),
             Input::OrphanReaped => self.orphan_reaped(now),
@@ -189,6 +189,12 @@ impl Fleet {
         } else {
             FleetPhase::Starting
         }
+    }
+
+    /// The node that goes ahead while the fleet is braked.
+    #[must_use]
+    pub fn canary(&self) -> Option<NodeIndex> {
+        self.brake.canary()
     }
 
     /// Nodes that are ready.

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::checks::{Asking, Checks, FIRST_PAUSE, Life, Phase};
 use super::core::{Fleet, millis};
+use super::exits::Ending;
 use super::node::{Health, Node, Process, State, StopCause};
 use super::policy::{Answer, Asks, Check, ProbeRecord};
 use super::types::{FleetConfig, NodeIndex, Notice, Output, Sig, Time};
 use crate::event::EventKind;
+use crate::exit::ExitClass;
 
 /// Longest STATUS text that is kept, in bytes.
 const MESSAGE_MAX: usize = 256;
@@ -51,7 +53,9 @@ impl Fleet {
                     process.checks.life = Life::Watchdog { deadline };
                 }
             }
-            Notice::WatchdogTrigger => self.hang(index, "it asked for it".into(), now),
+            Notice::WatchdogTrigger => {
+                self.hang(index, ExitClass::Watchdog, "it asked for it".into(), now);
+            }
             Notice::Refilled => drop(process.refilled.get_or_insert(now)),
             Notice::Status(_) | Notice::Conflict(_) => {}
         }
@@ -133,7 +137,7 @@ impl Fleet {
             self.begin_readiness(index, Duration::ZERO, now);
         } else if failures >= policy.failure_threshold {
             let reason = format!("not started after {failures} startup probes: {summary}");
-            self.end_faulty(index, reason, now);
+            self.end_faulty(index, ExitClass::Probe, reason, now);
         }
     }
 
@@ -193,7 +197,7 @@ impl Fleet {
                 let kept = node.probes.iter();
                 let last = kept.rev().find(|record| record.check == Check::Liveness);
                 let reason = last.map_or_else(String::new, |last| last.answer.summary.clone());
-                self.hang(index, reason, now);
+                self.hang(index, ExitClass::Probe, reason, now);
             }
         }
     }
@@ -288,19 +292,25 @@ impl Fleet {
     }
 
     /// The node shows no life. It does not count as ready any more, and is ended.
-    fn hang(&mut self, index: NodeIndex, reason: String, now: Time) {
+    fn hang(&mut self, index: NodeIndex, class: ExitClass, reason: String, now: Time) {
         self.no_longer_ready(index, reason.clone(), now);
-        self.end_faulty(index, format!("no sign of life: {reason}"), now);
+        self.end_faulty(index, class, format!("no sign of life: {reason}"), now);
     }
 
     /// Ends a process for its own fault, which counts as a failure.
-    pub(super) fn end_faulty(&mut self, index: NodeIndex, reason: String, now: Time) {
+    pub(super) fn end_faulty(
+        &mut self,
+        index: NodeIndex,
+        class: ExitClass,
+        reason: String,
+        now: Time,
+    ) {
         let kill_at = now + self.grace();
         let node = self.node_mut(index);
         let State::Running { process, .. } = &node.state else {
             return;
         };
-        let process = process.clone();
+        let process = process.told(Ending::new(class, reason.clone()));
         let pid = process.pid;
         let cause = StopCause::Fault(reason.clone());
         node.enter(
@@ -312,7 +322,7 @@ impl Fleet {
             now,
         );
         let worse = format!("it had to be ended: {reason}");
-        self.emit(Some(index), EventKind::NodeStopping { reason });
+        self.emit(Some(index), EventKind::NodeStopping { class, reason });
         self.outputs.push(Output::Signal {
             node: index,
             pid,
@@ -330,13 +340,14 @@ impl Fleet {
         };
         if matches!(health, Health::Starting { deadline } if *deadline <= now) {
             let limit = crate::event::span(millis(self.config.start_timeout));
-            return self.end_faulty(index, format!("not ready within {limit}"), now);
+            let reason = format!("not ready within {limit}");
+            return self.end_faulty(index, ExitClass::StartTimeout, reason, now);
         }
         let (checks, pid) = (&mut process.checks, process.pid);
         if matches!(checks.life, Life::Watchdog { deadline } if deadline <= now) {
             let span = crate::event::span(millis(silence.unwrap_or_default()));
             let text = format!("no WATCHDOG=1 for {span}");
-            return self.hang(index, text, now);
+            return self.hang(index, ExitClass::Watchdog, text, now);
         }
         if let Some((check, time)) = checks.next_question()
             && time <= now

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::checks::Checks;
 use super::core::{Fleet, millis};
-use super::node::{Exit, Health, Next, Node, Process, State, StopCause};
+use super::exits::{EndedLife, Ending, ExitRecord};
+use super::node::{Health, Next, Node, Process, State, StopCause};
 use super::types::{NodeIndex, OnFailed, Output, Ports, Sig, Time};
 use crate::event::EventKind;
-use crate::exit::ExitReason;
+use crate::exit::{Ended, ExitClass};
+use crate::status::FollowUp;
 
 /// How often a node without a slot looks for one.
 const CLAIM_RETRY: Duration = Duration::from_secs(5);
@@ -70,11 +72,21 @@ impl Fleet {
         let node = self.node_mut(index);
         let State::Spawning = node.state else { return };
         node.ports = None;
+        let cause = format!("its port was taken before it could be started: {holders}");
+        node.exits.push(ExitRecord {
+            time: now,
+            class: ExitClass::PortConflict,
+            cause,
+            life: None,
+            follow_up: None,
+        });
         if self.stays_down(index, now) {
             return;
         }
         let retry_at = Some(now + CLAIM_AGAIN);
-        self.node_mut(index).enter(State::NoPort { retry_at }, now);
+        let node = self.node_mut(index);
+        node.exits.follow_up(FollowUp::LookForPort);
+        node.enter(State::NoPort { retry_at }, now);
         let message = format!("its slot was taken, it looks for another: {holders}");
         self.emit(Some(index), EventKind::Warning { message });
         if self.brake.canary() == Some(index) {
@@ -101,6 +113,8 @@ impl Fleet {
             ours,
             watchdog,
             refilled: None,
+            ending: None,
+            killed: false,
         };
         let health = Health::Starting { deadline };
         node.enter(State::Running { process, health }, now);
@@ -117,9 +131,11 @@ impl Fleet {
         };
         self.emit(Some(index), kind);
         if let Some(kill_at) = self.stop_kills_at() {
-            self.stop_node(index, kill_at, now);
+            let ending = Ending::new(ExitClass::Stop, "the fleet stops");
+            self.stop_node(index, ending, kill_at, now);
         } else if !self.is_wanted(index) {
-            self.stop_node(index, now + self.grace(), now);
+            let ending = Ending::new(ExitClass::ScaleDown, "the fleet was scaled down");
+            self.stop_node(index, ending, now + self.grace(), now);
         } else {
             self.begin_checks(index, now);
         }
@@ -129,7 +145,15 @@ impl Fleet {
         let State::Spawning = self.node(index).state else {
             return;
         };
-        self.node_mut(index).message = Some(error.clone());
+        let node = self.node_mut(index);
+        node.message = Some(error.clone());
+        node.exits.push(ExitRecord {
+            time: now,
+            class: ExitClass::StartFailed,
+            cause: format!("it could not be started: {error}"),
+            life: None,
+            follow_up: None,
+        });
         let reason = format!("it could not be started: {error}");
         self.emit(Some(index), EventKind::NodeStartFailed { error });
         if !self.stays_down(index, now) {
@@ -142,44 +166,50 @@ impl Fleet {
     fn stays_down(&mut self, index: NodeIndex, now: Time) -> bool {
         let stays = self.stop.is_some() || !self.is_wanted(index);
         if stays {
-            self.node_mut(index).enter(State::Stopped, now);
+            let node = self.node_mut(index);
+            node.exits.follow_up(FollowUp::StayDown);
+            node.enter(State::Stopped, now);
             self.end_when_empty(now);
         }
         stays
     }
 
-    pub(super) fn exited(&mut self, index: NodeIndex, pid: u32, reason: ExitReason, now: Time) {
+    pub(super) fn exited(&mut self, index: NodeIndex, pid: u32, ended: Ended, now: Time) {
         let stable = self.is_stable(self.node(index), now);
         let stop_kill = self.stop_kills_at();
         let node = self.node_mut(index);
-        let (process, cause, next) = match &node.state {
-            State::Running { process, .. } if process.pid == pid => {
-                let next = Next::Restart {
-                    early: !process.was_ready,
-                };
-                (process.clone(), "ended by itself".to_owned(), next)
-            }
+        let restart = |process: &Process| Next::Restart {
+            early: !process.was_ready,
+        };
+        let (process, next) = match &node.state {
+            State::Running { process, .. } if process.pid == pid => (process, restart(process)),
             State::Stopping { process, cause, .. } if process.pid == pid => match cause {
-                StopCause::Wanted => (process.clone(), "asked to stop".into(), Next::Stay),
-                StopCause::Moved => (process.clone(), "moved to another slot".into(), Next::Move),
-                StopCause::Restart => (process.clone(), "restarted as asked".into(), Next::Again),
-                StopCause::Fault(why) => (
-                    process.clone(),
-                    why.clone(),
-                    Next::Restart {
-                        early: !process.was_ready,
-                    },
-                ),
+                StopCause::Wanted => (process, Next::Stay),
+                StopCause::Moved => (process, Next::Move),
+                StopCause::Restart => (process, Next::Again),
+                StopCause::Fault(_) => (process, restart(process)),
             },
             _ => return,
         };
+        let process = process.clone();
         if stable {
             node.failures = 0;
         }
-        node.last_exit = Some(Exit {
+        let ending = process.ending.clone();
+        let Ending { class, cause } = ending.unwrap_or_else(|| Ending::by_itself(&ended, now));
+        node.exits.push(ExitRecord {
             time: now,
-            reason,
+            class,
             cause,
+            life: Some(EndedLife {
+                pid,
+                generation: node.generation,
+                started: process.started,
+                was_ready: process.was_ready,
+                killed: process.killed,
+                ended,
+            }),
+            follow_up: None,
         });
         // Only in a stop do helpers get the rest of the grace; otherwise they would
         // delay the restart, and may hold what the successor needs.
@@ -194,15 +224,14 @@ impl Fleet {
             then: next,
         };
         node.enter(state, now);
-        let after_ms = millis(now.saturating_sub(process.started));
-        self.emit(
-            Some(index),
-            EventKind::NodeExited {
-                pid,
-                reason,
-                after_ms,
-            },
-        );
+        let (reason, after_ms) = (ended.reason, millis(now.saturating_sub(process.started)));
+        let kind = EventKind::NodeExited {
+            pid,
+            reason,
+            class,
+            after_ms,
+        };
+        self.emit(Some(index), kind);
         if by_itself {
             self.came_back_worse(index, &format!("it ended: {reason}"));
         }
@@ -247,12 +276,14 @@ impl Fleet {
         }
         match then {
             Next::Stay => {
+                node.exits.follow_up(FollowUp::StayDown);
                 node.enter(State::Stopped, now);
                 self.end_when_empty(now);
             }
             Next::Move => drop(self.end_move(index, now)),
             Next::Again => {
                 if !self.end_move(index, now) {
+                    self.node_mut(index).exits.follow_up(FollowUp::StartAgain);
                     let start_at = self.staggered(now);
                     self.start_at(index, start_at, now);
                 }
@@ -285,10 +316,19 @@ impl Fleet {
         if self.brake.note(index, early || failures >= 2, count, now) {
             self.engage_brake();
         }
-        if self.brake.canary().is_some_and(|canary| canary != index) {
+        if let Some(canary) = self.brake.canary().filter(|canary| *canary != index) {
+            let canary = canary.name();
+            self.node_mut(index)
+                .exits
+                .follow_up(FollowUp::Brake { canary });
             return self.hold(index);
         }
         let delay_ms = millis(delay);
+        self.node_mut(index).exits.follow_up(FollowUp::Restart {
+            delay_ms,
+            failures,
+            budget: policy.budget,
+        });
         self.emit(
             Some(index),
             EventKind::NodeRestarting { delay_ms, failures },
@@ -308,6 +348,7 @@ impl Fleet {
         node.enter(State::Failed { retry_at }, now);
         let failures = node.failures;
         let retry_ms = retry_at.map(|_| millis(retry));
+        node.exits.follow_up(FollowUp::Fail { failures, retry_ms });
         self.emit(Some(index), EventKind::NodeFailed { failures, retry_ms });
         self.came_back_worse(index, &format!("it failed {failures} times"));
         self.set_door(index, false);
@@ -326,8 +367,8 @@ impl Fleet {
         let failed: Vec<String> = failed.iter().map(|node| node.index.name()).collect();
         if self.config.on_failed == OnFailed::Exit && too_few && self.stop.is_none() {
             let by = format!("ON_FAILED=exit: {} failed for good", failed.join(", "));
-            self.emit(None, EventKind::FleetStopping { by });
-            self.begin_stop(1, false, now);
+            self.emit(None, EventKind::FleetStopping { by: by.clone() });
+            self.begin_stop(1, false, &by, now);
         }
     }
 
@@ -386,6 +427,7 @@ impl Fleet {
             pid,
             signal: Sig::Kill,
         });
+        self.node_mut(index).was_killed();
         let reason = "it did not end in time".to_owned();
         self.emit(Some(index), EventKind::NodeKilled { reason });
     }

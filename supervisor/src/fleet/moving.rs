@@ -6,9 +6,12 @@
 //! not wait.
 
 use super::core::Fleet;
+use super::exits::Ending;
 use super::node::{Move, State, StopCause};
 use super::types::{NodeIndex, Output, Ports, Sig, Time};
 use crate::event::EventKind;
+use crate::exit::ExitClass;
+use crate::status::FollowUp;
 
 impl Fleet {
     pub(super) fn must_move(
@@ -72,18 +75,20 @@ impl Fleet {
         let State::Running { process, .. } = &node.state else {
             return;
         };
-        let (process, pid) = (process.clone(), process.pid);
+        let reason = match going.ports {
+            Some(ports) => format!("its port is another's, it moves to {}", ports.http),
+            None => "its port is another's, and no other is free".to_owned(),
+        };
+        let class = ExitClass::PortConflict;
+        let process = process.told(Ending::new(class, reason.clone()));
+        let pid = process.pid;
         let state = State::Stopping {
             process,
             kill_at: Some(going.until),
             cause: StopCause::Moved,
         };
         node.enter(state, now);
-        let reason = match going.ports {
-            Some(ports) => format!("its port is another's, it moves to {}", ports.http),
-            None => "its port is another's, and no other is free".to_owned(),
-        };
-        self.emit(Some(index), EventKind::NodeStopping { reason });
+        self.emit(Some(index), EventKind::NodeStopping { class, reason });
         self.outputs.push(Output::Signal {
             node: index,
             pid,
@@ -99,6 +104,8 @@ impl Fleet {
         };
         self.outputs.push(Output::Vacated(index));
         let node = self.node_mut(index);
+        let http_port = ports.map(|ports| ports.http);
+        node.exits.follow_up(FollowUp::Move { http_port });
         node.ports = ports;
         node.door_open = true;
         match (ports, &node.state) {

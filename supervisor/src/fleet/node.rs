@@ -6,9 +6,9 @@ use std::time::Duration;
 use repram_discovery::supervised::SiblingState;
 
 use super::checks::Checks;
+use super::exits::{Ending, Exits};
 use super::policy::ProbeRecord;
 use super::types::{NodeIndex, Ports, Time};
-use crate::exit::ExitReason;
 use crate::status::NodePhase;
 
 /// One node of the fleet.
@@ -29,7 +29,7 @@ pub(super) struct Node {
     /// Processes started under this supervisor.
     pub(super) starts: u64,
     pub(super) generation: u64,
-    pub(super) last_exit: Option<Exit>,
+    pub(super) exits: Exits,
     pub(super) message: Option<String>,
     /// What its processes answered, the latest last; at most [`PROBES_KEPT`].
     pub(super) probes: VecDeque<ProbeRecord>,
@@ -38,14 +38,6 @@ pub(super) struct Node {
 /// Answers of a node that are kept for people: enough to see a pattern, and little beside
 /// what else is known of a node.
 const PROBES_KEPT: usize = 10;
-
-/// The end of a node's process.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Exit {
-    pub(super) time: Time,
-    pub(super) reason: ExitReason,
-    pub(super) cause: String,
-}
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum State {
@@ -99,6 +91,10 @@ pub(super) struct Process {
     pub(super) watchdog: Option<Duration>,
     /// When it said that it holds again what it should hold.
     pub(super) refilled: Option<Time>,
+    /// Why it was told to finish; the first reason stays.
+    pub(super) ending: Option<Ending>,
+    /// Whether it was sent SIGKILL.
+    pub(super) killed: bool,
 }
 
 /// What becomes of a node that has to leave its slot.
@@ -121,7 +117,7 @@ pub(super) enum Health {
     Unready { reason: String },
 }
 
-/// Why a node's process is ended by us.
+/// What a node's process is ended for by us, which says what follows.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum StopCause {
     /// The fleet stops, or the node is no longer wanted.
@@ -160,7 +156,7 @@ impl Node {
             failures: 0,
             starts: 0,
             generation: 0,
-            last_exit: None,
+            exits: Exits::default(),
             message: None,
             probes: VecDeque::with_capacity(PROBES_KEPT),
         }
@@ -199,6 +195,13 @@ impl Node {
             | State::Clearing { .. }
             | State::Failed { .. }
             | State::Stopped => None,
+        }
+    }
+
+    /// Takes note that its process was sent SIGKILL.
+    pub(super) fn was_killed(&mut self) {
+        if let State::Running { process, .. } | State::Stopping { process, .. } = &mut self.state {
+            process.killed = true;
         }
     }
 
@@ -246,6 +249,15 @@ impl Node {
             State::Clearing { check_at, .. } => Some(*check_at),
             State::Spawning | State::Stopped => None,
         }
+    }
+}
+
+impl Process {
+    /// The same process, told to finish.
+    pub(super) fn told(&self, ending: Ending) -> Self {
+        let mut told = self.clone();
+        told.ending.get_or_insert(ending);
+        told
     }
 }
 

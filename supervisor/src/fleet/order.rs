@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::types::NodeIndex;
+use crate::exit::ExitClass;
 
 /// Tells one change of the running fleet from the others under this supervisor: its events
 /// carry it as `change`.
@@ -20,6 +21,27 @@ pub struct RestartOrder {
     pub nodes: Vec<NodeIndex>,
     /// How.
     pub mode: RestartMode,
+    /// What for.
+    pub occasion: Occasion,
+}
+
+/// What nodes are restarted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// Somebody asked for it.
+    Operator,
+    /// They are to run with other settings.
+    Reload,
+}
+
+impl Occasion {
+    /// The class of the exits that it brings.
+    pub(super) fn class(self) -> ExitClass {
+        match self {
+            Self::Operator => ExitClass::Operator,
+            Self::Reload => ExitClass::Reload,
+        }
+    }
 }
 
 /// How nodes are restarted.

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use super::change::{Awaited, Work};
 use super::core::Fleet;
+use super::exits::Ending;
 use super::node::{Next, State, StopCause};
 use super::order::{Plan, PlanAction, Refusal, RestartMode, RestartOrder, names};
 use super::types::{NodeIndex, Output, Sig, Time};
@@ -114,7 +115,7 @@ impl Fleet {
     pub(super) fn restart_together(
         &mut self,
         nodes: &BTreeSet<NodeIndex>,
-        by: &str,
+        ending: &Ending,
         now: Time,
     ) -> Awaited {
         let leaving: Vec<NodeIndex> = nodes
@@ -130,20 +131,21 @@ impl Fleet {
         let mut awaited = Awaited::default();
         for index in nodes {
             awaited.add(*index, self.node(*index).starts);
-            self.restart_node(*index, format!("restart, asked by {by}"), now);
+            self.restart_node(*index, ending.clone(), now);
         }
         awaited
     }
 
     /// Ends the node's process, if it has one, and starts the next one, whatever it does now.
-    pub(super) fn restart_node(&mut self, index: NodeIndex, reason: String, now: Time) {
+    pub(super) fn restart_node(&mut self, index: NodeIndex, ending: Ending, now: Time) {
         let kill_at = now + self.grace();
         let node = self.node_mut(index);
         node.failures = 0;
         node.arriving = true;
         match &mut node.state {
             State::Running { process, .. } => {
-                let process = process.clone();
+                let (class, reason) = (ending.class, ending.cause.clone());
+                let process = process.told(ending);
                 let pid = process.pid;
                 let state = State::Stopping {
                     process,
@@ -151,7 +153,7 @@ impl Fleet {
                     cause: StopCause::Restart,
                 };
                 node.enter(state, now);
-                self.emit(Some(index), EventKind::NodeStopping { reason });
+                self.emit(Some(index), EventKind::NodeStopping { class, reason });
                 self.outputs.push(Output::Signal {
                     node: index,
                     pid,

@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::change::Work;
 use super::core::Fleet;
+use super::exits::Ending;
 use super::order::Ticket;
 use super::types::{NodeIndex, Time};
 use crate::event::EventKind;
@@ -16,6 +17,8 @@ use crate::event::EventKind;
 /// A rolling restart under way.
 #[derive(Clone, Debug)]
 pub(super) struct Rolling {
+    /// What its nodes are ended for.
+    ending: Ending,
     /// Nodes that it has not come to.
     ahead: VecDeque<NodeIndex>,
     /// The node that was taken down and is not back yet, with its number of starts before.
@@ -29,8 +32,9 @@ pub(super) struct Rolling {
 }
 
 impl Rolling {
-    pub(super) fn of(nodes: &BTreeSet<NodeIndex>) -> Self {
+    pub(super) fn of(nodes: &BTreeSet<NodeIndex>, ending: Ending) -> Self {
         Self {
+            ending,
             ahead: nodes.iter().copied().collect(),
             current: None,
             of: u16::try_from(nodes.len()).expect("no more nodes than there are"),
@@ -120,7 +124,7 @@ impl Fleet {
             of: rolling.of,
         };
         self.emit(Some(next), kind);
-        self.restart_node(next, "rolling restart".to_owned(), now);
+        self.restart_node(next, rolling.ending.clone(), now);
     }
 
     /// Whether the node is as good as before, in a new process.

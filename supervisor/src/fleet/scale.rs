@@ -8,10 +8,12 @@
 
 use super::change::Awaited;
 use super::core::Fleet;
+use super::exits::Ending;
 use super::node::{Node, State};
 use super::order::{Plan, PlanAction, Refusal};
 use super::types::{NodeIndex, Output, Time};
 use crate::event::EventKind;
+use crate::exit::ExitClass;
 
 impl Fleet {
     /// What it would take to run `to` nodes.
@@ -67,7 +69,8 @@ impl Fleet {
                 self.start_from_rest(index, now);
             } else {
                 // It was on its way out.
-                self.restart_node(index, format!("scaled up again by {by}"), now);
+                let cause = format!("scaled up again by {by}");
+                self.restart_node(index, Ending::new(ExitClass::Operator, cause), now);
             }
             awaited.add(index, self.node(index).starts);
         }
@@ -86,12 +89,13 @@ impl Fleet {
 
     fn let_go(&mut self, index: NodeIndex, by: &str, now: Time) {
         let kill_at = now + self.grace();
+        let ending = Ending::new(ExitClass::ScaleDown, format!("scaled down by {by}"));
         if let State::Running { .. } = self.node(index).state {
-            let reason = format!("scaled down by {by}");
-            self.emit(Some(index), EventKind::NodeStopping { reason });
+            let (class, reason) = (ending.class, ending.cause.clone());
+            self.emit(Some(index), EventKind::NodeStopping { class, reason });
         }
         self.set_door(index, false);
-        self.stop_node(index, kill_at, now);
+        self.stop_node(index, ending, kill_at, now);
         if self.brake.canary() == Some(index) {
             self.next_canary(now);
         }

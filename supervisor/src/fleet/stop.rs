@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::core::{Fleet, millis};
+use super::exits::Ending;
 use super::node::{Next, Node, State, StopCause};
 use super::types::{NodeIndex, Output, Sig, Time};
 use crate::event::EventKind;
+use crate::exit::ExitClass;
 use crate::stop_budget::StopBudget;
 
 /// Between two looks for strays at the end.
@@ -57,8 +59,8 @@ impl Fleet {
     pub(super) fn stop_asked(&mut self, by: String, at_once: bool, now: Time) {
         match &mut self.stop {
             None => {
-                self.emit(None, EventKind::FleetStopping { by });
-                self.begin_stop(0, true, now);
+                self.emit(None, EventKind::FleetStopping { by: by.clone() });
+                self.begin_stop(0, true, &by, now);
                 if at_once {
                     self.kill_all(now);
                 }
@@ -79,7 +81,7 @@ impl Fleet {
     }
 
     /// Begins a stop that ends with `code`.
-    pub(super) fn begin_stop(&mut self, code: u8, asked: bool, now: Time) {
+    pub(super) fn begin_stop(&mut self, code: u8, asked: bool, by: &str, now: Time) {
         let kill_at = now + self.grace();
         let killing = Killing::At(kill_at);
         self.stop = Some(Stop {
@@ -97,16 +99,17 @@ impl Fleet {
             self.outputs.push(Output::StopTogether(living));
         }
         for index in self.indices() {
-            self.stop_node(index, kill_at, now);
+            let ending = Ending::new(ExitClass::Stop, format!("stop, asked by {by}"));
+            self.stop_node(index, ending, kill_at, now);
         }
         self.end_when_empty(now);
     }
 
-    pub(super) fn stop_node(&mut self, index: NodeIndex, kill: Time, now: Time) {
+    pub(super) fn stop_node(&mut self, index: NodeIndex, ending: Ending, kill: Time, now: Time) {
         let node = self.node_mut(index);
         match &mut node.state {
             State::Running { process, .. } => {
-                let process = process.clone();
+                let process = process.told(ending);
                 let pid = process.pid;
                 let cause = StopCause::Wanted;
                 node.enter(

@@ -9,7 +9,7 @@ use super::backoff::RestartPolicy;
 use super::order::{RestartOrder, Ticket};
 use super::policy::{Answer, Check, LivenessPolicy, ProbePolicy};
 use crate::event::EventKind;
-use crate::exit::ExitReason;
+use crate::exit::Ended;
 
 /// Monotonic time since the supervisor's start.
 pub type Time = Duration;
@@ -205,8 +205,8 @@ pub enum Input {
         node: NodeIndex,
         /// Which process.
         pid: u32,
-        /// How.
-        reason: ExitReason,
+        /// How, and what it used.
+        ended: Ended,
     },
     /// Answer to [`Output::Clear`]: how many processes of the old generation are left.
     Cleared {

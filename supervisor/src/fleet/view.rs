@@ -1,12 +1,15 @@
 //! What others may see of the fleet.
 
+use std::collections::BTreeMap;
+
 use repram_discovery::supervised::SiblingState;
 
 use super::core::Fleet;
+use super::exits::ExitRecord;
 use super::node::{Health, Node, State, StopCause};
 use super::policy::ProbeRecord;
 use super::types::{NodeIndex, Ports, Time};
-use crate::exit::ExitReason;
+use crate::exit::ExitClass;
 use crate::status::NodePhase;
 
 /// One node, as the status shows it.
@@ -30,8 +33,11 @@ pub struct NodeView {
     pub failures: u32,
     /// When it is started next, where that is known.
     pub next_start: Option<Time>,
-    /// The end of its last process: when, how, and why.
-    pub last_exit: Option<(Time, ExitReason, String)>,
+    /// The last ends of its processes, the latest first; at most
+    /// [`EXITS_KEPT`](super::EXITS_KEPT).
+    pub exits: Vec<ExitRecord>,
+    /// How often its processes ended, by the class of the reason.
+    pub exit_counts: BTreeMap<ExitClass, u64>,
     /// What it last said of itself.
     pub message: Option<String>,
     /// Why it is not ready, where that is known.
@@ -78,10 +84,8 @@ impl Fleet {
                 | State::Clearing { .. }
                 | State::Stopped => None,
             },
-            last_exit: node
-                .last_exit
-                .as_ref()
-                .map(|exit| (exit.time, exit.reason, exit.cause.clone())),
+            exits: node.exits.latest_first().cloned().collect(),
+            exit_counts: node.exits.counts().clone(),
             message: node.message.clone(),
             reason: self.reason(node),
             probes: node.probes.iter().rev().cloned().collect(),

@@ -182,6 +182,7 @@ mod tests {
                 EventKind::NodeExited {
                     pid: 7,
                     reason,
+                    class: crate::exit::ExitClass::Signal,
                     after_ms: 1500,
                 },
             ),

@@ -1,11 +1,17 @@
 //! The status of the fleet, put together from what the core and the shell know.
 
+use std::time::Duration;
+
 use repram_config::LogDir;
 
+use super::member::Running;
 use super::shell::Shell;
 use crate::cli::render;
-use crate::fleet::{NodeView, Time};
-use crate::status::{FleetStatus, LastExit, NodeStatus, ProbeStatus, STATUS_SCHEMA};
+use crate::fleet::{ChangeView, ExitRecord, NodeIndex, NodeView, Time};
+use crate::status::{
+    ChangeStatus, EndedProcess, FleetStatus, NodeExit, NodeStatus, OomStatus, ProbeStatus,
+    STATUS_SCHEMA,
+};
 use crate::wall_clock::WallClock;
 
 impl Shell {
@@ -21,6 +27,8 @@ impl Shell {
             ready: self.fleet.ready(),
             min_ready: self.fleet.min_ready(),
             healthy: self.fleet.is_healthy(),
+            canary: self.fleet.canary().map(NodeIndex::name),
+            changes: self.changes_under_way(dates),
             log_dir: match &self.settings.log_dir {
                 LogDir::Off => None,
                 LogDir::Path(path) => Some(path.display().to_string()),
@@ -31,6 +39,16 @@ impl Shell {
                 .map(|view| self.node_status(view, dates))
                 .collect(),
         }
+    }
+
+    fn changes_under_way(&self, dates: &WallClock) -> Vec<ChangeStatus> {
+        let change = |view: ChangeView| ChangeStatus {
+            change: view.ticket.0,
+            what: view.what,
+            since: dates.date(view.since),
+            progress: view.progress,
+        };
+        self.fleet.changes().map(change).collect()
     }
 
     fn node_status(&self, view: NodeView, dates: &WallClock) -> NodeStatus {
@@ -47,11 +65,13 @@ impl Shell {
             restarts: view.restarts,
             failures: view.failures,
             next_start: view.next_start.map(|time| dates.date(time)),
-            last_exit: view.last_exit.map(|(time, reason, cause)| LastExit {
-                time: dates.date(time),
-                reason,
-                cause,
-            }),
+            last_exit: view
+                .exits
+                .into_iter()
+                .next()
+                .map(|exit| node_exit(exit, dates)),
+            exits: view.exit_counts,
+            usage: member.process.as_ref().and_then(Running::usage),
             message: view.message,
             reason: view.reason,
             probes: view
@@ -74,4 +94,35 @@ impl Shell {
     pub(super) fn print_status(&self) {
         self.logs.print(&render::status(&self.status()));
     }
+}
+
+/// The end of a process, with dates.
+fn node_exit(record: ExitRecord, dates: &WallClock) -> NodeExit {
+    let process = record.life.map(|life| EndedProcess {
+        pid: life.pid,
+        generation: life.generation,
+        ran_ms: millis(record.time.saturating_sub(life.started)),
+        was_ready: life.was_ready,
+        killed: life.killed,
+        reason: life.ended.reason,
+        how: life.ended.reason.to_string(),
+        user_ms: millis(life.ended.usage.user),
+        system_ms: millis(life.ended.usage.system),
+        max_rss: life.ended.usage.max_rss,
+        oom: life.ended.oom.map(|oom| OomStatus {
+            kills: oom.kills,
+            since: dates.date(oom.since),
+        }),
+    });
+    NodeExit {
+        time: dates.date(record.time),
+        class: record.class,
+        cause: record.cause,
+        process,
+        follow_up: record.follow_up,
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,8 @@
 //! The event loop.
 
+use std::iter;
+
+use nix::libc::SIGKILL;
 use nix::unistd::Pid;
 use repram_discovery::claim::NoSlot;
 use repram_discovery::sockets::SlotSockets;
@@ -12,7 +15,7 @@ use super::reload::{Read, ReloadOrder};
 use super::shell::Shell;
 use super::survey::Survey;
 use crate::control::{Request, StopReply};
-use crate::exit::ExitReason;
+use crate::exit::{Ended, ExitReason, Usage};
 use crate::fleet::{Answer, Check, Input, NodeIndex, Notice};
 use crate::reaper;
 use crate::signals::{self, Signals};
@@ -114,10 +117,15 @@ fn take_signal(shell: &mut Shell, origin: &Origin) {
 
 /// Reaps everything that has ended: nodes, and orphans that we adopted.
 pub(super) fn reap(shell: &mut Shell) {
+    let ended: Vec<_> = iter::from_fn(reaper::reap_one).collect();
+    if !ended.is_empty() {
+        // Once for all of them, so that the kills that ended them are counted together.
+        shell.oom.look(shell.now());
+    }
     let mut orphans = false;
-    while let Some((pid, reason)) = reaper::reap_one() {
+    for (pid, reason, usage) in ended {
         match shell.node_of(pid) {
-            Some(node) => exited(shell, node, pid, reason),
+            Some(node) => exited(shell, node, pid, reason, usage),
             None => orphans = true,
         }
     }
@@ -126,10 +134,16 @@ pub(super) fn reap(shell: &mut Shell) {
     }
 }
 
-fn exited(shell: &mut Shell, node: NodeIndex, pid: Pid, reason: ExitReason) {
-    shell.process_ended(node);
+fn exited(shell: &mut Shell, node: NodeIndex, pid: Pid, reason: ExitReason, usage: Usage) {
+    let ours = shell.process_ended(node).is_some_and(|ended| ended.killed);
+    let now = shell.now();
+    let oom = match reason {
+        ExitReason::Signal(SIGKILL) if !ours => shell.oom.suspect(now),
+        ExitReason::Signal(_) | ExitReason::Code(_) => None,
+    };
     let pid = pid.as_raw().cast_unsigned();
-    shell.feed(Input::Exited { node, pid, reason });
+    let ended = Ended { reason, usage, oom };
+    shell.feed(Input::Exited { node, pid, ended });
 }
 
 fn take_news(shell: &mut Shell, news: News) {

@@ -1,6 +1,8 @@
 //! What the shell keeps of a node: everything that the core must not know.
 
+use std::cell::Cell;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use nix::unistd::Pid;
@@ -12,6 +14,12 @@ use uuid::Uuid;
 
 use crate::fleet::NodeIndex;
 use crate::siblings::SiblingLink;
+use crate::status::ProcessUsage;
+use crate::usage::Sample;
+
+/// A share of a processor is taken over at least this time, where the process is that old:
+/// the kernel counts in hundredths of a second.
+const CPU_SPAN: Duration = Duration::from_secs(1);
 
 /// One node, as the shell knows it.
 #[derive(Debug)]
@@ -41,6 +49,10 @@ pub(super) struct Member {
 pub(super) struct Running {
     pub(super) pid: u32,
     pub(super) link: Option<SiblingLink>,
+    /// Whether we have sent it SIGKILL.
+    pub(super) killed: bool,
+    /// When its processor time was looked at last, and what it was.
+    cpu_before: Cell<(Instant, Duration)>,
     listening: AbortHandle,
     /// The question that it is asked or was asked last.
     question: Option<AbortHandle>,
@@ -51,9 +63,31 @@ impl Running {
         Self {
             pid,
             link,
+            killed: false,
+            cpu_before: Cell::new((Instant::now(), Duration::ZERO)),
             listening,
             question: None,
         }
+    }
+
+    /// What it uses now; none when it has just ended.
+    pub(super) fn usage(&self) -> Option<ProcessUsage> {
+        let Sample { rss, cpu } = Sample::of(self.pid)?;
+        let (now, (then, before)) = (Instant::now(), self.cpu_before.get());
+        let over = now - then;
+        if over >= CPU_SPAN {
+            self.cpu_before.set((now, cpu));
+        }
+        let used = cpu.saturating_sub(before).as_secs_f64();
+        // The kernel counts in hundredths of a second.
+        let percent = 100.0 * used / over.as_secs_f64().max(0.01);
+        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        Some(ProcessUsage {
+            rss,
+            cpu_ms: millis(cpu),
+            cpu_percent: (percent * 10.0).round() / 10.0,
+            cpu_over_ms: millis(over),
+        })
     }
 
     /// It is asked something. Once it has ended nobody waits for the answer, so that a node is

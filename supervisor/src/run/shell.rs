@@ -18,12 +18,13 @@ use uuid::Uuid;
 
 use super::events::News;
 use super::launch::{Launcher, Told};
-use super::member::Member;
+use super::member::{Member, Running};
 use super::reload::Reloading;
 use super::strangers;
 use crate::event::{Event, EventKind};
 use crate::fleet::{Fleet, Input, NodeIndex, Output, Ports, Sig, Time};
 use crate::logs::Logs;
+use crate::oom::OomWatch;
 use crate::probe::Prober;
 use crate::reaper::{self, Bystanders};
 use crate::terminal::Terminal;
@@ -46,6 +47,7 @@ pub(super) struct Shell {
     pub(super) news: mpsc::Sender<News>,
     /// None while nothing had to be asked: our own nodes notify.
     pub(super) prober: Option<Prober>,
+    pub(super) oom: OomWatch,
     pub(super) bystanders: Bystanders,
     pub(super) terminal: Terminal,
     pub(super) started: Instant,
@@ -119,11 +121,10 @@ impl Shell {
                 None
             }
             Output::Spawn(node) => Some(self.spawn(node)),
-            Output::Signal {
-                node: _,
-                pid,
-                signal,
-            } => {
+            Output::Signal { node, pid, signal } => {
+                if let (Sig::Kill, Some(process)) = (signal, &mut self.member(node).process) {
+                    process.killed = true;
+                }
                 signal_group(pid, signal);
                 None
             }
@@ -218,10 +219,12 @@ impl Shell {
     }
 
     /// The main process of a node is reaped: its pid means nothing any more.
-    pub(super) fn process_ended(&mut self, node: NodeIndex) {
+    pub(super) fn process_ended(&mut self, node: NodeIndex) -> Option<Running> {
         let member = self.member(node);
         let ended = member.process.take();
-        member.group = ended.map(|process| Pid::from_raw(process.pid.cast_signed()));
+        let group = ended.as_ref().map(|process| process.pid.cast_signed());
+        member.group = group.map(Pid::from_raw);
+        ended
     }
 
     fn move_door(&mut self, node: NodeIndex, open: bool) {

@@ -25,6 +25,7 @@ use crate::control::{Control, ControlAddress, ControlConfig, REQUESTS_MAX, Reque
 use crate::fleet::{Fleet, FleetConfig, OnFailed, RestartPolicy};
 use crate::logs::{LogConfig, Logs};
 use crate::notify::NotifySockets;
+use crate::oom::OomWatch;
 use crate::program::Program;
 use crate::reaper::{self, Bystanders};
 use crate::signals::{self, HeldSignals, Signals};
@@ -344,6 +345,7 @@ fn build_shell(
         _log_lock: places.log_lock,
         news,
         prober: None,
+        oom: OomWatch::of_this_process(origin.started.elapsed()),
         terminal: origin.terminal,
         bystanders: origin.bystanders,
         started: origin.started,

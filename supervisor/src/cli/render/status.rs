@@ -133,7 +133,10 @@ fn state_colour(state: NodePhase) -> Option<Colour> {
 
 /// How the last process ended, and when there will be another: `SIGKILL, next in 12 s`.
 fn last_exit(node: &NodeStatus, now: Timestamp) -> Cell {
-    let exit = node.last_exit.as_ref().map(|exit| exit.reason.to_string());
+    let exit = node.last_exit.as_ref().map(|exit| match &exit.process {
+        Some(process) => process.how.clone(),
+        None => exit.class.to_string(),
+    });
     let next = node.next_start.filter(|next| *next > now);
     let next = next.map(|next| format!("next in {}", short_span(millis_between(now, next))));
     let parts: Vec<String> = exit.into_iter().chain(next).collect();
@@ -142,12 +145,14 @@ fn last_exit(node: &NodeStatus, now: Timestamp) -> Cell {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use jiff::SignedDuration;
     use uuid::Uuid;
 
     use super::*;
-    use crate::exit::ExitReason;
-    use crate::status::{LastExit, STATUS_SCHEMA};
+    use crate::exit::{ExitClass, ExitReason};
+    use crate::status::{EndedProcess, NodeExit, STATUS_SCHEMA};
     use crate::style::Style;
 
     fn now() -> Timestamp {
@@ -172,6 +177,8 @@ mod tests {
             failures: 0,
             next_start: None,
             last_exit: None,
+            exits: BTreeMap::new(),
+            usage: None,
             message: None,
             reason: None,
             probes: Vec::new(),
@@ -192,6 +199,8 @@ mod tests {
             ready: u16::try_from(ready).expect("few"),
             min_ready: 2,
             healthy: ready >= 2,
+            canary: None,
+            changes: Vec::new(),
             log_dir: None,
             nodes,
         }
@@ -205,11 +214,25 @@ mod tests {
         }
     }
 
-    fn exited(reason: ExitReason) -> Option<LastExit> {
-        Some(LastExit {
+    fn exited(reason: ExitReason) -> Option<NodeExit> {
+        Some(NodeExit {
             time: ago(9),
-            reason,
-            cause: "it was killed".to_owned(),
+            class: ExitClass::ExitCode,
+            cause: "it ended by itself".to_owned(),
+            process: Some(EndedProcess {
+                pid: 7,
+                generation: 1,
+                ran_ms: 1_000,
+                was_ready: true,
+                killed: false,
+                reason,
+                how: reason.to_string(),
+                user_ms: 10,
+                system_ms: 5,
+                max_rss: 1 << 20,
+                oom: None,
+            }),
+            follow_up: None,
         })
     }
 

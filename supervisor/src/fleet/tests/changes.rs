@@ -6,7 +6,7 @@ use super::config;
 use super::stories::{Story, ms};
 use crate::event::EventKind;
 use crate::fleet::{
-    FleetConfig, Input, NodeIndex, Notice, OnFailed, Output, PlanAction, Ports, Refusal,
+    FleetConfig, Input, NodeIndex, Notice, Occasion, OnFailed, Output, PlanAction, Ports, Refusal,
     RestartMode, RestartOrder, Sig, Ticket,
 };
 use crate::status::NodePhase::{
@@ -17,6 +17,7 @@ fn order(nodes: &[u16], mode: RestartMode) -> RestartOrder {
     RestartOrder {
         nodes: nodes.iter().copied().map(NodeIndex).collect(),
         mode,
+        occasion: Occasion::Operator,
     }
 }
 
@@ -532,11 +533,11 @@ fn what_is_left_of_a_process_is_gone_before_its_node_starts_again() {
     story.restart(1_000, 1, &[], FORCED);
     let pid = story.pid(0);
     let node = NodeIndex(0);
-    let reason = crate::exit::ExitReason::Code(0);
+    let ended = crate::exit::ExitReason::Code(0).into();
     // Without the story's shell, which has nothing left of a process.
     let outputs = story
         .fleet
-        .handle(Input::Exited { node, pid, reason }, ms(1_100));
+        .handle(Input::Exited { node, pid, ended }, ms(1_100));
     assert!(!outputs.contains(&Output::Spawn(node)));
     assert_eq!(story.phases(), [Clearing]);
     story.give(1_200, Input::Cleared { node, pid, left: 1 });

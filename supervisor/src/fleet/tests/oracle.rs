@@ -312,7 +312,7 @@ impl Oracle {
         for output in outputs {
             match output {
                 Output::Emit { node, kind } => {
-                    if let EventKind::NodeStopping { reason } = kind {
+                    if let EventKind::NodeStopping { reason, .. } = kind {
                         why.clone_from(reason);
                     }
                     self.note(*node, kind);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::stories::{Story, ms};
 use super::{PROBE, config};
 use crate::event::EventKind;
+use crate::exit::ExitClass;
 use crate::fleet::{
     Answer, Asks, Check, FleetConfig, Input, NodeIndex, Notice, Output, ProbePolicy, Sig,
 };
@@ -192,7 +193,8 @@ fn a_startup_probe_comes_first_and_has_its_own_patience() {
     asked.run(4_509, |_| (false, 10)).expect(&[Starting]);
     asked.run(4_510, |_| (false, 10)).expect(&[Stopping]);
     let reason = "not started after 3 startup probes: Startup at 4500".to_owned();
-    let stopping = EventKind::NodeStopping { reason };
+    let class = ExitClass::Probe;
+    let stopping = EventKind::NodeStopping { class, reason };
     assert_eq!(asked.story.events.last(), Some(&(Some(0), stopping)));
 }
 

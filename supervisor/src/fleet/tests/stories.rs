@@ -103,13 +103,13 @@ impl Story {
     }
 
     pub(super) fn dies(&mut self, at: u64, node: u16) {
-        let (pid, reason) = (self.pid(node), ExitReason::Signal(9));
+        let (pid, ended) = (self.pid(node), ExitReason::Signal(9).into());
         self.give(
             at,
             Input::Exited {
                 node: NodeIndex(node),
                 pid,
-                reason,
+                ended,
             },
         );
     }

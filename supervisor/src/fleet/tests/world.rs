@@ -7,8 +7,8 @@ use super::oracle::Oracle;
 use crate::event::EventKind;
 use crate::exit::ExitReason;
 use crate::fleet::{
-    Answer, Check, Fleet, FleetConfig, Input, NodeIndex, Notice, Output, Ports, RestartMode,
-    RestartOrder, Sig, Ticket, Time,
+    Answer, Check, Fleet, FleetConfig, Input, NodeIndex, Notice, Occasion, Output, Ports,
+    RestartMode, RestartOrder, Sig, Ticket, Time,
 };
 use crate::status::{FleetPhase, NodePhase};
 use crate::stop_budget::StopBudget;
@@ -145,13 +145,23 @@ impl World {
         let input = match self.random.u8(0..7) {
             0..=2 => {
                 let mode = RestartMode::Rolling;
-                let order = RestartOrder { nodes, mode };
+                let occasion = Occasion::Operator;
+                let order = RestartOrder {
+                    nodes,
+                    mode,
+                    occasion,
+                };
                 Input::Restart { ticket, order, by }
             }
             3 => {
                 let force = self.random.bool();
                 let mode = RestartMode::Together { force };
-                let order = RestartOrder { nodes, mode };
+                let occasion = Occasion::Operator;
+                let order = RestartOrder {
+                    nodes,
+                    mode,
+                    occasion,
+                };
                 Input::Restart { ticket, order, by }
             }
             4 | 5 => {
@@ -327,7 +337,7 @@ impl World {
         let steps = count(&|kind| matches!(kind, EventKind::ChangeStep { .. }));
         let stops = count(&|kind| matches!(kind, EventKind::NodeStopping { .. }));
         let ours = count(
-            &|kind| matches!(kind, EventKind::NodeStopping { reason } if reason == "rolling restart"),
+            &|kind| matches!(kind, EventKind::NodeStopping { reason, .. } if reason.starts_with("rolling restart")),
         );
         let others = count(&|kind| {
             matches!(
@@ -367,7 +377,9 @@ impl World {
                     node == ended
                         && match kind {
                             EventKind::ChangeStep { .. } => true,
-                            EventKind::NodeStopping { reason } => !reason.contains("scaled down"),
+                            EventKind::NodeStopping { reason, .. } => {
+                                !reason.contains("scaled down")
+                            }
                             _ => false,
                         }
                 }
@@ -566,8 +578,8 @@ impl World {
     fn plan_life(&mut self, node: NodeIndex, pid: u32) {
         if self.chance(self.nature.dies_early) {
             let delay = self.within(0, 50);
-            let reason = ExitReason::Code(1);
-            return self.after(delay, Input::Exited { node, pid, reason });
+            let ended = ExitReason::Code(1).into();
+            return self.after(delay, Input::Exited { node, pid, ended });
         }
         let ready = self.within(5, 2_000);
         if self.alive[&pid].notifies {
@@ -608,8 +620,8 @@ impl World {
         }
         if self.chance(self.nature.dies_later) {
             let delay = self.within(10, 60_000);
-            let reason = ExitReason::Signal(11);
-            self.after(delay, Input::Exited { node, pid, reason });
+            let ended = ExitReason::Signal(11).into();
+            self.after(delay, Input::Exited { node, pid, ended });
         }
     }
 
@@ -638,8 +650,8 @@ impl World {
             Sig::Term => (ExitReason::Code(0), 3_000),
             Sig::Kill => (ExitReason::Signal(9), 5),
         };
-        let delay = self.within(0, longest);
-        self.after(delay, Input::Exited { node, pid, reason });
+        let (delay, ended) = (self.within(0, longest), reason.into());
+        self.after(delay, Input::Exited { node, pid, ended });
     }
 
     fn clear(&mut self, node: NodeIndex, pid: u32, kill: bool) -> Input {
