@@ -388,6 +388,28 @@ fn who_loses_the_new_slot_as_well_goes_on() {
     );
 }
 
+/// The node still drains there, also when whoever had the stronger claim has left.
+#[test]
+fn nobody_gets_a_slot_that_a_sibling_is_leaving() {
+    check_settled(
+        3,
+        "3000 hear 4 0 settled 1.1
+           yield 5 0 until 33000
+           bind 1 for 5
+         3000 bound 1
+           tentative 5 1
+           announce 5 1 tentative 1.3
+         3001 hear 4 left 1.2
+         3002 join 9@0
+           bind 2 for 9
+         3002 taken 2
+         3100 vacated 5 0
+           release 0
+         3152 tick
+           bind 0 for 9",
+    );
+}
+
 #[test]
 fn who_leaves_lets_go_of_everything_and_says_so() {
     check_settled(
