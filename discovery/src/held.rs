@@ -108,6 +108,15 @@ impl HeldListener {
         self.socket.set_nonblocking(false)
     }
 
+    /// Sets O_NONBLOCK, for a socket that several processes accept on at the same time: a
+    /// connection that woke all of them is there for one only.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn set_nonblocking(&self) -> io::Result<()> {
+        self.socket.set_nonblocking(true)
+    }
+
     /// The listener, for a process that accepts on it itself.
     #[must_use]
     pub fn into_std(self) -> TcpListener {

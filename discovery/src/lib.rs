@@ -4,6 +4,7 @@
 //! gossip port. [`sockets::SlotSockets::bind`] takes all sockets of a slot or none, and
 //! whoever holds the value holds the ports: nothing is looked up first and bound later.
 //! [`claim`] decides which slot a node gets; [`holder`] names the stranger who has one.
+//! [`front::FrontPort`] is one more port, which all nodes share.
 //!
 //! **Identity.** [`state_dir::StateDir`] keeps, under an exclusive lock, the UUID of each
 //! node, the number of its starts and its last slot. A generation is written down before
@@ -28,6 +29,7 @@ pub mod auth;
 mod chain;
 pub mod claim;
 pub mod domain;
+pub mod front;
 pub mod held;
 mod hex;
 pub mod holder;

@@ -265,7 +265,7 @@ impl LoopbackGuard {
 }
 
 /// `bind`, or `0.0.0.0` for `::` on a kernel without IPv6.
-fn reachable_wildcard(bind: IpAddr) -> IpAddr {
+pub(crate) fn reachable_wildcard(bind: IpAddr) -> IpAddr {
     let wants_both = bind == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     if wants_both
         && Socket::new(Domain::IPV6, Type::DGRAM, None).is_err_and(|e| no_such_address(&e))
@@ -289,6 +289,6 @@ fn bind_udp(address: SocketAddr) -> io::Result<Socket> {
 
 /// Whether the machine lacks the address family or the address: IPv6 is switched off in
 /// the kernel (EAFNOSUPPORT) or on the interface (EADDRNOTAVAIL).
-fn no_such_address(error: &io::Error) -> bool {
+pub(crate) fn no_such_address(error: &io::Error) -> bool {
     is(error, Errno::EAFNOSUPPORT) || is(error, Errno::EADDRNOTAVAIL)
 }

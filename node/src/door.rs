@@ -28,6 +28,8 @@ pub struct Door {
     /// The same socket as the runtime waits for it, while its door is open. It is a stream
     /// by type only, because that type tells of hang-ups and a listener's does not.
     registered: Option<TcpStream>,
+    /// Whether other processes accept on the same socket at the same time.
+    is_shared: bool,
 }
 
 impl Door {
@@ -42,6 +44,20 @@ impl Door {
         Ok(Self {
             listener,
             registered,
+            is_shared: false,
+        })
+    }
+
+    /// The same where other processes accept, too. All that wait are woken by a connection;
+    /// this takes one of them per turn of the event loop, so that of several that came at
+    /// once whoever has nothing else to do gets its part.
+    ///
+    /// # Errors
+    /// As [`Door::new`].
+    pub fn shared(listener: TcpListener) -> io::Result<Self> {
+        Ok(Self {
+            is_shared: true,
+            ..Self::new(listener)?
         })
     }
 
@@ -52,6 +68,9 @@ impl Door {
     /// What accept(2) says of a connection that went away, or of a process or machine that
     /// has no room for another; the door itself is as good as before.
     pub async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        if self.is_shared {
+            tokio::task::yield_now().await;
+        }
         loop {
             let Some(registered) = &self.registered else {
                 let registered = self.opened().await?;

@@ -193,6 +193,16 @@ pub enum EventKind {
     DoorClosed,
     /// Connections are taken again.
     DoorOpened,
+    /// A node is ready: the front port takes connections.
+    IngressOpened {
+        /// The front port.
+        port: u16,
+    },
+    /// No node is ready: the front port refuses connections and stays ours.
+    IngressClosed {
+        /// The front port.
+        port: u16,
+    },
     /// Log lines had to be dropped.
     LogLinesDropped {
         /// Where they were to go: `file`, `stdout` or `follower`.
@@ -226,6 +236,7 @@ impl EventKind {
             | Self::NodeWithoutPort { .. }
             | Self::ReloadRefused { .. }
             | Self::DoorClosed
+            | Self::IngressClosed { .. }
             | Self::LogLinesDropped { .. }
             | Self::Warning { .. } => Severity::Warning,
             Self::FleetReady { .. } | Self::NodeReady { .. } | Self::ChangeDone { .. } => {
@@ -243,7 +254,8 @@ impl EventKind {
             | Self::NodeRestarting { .. }
             | Self::NodeStopping { .. }
             | Self::NodeClaimed { .. }
-            | Self::DoorOpened => Severity::Plain,
+            | Self::DoorOpened
+            | Self::IngressOpened { .. } => Severity::Plain,
         }
     }
 }
@@ -303,6 +315,10 @@ impl fmt::Display for EventKind {
             Self::FleetStopped { after_ms } => write!(f, "stopped after {}", span(*after_ms)),
             Self::DoorClosed => write!(f, "door closed: connections are refused, ports are kept"),
             Self::DoorOpened => write!(f, "door open"),
+            Self::IngressOpened { port } => write!(f, "front port {port} open"),
+            Self::IngressClosed { port } => {
+                write!(f, "front port {port} closed: no node is ready")
+            }
             Self::LogLinesDropped { to, lines, reason } => {
                 let lines = count(*lines, "log line");
                 write!(f, "{lines} dropped on the way to the {to}: {reason}")

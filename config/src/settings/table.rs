@@ -97,7 +97,7 @@ settings! {
 
         /// One port in front of all nodes: whichever is ready takes a connection.
         ingress_port: Option<u16> =
-            Unset("unset (no shared port)"), Optional(Port), ["INGRESS_PORT"], Ineffective, NewStart;
+            Unset("unset (no shared port)"), Optional(Port), ["INGRESS_PORT"], Effective, NewStart;
 
         /// The HTTP port of a node that runs on its own.
         http_port: Option<u16> =

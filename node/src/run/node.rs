@@ -150,7 +150,7 @@ async fn stay_alive(node: &Node) -> std::convert::Infallible {
 /// Accepts on the port that all nodes share; one thread does, because the other nodes accept
 /// on it too.
 fn open_ingress(doorman: &Doorman, listener: std::net::TcpListener) {
-    match Door::new(listener) {
+    match Door::shared(listener) {
         Ok(door) => {
             tokio::spawn(doorman.clone().run(door));
         }

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 use super::asking;
 use super::events::News;
+use super::ingress::Ingress;
 use super::member::{Member, OutputPipe, Running};
 use super::strangers;
 use crate::environment::{self, Variable};
@@ -29,6 +30,9 @@ use crate::spawn::{Own, Spawn, SpawnError, Surroundings};
 
 /// The first descriptor that is passed, as sd_listen_fds(3) has it.
 const FIRST_PASSED: usize = 3;
+
+/// What sd_listen_fds_with_names(3) tells of the descriptors that are passed.
+const PASSED_NAMES: [&str; 4] = ["http", "gossip", "gossip-udp", "ingress"];
 
 /// When memory runs out, nodes go before the supervisor.
 const OOM_SCORE_ABOVE_OURS: i16 = 500;
@@ -117,9 +121,9 @@ impl Launcher {
         &mut self,
         member: &mut Member,
         told: Told,
+        ingress: Option<&Ingress>,
         state: &mut StateDir,
-        logs: &Logs,
-        news: &mpsc::Sender<News>,
+        shared: (&Logs, &mpsc::Sender<News>),
     ) -> Input {
         let node = member.index;
         let generation = state.next_generation(&member.name);
@@ -131,7 +135,7 @@ impl Launcher {
             member.slot = None;
             return Input::SlotLost { node, holders };
         }
-        match self.start(member, generation, told, logs, news) {
+        match self.start(member, generation, told, ingress, shared) {
             Ok(running) => {
                 let pid = running.pid;
                 member.process = Some(running);
@@ -164,8 +168,8 @@ impl Launcher {
         member: &Member,
         generation: u64,
         told: Told,
-        logs: &Logs,
-        news: &mpsc::Sender<News>,
+        ingress: Option<&Ingress>,
+        (logs, news): (&Logs, &mpsc::Sender<News>),
     ) -> Result<Running, LaunchError> {
         let notify = self
             .notify
@@ -180,8 +184,10 @@ impl Launcher {
         if let Some(sockets) = &member.sockets {
             sockets.prepare_handover().map_err(LaunchError::Sockets)?;
             descriptors = vec![sockets.http(), sockets.gossip(), sockets.gossip_udp()];
+            descriptors.extend(ingress.map(|ingress| ingress.front.as_fd()));
         }
-        let mut environment = self.environment_of(member, &notify, channel.is_some());
+        let mut environment =
+            self.environment_of(member, &notify, descriptors.len(), channel.is_some());
         for (name, number) in [("NODE_COUNT", numbers.0), ("MIN_READY", numbers.1)] {
             environment::set(&mut environment, name, number.to_string());
         }
@@ -232,7 +238,14 @@ impl Launcher {
         }
     }
 
-    fn environment_of(&self, member: &Member, notify: &NotifySocket, link: bool) -> Vec<Variable> {
+    /// `passed` sockets: none, those of the slot, or these and the front port.
+    fn environment_of(
+        &self,
+        member: &Member,
+        notify: &NotifySocket,
+        passed: usize,
+        link: bool,
+    ) -> Vec<Variable> {
         let slot = member.slot.expect("only a node with a slot is started");
         let mut environment = self.environment.clone();
         let mut set = |name: &str, value: String| environment::set(&mut environment, name, value);
@@ -241,11 +254,9 @@ impl Launcher {
         set("REPRAM_HTTP_PORT", slot.http.to_string());
         set("REPRAM_GOSSIP_PORT", slot.gossip.to_string());
         set("PORT", slot.http.to_string());
-        let mut passed = 0;
-        if member.sockets.is_some() {
-            passed = 3;
+        if passed > 0 {
             set("LISTEN_FDS", passed.to_string());
-            set("LISTEN_FDNAMES", "http:gossip:gossip-udp".into());
+            set("LISTEN_FDNAMES", PASSED_NAMES[..passed].join(":"));
         }
         if link {
             set("REPRAM_SUPERVISOR_FD", (FIRST_PASSED + passed).to_string());

@@ -9,6 +9,7 @@ mod asking;
 mod change;
 mod domain;
 mod events;
+mod ingress;
 mod launch;
 mod member;
 mod refusal;

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::events::News;
+use super::ingress::Ingress;
 use super::launch::{Launcher, Told};
 use super::member::{Member, Running};
 use super::reload::Reloading;
@@ -38,6 +39,8 @@ pub(super) struct Shell {
     pub(super) members: Vec<Member>,
     /// Claims slots where ports are unique over a domain.
     pub(super) claimer: Option<Claimer>,
+    /// The front port, where there is one.
+    pub(super) ingress: Option<Ingress>,
     pub(super) range: PortRange,
     pub(super) state: StateDir,
     pub(super) launcher: Launcher,
@@ -69,6 +72,11 @@ impl Shell {
             for output in self.fleet.handle(input, now) {
                 inputs.extend(self.perform(output));
             }
+        }
+        let any_ready = self.fleet.ready() > 0;
+        let moved = self.ingress.as_mut().and_then(|it| it.follow(any_ready));
+        if let Some(event) = moved {
+            self.emit(None, event);
         }
     }
 
@@ -195,9 +203,10 @@ impl Shell {
             node_count: self.fleet.node_count(),
             min_ready: self.fleet.min_ready(),
         };
-        let member = &mut self.members[node.at()];
+        let (member, ingress) = (&mut self.members[node.at()], self.ingress.as_ref());
+        let shared = (&self.logs, &self.news);
         self.launcher
-            .launch(member, told, &mut self.state, &self.logs, &self.news)
+            .launch(member, told, ingress, &mut self.state, shared)
     }
 
     fn clear(&mut self, node: NodeIndex, pid: u32, signal: Option<Sig>) -> Input {

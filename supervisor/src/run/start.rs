@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::events::{self, NEWS_MAX, News, Sources};
+use super::ingress::Ingress;
 use super::launch::{Launcher, chain};
 use super::reload::Reloading;
 use super::shell::Shell;
@@ -184,6 +185,7 @@ async fn start(options: RunOptions, origin: Origin) -> Result<Started, Refused> 
         Err(NoSlots::System(what, error)) => return Err(Refused::system(what, &error)),
     };
 
+    let ingress = Ingress::bind(&loaded.settings).map_err(Refused::Ports)?;
     places.warnings.append(&mut slots.news);
     let notify = NotifySockets::below(places.state.path());
     let launcher = Launcher::new(&loaded.settings, program, secrets, notify)
@@ -200,7 +202,7 @@ async fn start(options: RunOptions, origin: Origin) -> Result<Started, Refused> 
         (loaded.settings, reloading),
         fleet,
         places,
-        slots,
+        (slots, ingress),
         launcher,
         sender,
         origin,
@@ -329,7 +331,7 @@ fn build_shell(
     (settings, reloading): (Settings, Reloading),
     fleet: Fleet,
     places: Places,
-    slots: Slots,
+    (slots, ingress): (Slots, Option<Ingress>),
     launcher: Launcher,
     news: mpsc::Sender<News>,
     origin: Origin,
@@ -338,6 +340,7 @@ fn build_shell(
         fleet,
         members: slots.members,
         claimer: slots.claimer,
+        ingress,
         range: slots::range(&settings),
         state: places.state,
         launcher,

@@ -1,7 +1,7 @@
 //! Naming who holds the ports that we did not get.
 
 use repram_discovery::claim::{Refused, Rival};
-use repram_discovery::holder::{Transport, holders_of_taken, owners_of};
+use repram_discovery::holder::{Transport, holders_of, holders_of_taken, owners_of};
 use repram_discovery::sockets::{SlotTaken, SocketKind};
 
 /// One line for each slot that could not be had: the port, and who holds it.
@@ -33,6 +33,16 @@ pub(super) fn line(taken: &SlotTaken) -> String {
     }
     let names: Vec<String> = holders.iter().map(ToString::to_string).collect();
     format!("{what} {port} is held by {}", names.join(" and "))
+}
+
+/// Who holds a TCP port that is no node's.
+pub(super) fn who(port: u16) -> String {
+    let holders = holders_of(port, Transport::Tcp);
+    if holders.is_empty() {
+        return unseen(port, SocketKind::Http);
+    }
+    let names: Vec<String> = holders.iter().map(ToString::to_string).collect();
+    names.join(" and ")
 }
 
 /// A holder whose process the kernel does not show us.
