@@ -1,4 +1,4 @@
-use std::fs::{DirBuilder, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -35,6 +35,18 @@ pub enum DirectoryError {
         /// What the kernel said.
         #[source]
         source: io::Error,
+    },
+    /// It is a symbolic link: whoever can exchange it leads us elsewhere.
+    #[error(
+        "{} is a symbolic link, which is not followed; name {} itself",
+        path.display(),
+        target.display()
+    )]
+    Link {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
     },
     /// It belongs to another user, who could exchange what is in it.
     #[error("{} belongs to uid {owner}, not to uid {uid}", path.display())]
@@ -93,6 +105,13 @@ impl Directory {
     /// us and nobody else can write to it.
     pub(crate) fn open_private(path: &Path) -> Result<Self, DirectoryError> {
         let owned_path = || path.to_owned();
+        // Asked for the sake of the message alone: it is not opened through a link anyway.
+        if let Ok(target) = fs::read_link(path) {
+            return Err(DirectoryError::Link {
+                path: owned_path(),
+                target: fs::canonicalize(path).unwrap_or(target),
+            });
+        }
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -161,7 +180,7 @@ impl Directory {
             .map(|metadata| (metadata.dev(), metadata.ino()))
     }
 
-    fn metadata(&self) -> io::Result<std::fs::Metadata> {
+    fn metadata(&self) -> io::Result<fs::Metadata> {
         File::from(self.fd.try_clone()?).metadata()
     }
 
@@ -253,7 +272,6 @@ pub(crate) fn read_bounded(file: &File, max: usize) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::thread;
 
@@ -308,7 +326,9 @@ mod tests {
         }
         let link = root.path().join("link");
         symlink(&directory, &link).unwrap();
-        assert!(matches!(open(&link), Err(DirectoryError::Open { .. })));
+        let problem = open(&link).unwrap_err().to_string();
+        let target = format!("name {} itself", directory.display());
+        assert!(problem.ends_with(&target), "{problem}");
         let file = root.path().join("file");
         fs::write(&file, "").unwrap();
         assert!(matches!(open(&file), Err(DirectoryError::Create { .. })));

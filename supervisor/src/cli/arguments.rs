@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, ValueHint, value_parser};
 
 use super::flags;
+use super::node_name::parse_node;
 use super::since::Since;
 
 /// The whole command line.
@@ -78,7 +79,11 @@ fn logs() -> Command {
             "Example:\n  supervisor logs -f                  the last lines, and those that come\n  \
              supervisor logs --node 2 -n 100     the last hundred lines of flux-node-2\n  \
              supervisor logs --since 5m          of the last five minutes\n  \
-             supervisor logs rotate              begin new files now",
+             supervisor logs --since 3:00 --until 3:15\n  \
+             supervisor logs stats               what was written, and what was dropped\n  \
+             supervisor logs rotate              begin new files now\n\n\
+             Times are shown in the local zone with its offset, or in UTC with --utc; --json \
+             always has UTC, as the files have.",
         )
         .args([
             Arg::new("follow")
@@ -91,15 +96,23 @@ fn logs() -> Command {
                 .value_name("NODE")
                 .action(ArgAction::Append)
                 .value_delimiter(',')
+                .value_parser(parse_node)
                 .help("Only of this node: a number or a name; may be repeated"),
             Arg::new("since")
                 .long("since")
                 .value_name("TIME")
                 .value_parser(Since::parse)
                 .help("From then on: 5m, 1h30m, 12:00, 2026-11-20T12:00:00Z"),
+            Arg::new("until")
+                .long("until")
+                .value_name("TIME")
+                .value_parser(Since::parse)
+                .conflicts_with("follow")
+                .help("Up to then, in the same forms"),
             Arg::new("lines")
                 .short('n')
                 .long("lines")
+                .visible_alias("tail")
                 .value_name("N")
                 .value_parser(super::Lines::parse)
                 .help("Only the last N lines, or all [default: all, with -f 10]"),
@@ -118,6 +131,12 @@ fn logs() -> Command {
                 .about("Begin new log files now; the old ones are kept and compressed")
                 .after_help("Example:\n  supervisor logs rotate")
                 .arg(json("Print what was rotated as a JSON object")),
+        )
+        .subcommand(
+            asking("stats")
+                .about("Show how many lines were read, written, cut and dropped since the start")
+                .after_help("Example:\n  supervisor logs stats --json | jq '.nodes[].file'")
+                .arg(json("Print the numbers as a JSON object")),
         )
 }
 
@@ -158,6 +177,7 @@ fn restart() -> Command {
             Arg::new("nodes")
                 .value_name("NODE")
                 .num_args(0..)
+                .value_parser(parse_node)
                 .help("Nodes to restart: numbers or names [default: all]"),
             Arg::new("rolling")
                 .long("rolling")

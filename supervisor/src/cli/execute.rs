@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use repram_config::Problems;
 
 use super::command::{
-    claims, completions, config, events, health, logs, reload, restart, scale, status, stop,
+    claims, completions, config, events, health, log_stats, logs, reload, restart, scale, status,
+    stop,
 };
 use super::{Invocation, code};
 use crate::control::ClientError;
@@ -33,6 +34,19 @@ pub(crate) enum CommandError {
         /// What the system said.
         source: io::Error,
     },
+    /// There are no such files.
+    #[error("there is no {node} in {dir}; there are {known}")]
+    NoSuchNode {
+        /// Which node was asked for.
+        node: String,
+        /// Where its files would be.
+        dir: String,
+        /// The nodes of which there are files.
+        known: String,
+    },
+    /// No supervisor answers, and it would not write files either.
+    #[error("LOG_DIR is off, so that there are no files to read, and {0}")]
+    NoFiles(#[source] ClientError),
     /// Arguments that only now turn out to be wrong.
     #[error("{0}")]
     Usage(String),
@@ -47,7 +61,8 @@ impl CommandError {
             Self::Settings(_) => code::CONFIG,
             Self::Client(error) if error.is_unreachable() => code::UNAVAILABLE,
             Self::Client(error) if error.is_about_settings() => code::CONFIG,
-            Self::Client(_) | Self::Files { .. } => code::FAILED,
+            Self::NoFiles(_) => code::UNAVAILABLE,
+            Self::Client(_) | Self::Files { .. } | Self::NoSuchNode { .. } => code::FAILED,
             Self::Output(_) | Self::System(_) => code::INTERNAL,
             Self::Usage(_) => code::USAGE,
         }
@@ -61,7 +76,8 @@ impl CommandError {
     /// What can be done about it.
     fn advice(&self) -> Option<&'static str> {
         match self {
-            Self::Client(ClientError::Unreachable { .. }) => Some(
+            Self::Client(ClientError::Unreachable { .. })
+            | Self::NoFiles(ClientError::Unreachable { .. }) => Some(
                 "start one with `supervisor run`, or name the STATE_DIR of the one you mean with \
                  --state-dir",
             ),
@@ -86,6 +102,7 @@ pub fn execute(invocation: Invocation) -> ExitCode {
         Invocation::Claims(options) => ask(claims::show(&options)),
         Invocation::Logs(options) => ask(logs::show(&options)),
         Invocation::Rotate(options) => ask(logs::rotate(&options)),
+        Invocation::LogStats(options) => ask(log_stats::show(&options)),
         Invocation::Events(options) => ask(events::show(&options)),
         Invocation::Restart(options) => ask(restart::restart(&options)),
         Invocation::Scale(options) => ask(scale::scale(&options)),
@@ -119,7 +136,7 @@ fn report(error: &CommandError) -> String {
     let mut text = format!("supervisor: {error}");
     let mut cause = match error {
         // Shows the error that it holds, so that the cause is that error's.
-        CommandError::Client(error) => error.source(),
+        CommandError::Client(error) | CommandError::NoFiles(error) => error.source(),
         error => error.source(),
     };
     while let Some(error) = cause {

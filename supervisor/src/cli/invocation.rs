@@ -10,6 +10,7 @@ use repram_config::Flag;
 
 use super::since::Since;
 use super::{arguments, code, flags};
+use crate::fleet::NodeIndex;
 
 /// Lines that `logs -f` shows of the past when nothing else is asked for, as `tail` does.
 const LINES_BEFORE_FOLLOWING: u64 = 10;
@@ -27,6 +28,8 @@ pub enum Invocation {
     Logs(LogsOptions),
     /// Begin new log files.
     Rotate(RotateOptions),
+    /// Show what became of the lines.
+    LogStats(LogStatsOptions),
     /// Show events.
     Events(EventsOptions),
     /// Restart nodes.
@@ -101,6 +104,9 @@ pub type ClaimsOptions = StatusOptions;
 /// Options of `supervisor logs rotate`.
 pub type RotateOptions = StatusOptions;
 
+/// Options of `supervisor logs stats`.
+pub type LogStatsOptions = StatusOptions;
+
 /// Options of every command that changes the running fleet.
 #[derive(Clone, Debug, Default)]
 pub struct ChangeOptions {
@@ -119,8 +125,8 @@ pub struct ChangeOptions {
 pub struct RestartOptions {
     /// As for every change.
     pub change: ChangeOptions,
-    /// These nodes, by number or name; none means all.
-    pub nodes: Vec<String>,
+    /// These nodes; none means all.
+    pub nodes: Vec<NodeIndex>,
     /// One after the other.
     pub rolling: bool,
     /// Also below MIN_READY.
@@ -175,9 +181,11 @@ pub struct LogsOptions {
     /// Go on with lines as they come.
     pub follow: bool,
     /// Of these nodes; none means all.
-    pub nodes: Vec<String>,
+    pub nodes: Vec<NodeIndex>,
     /// From then on.
     pub since: Option<Since>,
+    /// Up to then.
+    pub until: Option<Since>,
     /// Only so many.
     pub lines: Lines,
     /// The bytes of the nodes without name and time.
@@ -267,6 +275,7 @@ fn invocation((name, matches): (&str, &ArgMatches)) -> Option<Invocation> {
         "health" => Invocation::Health(asking(matches)),
         "claims" => Invocation::Claims(asking(matches)),
         "logs" => match matches.subcommand() {
+            Some(("stats", matches)) => Invocation::LogStats(asking(matches)),
             Some((_, matches)) => Invocation::Rotate(asking(matches)),
             None => Invocation::Logs(LogsOptions {
                 place: place(matches),
@@ -277,6 +286,7 @@ fn invocation((name, matches): (&str, &ArgMatches)) -> Option<Invocation> {
                     .cloned()
                     .collect(),
                 since: matches.get_one("since").cloned(),
+                until: matches.get_one("until").cloned(),
                 lines: matches.get_one("lines").copied().unwrap_or_default(),
                 raw: matches.get_flag("raw"),
                 json: json(),
@@ -382,18 +392,21 @@ mod tests {
         check("claims --json", "Claims(");
         check(
             "logs -f --node 1,2 --node flux-node-3",
-            "nodes: [\"1\", \"2\", \"flux-node-3\"]",
+            "nodes: [NodeIndex(0), NodeIndex(1), NodeIndex(2)]",
         );
         check("logs -n all", "lines: All");
         check("logs -n 7", "lines: Last(7)");
+        check("logs --tail 7", "lines: Last(7)");
+        check("logs --until 12:00", "until: Some(Today(");
         check("logs rotate", "Rotate(");
+        check("logs stats --json", "LogStats(");
         check("events -f --utc", "follow: true");
         check("reload --dry-run", "dry_run: true, wait: true");
         check("stop --now --no-wait", "now: true, wait: false");
         check("config --json --base-port 1", "json: true");
         check(
             "restart --rolling 1 flux-node-2",
-            "nodes: [\"1\", \"flux-node-2\"], rolling: true, force: false",
+            "nodes: [NodeIndex(0), NodeIndex(1)], rolling: true, force: false",
         );
         check("restart --force --dry-run", "dry_run: true, wait: true");
         check("restart --abort", "abort: true");
@@ -416,6 +429,10 @@ mod tests {
         check("status --node-count 3");
         check("logs --raw --json");
         check("logs -n some");
+        check("logs --node first");
+        check("logs --node 0");
+        check("logs -f --until 12:00");
+        check("restart first");
         check("logs --since yesterday");
         check("completions tcsh");
         check("restart --rolling --force");

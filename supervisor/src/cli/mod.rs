@@ -11,6 +11,7 @@ mod execute;
 mod flags;
 mod invocation;
 mod locate;
+mod node_name;
 mod reference;
 pub mod render;
 mod since;
@@ -18,7 +19,7 @@ mod since;
 pub use execute::execute;
 pub use invocation::{
     ChangeOptions, ClaimsOptions, ConfigOptions, EventsOptions, ExecOptions, HealthOptions,
-    Invocation, Lines, LogsOptions, Place, ReloadOptions, RestartOptions, RotateOptions,
-    RunOptions, ScaleOptions, StatusOptions, StopOptions, parse,
+    Invocation, Lines, LogStatsOptions, LogsOptions, Place, ReloadOptions, RestartOptions,
+    RotateOptions, RunOptions, ScaleOptions, StatusOptions, StopOptions, parse,
 };
 pub use reference::reference;

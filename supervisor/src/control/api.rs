@@ -16,7 +16,7 @@ use super::query::Query;
 use super::request::{Health, Request, StopReply};
 use super::stream::{self, Shown};
 use crate::event::{Event, EventKind};
-use crate::logs::{LineForm, Logs};
+use crate::logs::Logs;
 use crate::status::FleetStatus;
 
 /// How long the event loop, or a disk that is asked for the files' lengths, may take.
@@ -27,14 +27,14 @@ const READERS_MAX: usize = 4;
 
 /// Everything that there is, for the answer to a call that there is not.
 const CALLS: &str = "GET /status, GET /health, GET /claims, POST /stop, POST /restart, POST /restart/abort, POST \
-     /scale, POST /reload, GET /logs, POST /logs/rotate, GET /events";
+     /scale, POST /reload, GET /logs, GET /logs/stats, POST /logs/rotate, GET /events";
 
 /// Answers calls. Clones share everything.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
     logs: Logs,
     requests: mpsc::Sender<Request>,
-    readers: Arc<Semaphore>,
+    pub(super) readers: Arc<Semaphore>,
 }
 
 /// Who calls.
@@ -108,17 +108,17 @@ impl Api {
             (&Method::POST, "/restart/abort") => self.end_rolling(query, caller).await,
             (&Method::POST, "/scale") => self.scale(query, caller).await,
             (&Method::GET, "/logs") => self.lines(query).await,
-            (&Method::POST, "/logs/rotate") => {
+            (&Method::GET, "/logs/stats") => {
                 query.finish()?;
-                let report = soon(self.logs.rotate(), "the disk").await?;
-                Ok(json(StatusCode::OK, &report.ok_or_else(no_files)?))
+                Ok(json(StatusCode::OK, &self.logs.stats()))
             }
+            (&Method::POST, "/logs/rotate") => self.rotate(query).await,
             (&Method::GET, "/events") => {
                 let follow = query.switch("follow", false)?;
                 query.finish()?;
                 self.events(follow).await
             }
-            (_, "/status" | "/health" | "/claims" | "/logs" | "/events") => {
+            (_, "/status" | "/health" | "/claims" | "/logs" | "/logs/stats" | "/events") => {
                 Err(Problem::method_not_allowed("GET"))
             }
             (
@@ -136,7 +136,7 @@ impl Api {
         &self.logs
     }
 
-    async fn status(&self) -> Result<FleetStatus, Problem> {
+    pub(super) async fn status(&self) -> Result<FleetStatus, Problem> {
         self.ask(|reply| Request::Status { reply }).await
     }
 
@@ -186,30 +186,6 @@ impl Api {
         ))
     }
 
-    async fn lines(&self, mut query: Query) -> Answer {
-        let follow = query.switch("follow", false)?;
-        let (wanted, form) = query.lines()?;
-        query.finish()?;
-        if !follow && !self.logs.has_files() {
-            return Err(no_files());
-        }
-        let readers = Arc::clone(&self.readers);
-        let permit = readers
-            .try_acquire_owned()
-            .map_err(|_| too_many("read logs"))?;
-        let following = soon(self.logs.follow(&wanted), "the disk").await?;
-        let (history, live) = following.ok_or_else(|| too_many("follow logs"))?;
-        let live = follow.then_some(live);
-        let pieces = stream::lines(history, live, wanted, form, permit)
-            .map_err(|error| Problem::unavailable(format!("no thread could be had: {error}")))?;
-        let kind = match form {
-            LineForm::Text => "text/plain; charset=utf-8",
-            LineForm::Raw => "application/octet-stream",
-            LineForm::Json => JSON_LINES,
-        };
-        Ok(content(StatusCode::OK, kind, Content::Stream(pieces)))
-    }
-
     async fn events(&self, follow: bool) -> Answer {
         let content_of = |pieces| content(StatusCode::OK, JSON_LINES, pieces);
         if !follow {
@@ -233,7 +209,7 @@ impl Api {
 pub(super) const JSON_LINES: &str = "application/x-ndjson";
 
 /// Waits for an answer, but not for ever.
-async fn soon<T>(answer: impl Future<Output = T>, of: &str) -> Result<T, Problem> {
+pub(super) async fn soon<T>(answer: impl Future<Output = T>, of: &str) -> Result<T, Problem> {
     timeout(REPLY_TIMEOUT, answer).await.map_err(|_| busy(of))
 }
 
@@ -243,13 +219,6 @@ fn busy(who: &str) -> Problem {
 
 pub(super) fn too_many(doing: &str) -> Problem {
     Problem::unavailable(format!("too many others {doing} now; try again later"))
-}
-
-fn no_files() -> Problem {
-    Problem::new(
-        StatusCode::CONFLICT,
-        "LOG_DIR is off, so that there are no files; lines can only be followed as they come",
-    )
 }
 
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Content> {

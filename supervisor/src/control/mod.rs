@@ -26,6 +26,7 @@ mod api;
 mod body;
 mod change;
 mod client;
+mod logs;
 mod problem;
 mod query;
 mod reload;

@@ -81,16 +81,7 @@ impl Query {
 
     /// Which lines are wanted, and in which form.
     pub(crate) fn lines(&mut self) -> Result<(LogQuery, LineForm), Problem> {
-        let since = match self.one("since")? {
-            None => None,
-            Some(text) => match text.parse::<Timestamp>() {
-                Ok(time) => Some(time),
-                Err(_) => {
-                    let allowed = "a time such as 2026-11-20T12:00:00Z";
-                    return Err(wrong("since", &text, allowed));
-                }
-            },
-        };
+        let (since, until) = (self.time("since")?, self.time("until")?);
         let last = match self.one("lines")? {
             None => None,
             Some(text) => match text.parse() {
@@ -104,8 +95,24 @@ impl Query {
             Some("raw") => LineForm::Raw,
             Some(other) => return Err(wrong("format", other, "text, json or raw")),
         };
-        let nodes = NodeFilter::of(self.all("node"));
-        Ok((LogQuery { nodes, since, last }, form))
+        let nodes = NodeFilter::of(self.nodes()?.into_iter().map(NodeIndex::name));
+        let wanted = LogQuery {
+            nodes,
+            since,
+            until,
+            last,
+        };
+        Ok((wanted, form))
+    }
+
+    /// A moment, with its offset from UTC.
+    fn time(&mut self, name: &str) -> Result<Option<Timestamp>, Problem> {
+        let Some(text) = self.one(name)? else {
+            return Ok(None);
+        };
+        let time = text.parse::<Timestamp>();
+        time.map(Some)
+            .map_err(|_| wrong(name, &text, "a time such as 2026-11-20T12:00:00Z"))
     }
 
     /// Everything that was meant was taken out.
@@ -159,11 +166,13 @@ mod tests {
         };
         check("", Ok((LogQuery::default(), LineForm::Text)));
         check(
-            "node=1&node=flux-node-2&since=2026-11-20T12:00:00%2B01:00&lines=7&format=raw",
+            "node=1&node=flux-node-2&since=2026-11-20T12:00:00%2B01:00\
+             &until=2026-11-20T12:00:00Z&lines=7&format=raw",
             Ok((
                 LogQuery {
-                    nodes: NodeFilter::of(["1".to_owned(), "2".to_owned()]),
+                    nodes: NodeFilter::of(["flux-node-1".to_owned(), "flux-node-2".to_owned()]),
                     since: Some("2026-11-20T11:00:00Z".parse().expect("time")),
+                    until: Some("2026-11-20T12:00:00Z".parse().expect("time")),
                     last: Some(7),
                 },
                 LineForm::Raw,
@@ -176,6 +185,13 @@ mod tests {
         check(
             "format=xml",
             Err("the parameter format is \"xml\"; allowed is text, json or raw"),
+        );
+        check(
+            "node=first",
+            Err(
+                "the parameter node is \"first\"; allowed is the number of a node or its name, \
+                 such as 2 or flux-node-2",
+            ),
         );
         check(
             "since=yesterday",

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::event::{Event, EventKind};
 use crate::fleet::{NodeIndex, Refusal};
-use crate::logs::{LogConfig, Logs, RotateReport};
+use crate::logs::{LogConfig, LogStats, Logs, RotateReport};
 use crate::status::{FleetPhase, FleetStatus, STATUS_SCHEMA};
 
 /// Long enough for a busy machine; a test that works never waits for it.
@@ -309,6 +309,34 @@ async fn logs_are_read_and_followed() {
         text.extend_from_slice(&piece);
     }
     assert_eq!(text, b"two\nthree\n");
+}
+
+#[tokio::test]
+async fn a_node_that_there_is_not_has_no_logs() {
+    let mut rig = rig();
+    rig.line(1, "one").await;
+    rig.line(2, "two").await;
+    let client = ControlClient::find(&[rig.control.address().clone()]).expect("answers");
+    let (answer, ()) = tokio::join!(
+        client.call(Method::GET, "/logs?node=2&node=9", |_| false),
+        rig.answer(true)
+    );
+    let Err(ClientError::Refused { problem }) = answer else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(problem.status, 404);
+    let expect = "there is no flux-node-9; there are flux-node-1 to flux-node-2";
+    assert_eq!(problem.detail, expect);
+}
+
+#[tokio::test]
+async fn the_books_of_the_logs_are_told() {
+    let rig = rig();
+    rig.line(1, "one").await;
+    let (_, text) = rig.text(Method::GET, "/logs/stats").await;
+    let stats: LogStats = serde_json::from_str(&text).expect("JSON");
+    let node = &stats.nodes[0];
+    assert_eq!((node.node.as_str(), node.read.lines), ("flux-node-1", 1));
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use super::lane::Loss;
+
 /// Cuts the bytes of one pipe into whole lines. What it hands out is the same however the
 /// bytes are split over reads. No more than `max_line` bytes wait for the end of their line.
 #[derive(Debug)]
@@ -11,6 +13,8 @@ pub(crate) struct Framer {
     partial: Vec<u8>,
     /// Bytes of that line beyond `max_line`, which are not kept.
     cut: u64,
+    /// Lines that were cut and have ended, and how many bytes of them.
+    cuts: Loss,
 }
 
 impl Framer {
@@ -21,6 +25,7 @@ impl Framer {
             max_line: max_line.max(1),
             partial: Vec::new(),
             cut: 0,
+            cuts: Loss::default(),
         }
     }
 
@@ -51,6 +56,11 @@ impl Framer {
         let mut line = Vec::with_capacity(self.partial.len() + 1);
         self.end_partial(b"\n", &mut line);
         Bytes::from(line)
+    }
+
+    /// Lines that were cut since the last time somebody asked, and the bytes they lost.
+    pub(crate) fn take_cuts(&mut self) -> Loss {
+        std::mem::take(&mut self.cuts)
     }
 
     /// Keeps the beginning of a line.
@@ -90,6 +100,10 @@ impl Framer {
         self.keep(text);
         out.extend_from_slice(&self.partial);
         if self.cut > 0 {
+            self.cuts.add(Loss {
+                lines: 1,
+                bytes: self.cut,
+            });
             out.extend_from_slice(cut_mark(self.cut).as_bytes());
         }
         out.push(b'\n');

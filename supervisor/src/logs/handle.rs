@@ -16,6 +16,7 @@ use super::files::{Catalogue, Compressor, FileOrder, RotateReport, is_node_name}
 use super::history::{History, LogQuery};
 use super::latch::Latch;
 use super::mailbox::{Command, Mailbox};
+use super::stats::{DestinationStats, LOG_STATS_SCHEMA, LogStats, NodeLogStats};
 use crate::event::Event;
 
 /// The running logs. Clones are handles of the same threads; no call blocks on a disk or on
@@ -81,10 +82,7 @@ impl Logs {
             let mut nodes = self.0.nodes();
             let known = nodes.iter().find(|known| known.name == node).cloned();
             known.unwrap_or_else(|| {
-                let node = Arc::new(Node {
-                    name: node.to_owned(),
-                    index: nodes.len(),
-                });
+                let node = Arc::new(Node::new(node, nodes.len()));
                 nodes.push(Arc::clone(&node));
                 node
             })
@@ -111,6 +109,21 @@ impl Logs {
         if let Some((catalogue, _)) = &self.0.files {
             catalogue.expect_nodes(nodes);
         }
+    }
+
+    /// The nodes that wrote since the start, and those of which there are files.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<String> {
+        let mut nodes: Vec<String> = self
+            .0
+            .nodes()
+            .iter()
+            .map(|node| node.name.clone())
+            .collect();
+        if let Some((catalogue, _)) = &self.0.files {
+            nodes.extend(catalogue.nodes());
+        }
+        nodes
     }
 
     /// Whether lines are written to files.
@@ -202,27 +215,36 @@ impl Logs {
         Some((events.await.ok()?, receiver))
     }
 
-    /// What was dropped so far, per node and destination.
+    /// The books: what came so far, what was written, and what was dropped.
     #[must_use]
-    pub fn dropped(&self) -> Dropped {
+    pub fn stats(&self) -> LogStats {
         let Destinations { files, shown, .. } = &self.0.destinations;
-        let node = |node: &Arc<Node>| {
-            let file = files
-                .as_ref()
-                .map(|files| files.lost(node))
-                .unwrap_or_default();
-            let stdout = shown.lost(node);
-            NodeDropped {
+        let of_node = |node: &Arc<Node>| {
+            let dropped = files.as_ref().map(|files| files.lost(node));
+            let (rotations, deleted) = match &self.0.files {
+                Some((catalogue, _)) => catalogue.turnover(&node.name),
+                None => Default::default(),
+            };
+            NodeLogStats {
                 node: node.name.clone(),
-                file_lines: file.lines,
-                file_bytes: file.bytes,
-                stdout_lines: stdout.lines,
-                stdout_bytes: stdout.bytes,
+                read: node.read.sum().into(),
+                cut: node.cut.sum().into(),
+                file: DestinationStats {
+                    written: node.filed.sum().into(),
+                    dropped: dropped.unwrap_or_default().into(),
+                },
+                stdout: DestinationStats {
+                    written: node.shown.sum().into(),
+                    dropped: shown.lost(node).into(),
+                },
+                rotations,
+                deleted,
             }
         };
-        Dropped {
-            nodes: self.0.nodes().iter().map(node).collect(),
-            events: self.0.mailbox.events_lost() + shown.orders_lost(),
+        LogStats {
+            schema: LOG_STATS_SCHEMA,
+            nodes: self.0.nodes().iter().map(of_node).collect(),
+            events_dropped: self.0.mailbox.events_lost() + shown.orders_lost(),
         }
     }
 
@@ -252,28 +274,4 @@ impl Logs {
             let _ = thread.join();
         }
     }
-}
-
-/// Lines and bytes that could not be kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Dropped {
-    /// Per node, in the order in which the nodes were first attached.
-    pub nodes: Vec<NodeDropped>,
-    /// Events and texts that could not be shown on stdout.
-    pub events: u64,
-}
-
-/// What could not be kept of one node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NodeDropped {
-    /// Name of the node.
-    pub node: String,
-    /// Lines that are not in its file.
-    pub file_lines: u64,
-    /// Their bytes.
-    pub file_bytes: u64,
-    /// Lines that stdout did not show.
-    pub stdout_lines: u64,
-    /// Their bytes; an estimate where stdout failed in the middle of a write.
-    pub stdout_bytes: u64,
 }

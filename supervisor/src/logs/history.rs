@@ -28,8 +28,31 @@ pub struct LogQuery {
     pub nodes: NodeFilter,
     /// From then on.
     pub since: Option<Timestamp>,
+    /// Up to then, the moment itself included.
+    pub until: Option<Timestamp>,
     /// Only so many, the last ones, over all nodes together.
     pub last: Option<u64>,
+}
+
+/// From when to when.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    since: Option<Stamp>,
+    until: Option<Stamp>,
+}
+
+impl Span {
+    fn of(query: &LogQuery) -> Self {
+        Self {
+            since: query.since.map(Stamp::new),
+            until: query.until.map(Stamp::new),
+        }
+    }
+
+    fn contains(self, stamp: Stamp) -> bool {
+        self.since.is_none_or(|since| stamp >= since)
+            && self.until.is_none_or(|until| stamp <= until)
+    }
 }
 
 /// How lines are written.
@@ -91,10 +114,11 @@ impl History {
         Ok(Self::new(Some(Arc::new(catalogue)), snapshot))
     }
 
-    /// Whether there are no files at all.
+    /// The nodes of which there are files, whether or not they are wanted, by number.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.snapshot.nodes.is_empty()
+    pub fn nodes(&self) -> Vec<String> {
+        let catalogue = self.catalogue.as_ref();
+        catalogue.map_or_else(Vec::new, |catalogue| catalogue.nodes())
     }
 
     /// Hands the lines that are wanted to `out`, node, stamp and text without newline, until
@@ -110,19 +134,19 @@ impl History {
         let Some(catalogue) = &self.catalogue else {
             return Ok(());
         };
-        let since = query.since.map(Stamp::new);
+        let span = Span::of(query);
         let mut nodes = Vec::with_capacity(self.snapshot.nodes.len());
         let mut total = 0;
         for (node, files) in &self.snapshot.nodes {
             let files = match query.last {
                 None => files.as_slice(),
                 Some(last) => {
-                    let (count, tail) = self.tail(catalogue, node, files, since, last)?;
+                    let (count, tail) = self.tail(catalogue, node, files, span, last)?;
                     total += count;
                     tail
                 }
             };
-            let mut lines = self.lines(catalogue, node, files, since);
+            let mut lines = self.lines(catalogue, node, files, span);
             if lines.advance()? {
                 nodes.push(lines);
             }
@@ -148,7 +172,7 @@ impl History {
         catalogue: &Catalogue,
         node: &str,
         files: &'a [FileId],
-        since: Option<Stamp>,
+        span: Span,
         last: u64,
     ) -> io::Result<(u64, &'a [FileId])> {
         let mut count = 0;
@@ -156,7 +180,7 @@ impl History {
             if count >= last {
                 return Ok((count, &files[first + 1..]));
             }
-            let mut lines = self.lines(catalogue, node, &files[first..=first], since);
+            let mut lines = self.lines(catalogue, node, &files[first..=first], span);
             while lines.advance()? {
                 count += 1;
             }
@@ -169,7 +193,7 @@ impl History {
         catalogue: &'a Catalogue,
         node: &'a str,
         files: &[FileId],
-        since: Option<Stamp>,
+        span: Span,
     ) -> NodeLines<'a> {
         NodeLines {
             catalogue,
@@ -177,7 +201,7 @@ impl History {
             node,
             files: files.iter().copied().collect(),
             open: None,
-            since,
+            span,
             line: Vec::new(),
             stamp: Stamp::default(),
             stamped: false,
@@ -192,7 +216,7 @@ struct NodeLines<'a> {
     node: &'a str,
     files: VecDeque<FileId>,
     open: Option<BufReader<Box<dyn Read + Send>>>,
-    since: Option<Stamp>,
+    span: Span,
     /// The line that is looked at, with its stamp when it has one, without its newline.
     line: Vec<u8>,
     stamp: Stamp,
@@ -229,7 +253,7 @@ impl NodeLines<'_> {
             let stamp = Stamp::parse(&self.line);
             self.stamped = stamp.is_some();
             self.stamp = stamp.unwrap_or(self.stamp);
-            if self.since.is_none_or(|since| self.stamp >= since) {
+            if self.span.contains(self.stamp) {
                 return Ok(true);
             }
         }
@@ -315,9 +339,10 @@ mod tests {
     fn query(nodes: &[&str], since: Option<u32>, last: Option<u64>) -> LogQuery {
         let since = since.map(|second| stamp(second).parse().expect("time"));
         LogQuery {
-            nodes: NodeFilter::of(nodes.iter().map(|name| (*name).into())),
+            nodes: NodeFilter::of(nodes.iter().map(|number| format!("flux-node-{number}"))),
             since,
             last,
+            ..LogQuery::default()
         }
     }
 
@@ -332,10 +357,7 @@ mod tests {
         let all: Vec<u32> = (0..=15).collect();
         check(&query(&[], None, None), &all);
         check(&query(&["2"], None, None), &[1, 4, 7, 10, 13]);
-        check(
-            &query(&["flux-node-10", "1"], Some(9), None),
-            &[9, 11, 12, 14, 15],
-        );
+        check(&query(&["10", "1"], Some(9), None), &[9, 11, 12, 14, 15]);
         check(&query(&["3"], None, None), &[]);
         check(&query(&[], Some(14), None), &[14, 15]);
         check(&query(&[], Some(59), None), &[]);
@@ -345,6 +367,13 @@ mod tests {
         check(&query(&[], None, Some(100)), &all);
         check(&query(&["1"], None, Some(3)), &[9, 12, 15]);
         check(&query(&["1"], Some(12), Some(3)), &[12, 15]);
+        let until = |until: u32, wanted: LogQuery| LogQuery {
+            until: Some(stamp(until).parse().expect("time")),
+            ..wanted
+        };
+        check(&until(3, query(&[], None, None)), &[0, 1, 2, 3]);
+        check(&until(3, query(&[], Some(2), None)), &[2, 3]);
+        check(&until(9, query(&["1"], None, Some(2))), &[6, 9]);
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::batch::{Batch, Node};
-use super::framer::count_lines;
 use super::lane::{Lane, Loss, Verdict};
 use super::stamp::Stamp;
 use super::waker::Waker;
@@ -116,10 +115,7 @@ impl<O> Outbox<O> {
 
     /// Counts lines that were read after [`Verdict::Drop`].
     pub(crate) fn drop_lines(&self, batch: &Batch) {
-        let loss = Loss {
-            lines: count_lines(&batch.lines),
-            bytes: batch.lines.len() as u64,
-        };
+        let loss = batch.amount();
         self.lock().lane(&batch.node).dropped(loss);
     }
 
@@ -211,10 +207,7 @@ mod tests {
     }
 
     fn node(index: usize) -> Arc<Node> {
-        Arc::new(Node {
-            name: format!("flux-node-{}", index + 1),
-            index,
-        })
+        Arc::new(Node::new(format!("flux-node-{}", index + 1), index))
     }
 
     fn batch(node: &Arc<Node>, lines: &'static [u8]) -> Batch {

@@ -195,7 +195,11 @@ impl Reader {
         };
         let lines = match nix::unistd::read(&pipe.fd, &mut self.buffer) {
             Ok(0) => return self.end(key, now, route),
-            Ok(count) => pipe.framer.push(&self.buffer[..count]),
+            Ok(count) => {
+                let lines = pipe.framer.push(&self.buffer[..count]);
+                pipe.node.cut.add(pipe.framer.take_cuts());
+                lines
+            }
             Err(Errno::EAGAIN) => return Found::Nothing,
             Err(Errno::EINTR) => return Found::Bytes,
             Err(_) => return self.end(key, now, route),
@@ -208,7 +212,9 @@ impl Reader {
     /// Completes the last line of a pipe and lets go of it.
     fn end(&mut self, key: u64, now: Now, route: Route) -> Found {
         if let Some(mut pipe) = self.pipes.remove(&key) {
-            self.deliver(pipe.node, pipe.framer.finish(), now.stamp, route);
+            let lines = pipe.framer.finish();
+            pipe.node.cut.add(pipe.framer.take_cuts());
+            self.deliver(pipe.node, lines, now.stamp, route);
         }
         Found::End
     }
@@ -218,6 +224,7 @@ impl Reader {
             return;
         }
         let batch = Batch { node, stamp, lines };
+        batch.node.read.add(batch.amount());
         self.feed.lines(&batch);
         if let Some(files) = &self.destinations.files {
             hand_over(files, &batch, route.files);

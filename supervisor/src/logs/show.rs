@@ -224,15 +224,21 @@ impl ShowWriter {
         }
         let mut start = 0;
         for piece in std::mem::take(&mut self.pieces) {
-            let lost = start.max(whole).min(piece.end)..piece.end;
-            let shown = piece.end - std::mem::replace(&mut start, piece.end);
+            let begin = std::mem::replace(&mut start, piece.end);
+            let shown = begin..whole.clamp(begin, piece.end);
+            let lost = shown.end..piece.end;
             let Some(node) = piece.node else { continue };
+            // The node's share of a piece of which a part was written is an estimate.
+            let length = (piece.end - begin).max(1);
+            let bytes_lost = (piece.bytes * lost.len() / length) as u64;
+            node.shown.add(Loss {
+                lines: count_lines(&self.scratch[shown]),
+                bytes: piece.bytes as u64 - bytes_lost,
+            });
             if !lost.is_empty() {
-                // The node's share of a piece of which a part was written is an estimate.
-                let bytes = (piece.bytes * lost.len() / shown) as u64;
                 let loss = Loss {
                     lines: count_lines(&self.scratch[lost]),
-                    bytes,
+                    bytes: bytes_lost,
                 };
                 self.outbox.failed(&node, loss);
                 if let Some(trouble) = &mut self.trouble {
@@ -419,10 +425,7 @@ mod tests {
                 form,
                 Box::new(stdout.clone()),
             );
-            let node = |index| Node {
-                name: format!("flux-node-{}", index + 1),
-                index,
-            };
+            let node = |index| Node::new(format!("flux-node-{}", index + 1), index);
             let nodes = [Arc::new(node(0)), Arc::new(node(1))];
             Self {
                 writer,

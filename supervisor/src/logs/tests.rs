@@ -92,7 +92,7 @@ fn warning(message: &str) -> Event {
 /// The lines of a node's files, the oldest first, without their stamps.
 fn file_lines(dir: &tempfile::TempDir, name: &str) -> Vec<String> {
     let query = LogQuery {
-        nodes: super::NodeFilter::of([name.to_owned()]),
+        nodes: super::NodeFilter::of([format!("flux-node-{name}")]),
         ..Default::default()
     };
     let history = super::History::of_directory(&dir.path().join("logs"), &query).expect("opens");
@@ -145,10 +145,10 @@ fn lines_reach_files_and_stdout() {
     ];
     assert_eq!(shown, expect);
     assert!(
-        logs.dropped()
+        logs.stats()
             .nodes
             .iter()
-            .all(|node| node.file_lines + node.stdout_lines == 0)
+            .all(|node| node.file.dropped.lines + node.stdout.dropped.lines == 0)
     );
 }
 
@@ -284,8 +284,8 @@ fn a_flood_with_rotation_loses_nothing_in_silence() {
         writer.join().expect("no panic");
     }
     logs.finish(LIMIT);
-    let dropped = logs.dropped();
-    for (number, dropped) in (1..=3).zip(&dropped.nodes) {
+    let stats = logs.stats();
+    for (number, stats) in (1..=3).zip(&stats.nodes) {
         let lines = file_lines(&dir, &number.to_string());
         let (mut kept, mut last) = (0, None);
         for line in lines
@@ -299,7 +299,16 @@ fn a_flood_with_rotation_loses_nothing_in_silence() {
             last = Some(count);
             kept += 1;
         }
-        assert_eq!(kept + dropped.file_lines, LINES / 3, "kept or counted");
+        assert_eq!(stats.read.lines, LINES / 3);
+        assert_eq!(
+            stats.file.written.lines, kept,
+            "what is said to be there is"
+        );
+        assert_eq!(
+            kept + stats.file.dropped.lines,
+            LINES / 3,
+            "kept or counted"
+        );
     }
     assert!(
         fs::read_dir(dir.path().join("logs"))
@@ -325,7 +334,7 @@ fn a_stdout_that_nobody_reads_blocks_nobody() {
     drop(node);
     // Returns though stdout is stuck.
     logs.finish(Duration::from_millis(300));
-    assert!(logs.dropped().nodes[0].stdout_lines > 0);
+    assert!(logs.stats().nodes[0].stdout.dropped.lines > 0);
     // Now somebody reads: every line is there, or told to be missing.
     let shown = io::read_to_string(File::from(read)).expect("reads");
     let lines = shown
@@ -343,14 +352,15 @@ fn a_stdout_that_nobody_reads_blocks_nobody() {
     assert_eq!(lines + told, LINES);
     // The threads that were left behind come to their end.
     logs.finish(LIMIT);
-    let dropped = logs.dropped().nodes[0].clone();
-    assert_eq!(told, dropped.stdout_lines);
+    let stats = logs.stats().nodes[0].clone();
+    assert_eq!(told, stats.stdout.dropped.lines);
+    assert_eq!(lines, stats.stdout.written.lines);
     let files = file_lines(&dir, "1");
     let kept = files
         .iter()
         .filter(|line| !line.starts_with("[supervisor]"))
         .count() as u64;
-    assert_eq!(kept + dropped.file_lines, LINES, "files do not mind");
+    assert_eq!(kept + stats.file.dropped.lines, LINES, "files do not mind");
 }
 
 #[test]

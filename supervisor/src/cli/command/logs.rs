@@ -13,9 +13,12 @@ use super::lines::LineBuffer;
 use super::output::{Reader, note, print, print_json};
 use super::{connect, locate};
 use crate::cli::execute::CommandError;
+use crate::cli::since::Since;
 use crate::cli::{LogsOptions, RotateOptions, code};
 use crate::control::ControlClient;
-use crate::logs::{Clock, History, LineForm, LogQuery, NodeFilter, RotateReport, Stamp};
+use crate::logs::{
+    Clock, History, LineForm, LogQuery, NodeFilter, RotateReport, Stamp, list_nodes,
+};
 use crate::style::{Colour, Style};
 
 /// Bytes of lines that are written at once.
@@ -23,7 +26,7 @@ const PIECE_SIZE: usize = 64 << 10;
 
 /// Shows lines: from the supervisor when one answers, else from its files.
 pub(crate) async fn show(options: &LogsOptions) -> Result<u8, CommandError> {
-    let since = since(options)?;
+    let span = Span::of(options)?;
     let located = locate(&options.place)?;
     let zone = if options.utc {
         TimeZone::UTC
@@ -32,17 +35,26 @@ pub(crate) async fn show(options: &LogsOptions) -> Result<u8, CommandError> {
     };
     let mut text = LineText::new(Clock::of(zone), Style::of(&std::io::stdout()));
     match located.connect() {
-        Ok(client) => from_supervisor(&client, options, since, &mut text).await,
+        Ok(client) => from_supervisor(&client, options, span, &mut text).await,
         Err(error) => match &located.log_dir {
             LogDir::Path(dir) if !options.follow => {
                 let failed = |source| CommandError::Files {
                     dir: dir.display().to_string(),
                     source,
                 };
-                let query = query(options, since);
+                let query = query(options, span);
                 let history = History::of_directory(dir, &query).map_err(failed)?;
-                if history.is_empty() {
+                let known = history.nodes();
+                if known.is_empty() {
                     return Err(error.into());
+                }
+                let mut wanted = query.nodes.names().iter();
+                if let Some(node) = wanted.find(|node| !known.contains(node)) {
+                    return Err(CommandError::NoSuchNode {
+                        node: node.clone(),
+                        dir: dir.display().to_string(),
+                        known: list_nodes(known),
+                    });
                 }
                 note(&format!(
                     "no supervisor answers; these are the files in {}",
@@ -53,25 +65,42 @@ pub(crate) async fn show(options: &LogsOptions) -> Result<u8, CommandError> {
                     FilesError::Output(error) => error,
                 })
             }
+            LogDir::Off if !options.follow => Err(CommandError::NoFiles(error)),
             _ => Err(error.into()),
         },
     }
 }
 
-fn since(options: &LogsOptions) -> Result<Option<Timestamp>, CommandError> {
-    let Some(since) = &options.since else {
-        return Ok(None);
-    };
-    let moment = since.resolve(&Zoned::now());
-    let wrong = || CommandError::Usage("--since is no moment on the calendar".to_owned());
-    moment.map(Some).ok_or_else(wrong)
+/// From when to when.
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
 }
 
-fn query(options: &LogsOptions, since: Option<Timestamp>) -> LogQuery {
-    let nodes = NodeFilter::of(options.nodes.iter().cloned());
+impl Span {
+    fn of(options: &LogsOptions) -> Result<Self, CommandError> {
+        let now = Zoned::now();
+        let moment = |flag: &str, since: &Option<Since>| {
+            let Some(since) = since else {
+                return Ok(None);
+            };
+            let wrong = || CommandError::Usage(format!("{flag} is no moment on the calendar"));
+            since.resolve(&now).map(Some).ok_or_else(wrong)
+        };
+        Ok(Self {
+            since: moment("--since", &options.since)?,
+            until: moment("--until", &options.until)?,
+        })
+    }
+}
+
+fn query(options: &LogsOptions, Span { since, until }: Span) -> LogQuery {
+    let nodes = NodeFilter::of(options.nodes.iter().map(|node| node.name()));
     LogQuery {
         nodes,
         since,
+        until,
         last: options.last(),
     }
 }
@@ -88,11 +117,11 @@ fn form(options: &LogsOptions) -> LineForm {
 async fn from_supervisor(
     client: &ControlClient,
     options: &LogsOptions,
-    since: Option<Timestamp>,
+    span: Span,
     text: &mut LineText,
 ) -> Result<u8, CommandError> {
     let form = form(options);
-    let call = call(options, since, form);
+    let call = call(options, span, form);
     let mut answer = client.call(Method::GET, &call, |_| false).await?;
     let mut buffer = LineBuffer::default();
     let mut reader = Reader::of_stdout();
@@ -108,7 +137,7 @@ async fn from_supervisor(
     Ok(code::OK)
 }
 
-fn call(options: &LogsOptions, since: Option<Timestamp>, form: LineForm) -> String {
+fn call(options: &LogsOptions, span: Span, form: LineForm) -> String {
     let form = match form {
         LineForm::Text => "text",
         LineForm::Raw => "raw",
@@ -119,9 +148,13 @@ fn call(options: &LogsOptions, since: Option<Timestamp>, form: LineForm) -> Stri
         let value = utf8_percent_encode(value, NON_ALPHANUMERIC);
         call.push_str(&format!("&{name}={value}"));
     };
-    options.nodes.iter().for_each(|node| add("node", node));
-    if let Some(since) = since {
-        add("since", &since.to_string());
+    for node in &options.nodes {
+        add("node", &node.name());
+    }
+    for (name, time) in [("since", span.since), ("until", span.until)] {
+        if let Some(time) = time {
+            add(name, &time.to_string());
+        }
     }
     if let Some(last) = options.last() {
         add("lines", &last.to_string());
@@ -268,6 +301,7 @@ mod tests {
     use jiff::tz::Offset;
 
     use super::*;
+    use crate::fleet::NodeIndex;
 
     #[test]
     fn times_are_shown_in_a_zone() {
@@ -319,13 +353,16 @@ mod tests {
     fn options_become_a_call() {
         let options = LogsOptions {
             follow: true,
-            nodes: vec!["1".to_owned(), "a&b".to_owned()],
+            nodes: vec![NodeIndex(0), NodeIndex(2)],
             ..LogsOptions::default()
         };
-        let since = "2026-11-20T12:00:00Z".parse().expect("time");
+        let span = Span {
+            since: Some("2026-11-20T12:00:00Z".parse().expect("time")),
+            until: None,
+        };
         assert_eq!(
-            call(&options, Some(since), LineForm::Raw),
-            "/logs?format=raw&follow=true&node=1&node=a%26b\
+            call(&options, span, LineForm::Raw),
+            "/logs?format=raw&follow=true&node=flux%2Dnode%2D1&node=flux%2Dnode%2D3\
              &since=2026%2D11%2D20T12%3A00%3A00Z&lines=10"
         );
     }

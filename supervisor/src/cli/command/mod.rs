@@ -7,6 +7,7 @@ pub(crate) mod config;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod lines;
+pub(crate) mod log_stats;
 pub(crate) mod logs;
 mod output;
 pub(crate) mod reload;

@@ -1,7 +1,6 @@
 //! `supervisor restart`.
 
 use http::Method;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::change::order;
 use super::connect;
@@ -27,8 +26,7 @@ fn call(options: &RestartOptions) -> String {
     let (rolling, force) = (options.rolling, options.force);
     let mut call = format!("/restart?rolling={rolling}&force={force}");
     for node in &options.nodes {
-        let node = utf8_percent_encode(node, NON_ALPHANUMERIC);
-        call.push_str(&format!("&node={node}"));
+        call.push_str(&format!("&node={}", node.name()));
     }
     call
 }
@@ -36,17 +34,18 @@ fn call(options: &RestartOptions) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::NodeIndex;
 
     #[test]
     fn options_become_a_call() {
         let options = RestartOptions {
             rolling: true,
-            nodes: vec!["2".to_owned(), "a&b".to_owned()],
+            nodes: vec![NodeIndex(1), NodeIndex(0)],
             ..RestartOptions::default()
         };
         assert_eq!(
             call(&options),
-            "/restart?rolling=true&force=false&node=2&node=a%26b"
+            "/restart?rolling=true&force=false&node=flux-node-2&node=flux-node-1"
         );
     }
 }

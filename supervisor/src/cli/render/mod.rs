@@ -1,6 +1,7 @@
 //! What people see: pure functions from what is to text.
 
 mod claims;
+mod log_stats;
 mod plan;
 mod progress;
 mod reload;
@@ -10,6 +11,7 @@ mod table;
 mod view;
 
 pub use claims::{claims, claims_at};
+pub use log_stats::{log_stats, log_stats_at};
 pub use plan::plan;
 pub use progress::{Outcome, Progress};
 pub use reload::{reload, reload_for};

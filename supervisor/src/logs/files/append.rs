@@ -53,6 +53,9 @@ fn take_back<S: Sink>(sink: &mut S, piece: u64) -> io::Result<()> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::path::Path;
+
+    use super::super::sink::Place;
     use super::*;
     use crate::logs::stamp::Stamp;
 
@@ -96,6 +99,10 @@ pub(crate) mod tests {
             }
             self.content.truncate(len as usize);
             Ok(())
+        }
+
+        fn place(&self, _path: &Path) -> Place {
+            Place::Here
         }
     }
 

@@ -12,13 +12,11 @@ use flate2::read::MultiGzDecoder;
 use jiff::Timestamp;
 use nix::fcntl::OFlag;
 
+use super::inventory::{FileId, Inventory, Left, Packing, Rotated};
 use super::limits::Limits;
 use super::name::{self, Kind};
 use crate::logs::feed::NodeFilter;
-
-/// A file over its whole life, whatever its name is at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct FileId(u64);
+use crate::logs::stats::FileCount;
 
 /// All log files of one directory. Every change of names goes through it, so that a reader
 /// finds a file again after it was rotated or compressed.
@@ -27,57 +25,7 @@ pub(crate) struct Catalogue {
     dir: PathBuf,
     /// Taken after `state`, where both are.
     limits: Mutex<Limits>,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    nodes: BTreeMap<String, NodeFiles>,
-    next_id: u64,
-}
-
-#[derive(Debug)]
-struct NodeFiles {
-    /// The file that is written; it may not exist yet.
-    current: FileId,
-    /// By number, the oldest last.
-    rotated: Vec<Rotated>,
-    /// The current file of a node that does not write, left by a larger fleet.
-    left: Option<Left>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Left {
-    size: u64,
-    modified: SystemTime,
-}
-
-#[derive(Debug)]
-struct Rotated {
-    id: FileId,
-    number: u32,
-    size: u64,
-    modified: SystemTime,
-    packing: Packing,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Packing {
-    /// Not compressed; since when it could be.
-    Plain(Instant),
-    /// Compressed.
-    Gz,
-    /// Not compressed, and it will not be tried again.
-    Refused,
-}
-
-impl Rotated {
-    fn kind(&self) -> Kind {
-        Kind::Rotated {
-            number: self.number,
-            gz: self.packing == Packing::Gz,
-        }
-    }
+    state: Mutex<Inventory>,
 }
 
 /// The files of some nodes at one moment, the oldest first.
@@ -100,7 +48,7 @@ pub(crate) struct Uncompressed {
 impl Catalogue {
     /// The log files of `dir`. Changes nothing.
     pub(crate) fn scan(dir: &Path, limits: Limits, now: Instant) -> io::Result<Self> {
-        let mut state = State::default();
+        let mut state = Inventory::default();
         for entry in fs::read_dir(dir)? {
             let entry = entry?;
             let file_name = entry.file_name();
@@ -168,7 +116,7 @@ impl Catalogue {
         self.enforce(&mut state);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Inventory> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -238,8 +186,10 @@ impl Catalogue {
         let files = state.node(node);
         // From the oldest, so that no name is taken twice; one that would be too many goes.
         while let Some(last) = files.rotated.last().filter(|last| last.number >= keep) {
+            let size = last.size;
             remove(&self.path(node, last.kind()))?;
             files.rotated.pop();
+            files.count_deleted(size);
         }
         for rotated in files.rotated.iter_mut().rev() {
             let from = self.path(node, rotated.kind());
@@ -257,6 +207,7 @@ impl Catalogue {
         rename(&self.path(node, Kind::Current), &self.path(node, first))?;
         let id = std::mem::replace(&mut files.current, fresh);
         let packing = Packing::Plain(now);
+        files.rotations += 1;
         files.rotated.insert(
             0,
             Rotated {
@@ -272,13 +223,17 @@ impl Catalogue {
     }
 
     /// Removes what is beyond the number or, the oldest first, beyond the bytes.
-    fn enforce(&self, state: &mut State) {
+    fn enforce(&self, state: &mut Inventory) {
         let limits = self.limits();
         let keep = limits.keep;
         for (node, files) in &mut state.nodes {
-            files
-                .rotated
-                .retain(|one| one.number <= keep || remove(&self.path(node, one.kind())).is_err());
+            let gone = |one: &mut Rotated| {
+                one.number > keep && remove(&self.path(node, one.kind())).is_ok()
+            };
+            let deleted: Vec<Rotated> = files.rotated.extract_if(.., gone).collect();
+            for one in deleted {
+                files.count_deleted(one.size);
+            }
         }
         let writing = state
             .nodes
@@ -295,11 +250,26 @@ impl Catalogue {
                 return;
             }
             let files = state.node(&node);
-            match kind {
-                Kind::Current => files.left = None,
-                _ => files.rotated.truncate(files.rotated.len() - 1),
-            }
+            let size = match kind {
+                Kind::Current => files.left.take().map(|left| left.size),
+                _ => files.rotated.pop().map(|one| one.size),
+            };
+            files.count_deleted(size.unwrap_or_default());
         }
+    }
+
+    /// How often the file of a node was rotated, and what went because there was no room.
+    pub(crate) fn turnover(&self, node: &str) -> (u64, FileCount) {
+        let state = self.lock();
+        let files = state.nodes.get(node);
+        files.map_or_else(Default::default, |files| (files.rotations, files.deleted))
+    }
+
+    /// Nodes of which there are files, by number.
+    pub(crate) fn nodes(&self) -> Vec<String> {
+        let mut nodes: Vec<String> = self.lock().nodes.keys().cloned().collect();
+        nodes.sort_by_key(|node| name::number(node));
+        nodes
     }
 
     /// The file that has waited longest for compression.
@@ -418,63 +388,22 @@ impl Catalogue {
     }
 }
 
-impl State {
-    fn fresh_id(&mut self) -> FileId {
-        self.next_id += 1;
-        FileId(self.next_id)
-    }
-
-    fn node(&mut self, node: &str) -> &mut NodeFiles {
-        let next_id = &mut self.next_id;
-        self.nodes.entry(node.to_owned()).or_insert_with(|| {
-            *next_id += 1;
-            NodeFiles {
-                current: FileId(*next_id),
-                rotated: Vec::new(),
-                left: None,
-            }
-        })
-    }
-
-    /// Bytes of all files that no longer grow.
-    fn bytes_at_rest(&self) -> u64 {
-        let rotated = self
-            .nodes
-            .values()
-            .flat_map(|files| &files.rotated)
-            .map(|one| one.size);
-        let left = self
-            .nodes
-            .values()
-            .filter_map(|files| files.left)
-            .map(|left| left.size);
-        rotated.chain(left).sum()
-    }
-
-    /// The file that has been at rest for longest.
-    fn oldest(&self) -> Option<(String, Kind)> {
-        let rotated = self.nodes.iter().filter_map(|(node, files)| {
-            files
-                .rotated
-                .last()
-                .map(|last| (last.modified, node, last.kind()))
-        });
-        let left = self.nodes.iter().filter_map(|(node, files)| {
-            files.left.map(|left| (left.modified, node, Kind::Current))
-        });
-        let oldest = rotated.chain(left).min_by_key(|(modified, ..)| *modified);
-        oldest.map(|(_, node, kind)| (node.clone(), kind))
-    }
-}
-
 /// Renames; a file that somebody else removed is no error.
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    ignore_missing(fs::rename(from, to))
+    ignore_missing(fs::rename(from, to)).map_err(|error| about(to, "make", &error))
 }
 
 /// Removes; a file that is gone already is no error.
 fn remove(path: &Path) -> io::Result<()> {
-    ignore_missing(fs::remove_file(path))
+    ignore_missing(fs::remove_file(path)).map_err(|error| about(path, "remove", &error))
+}
+
+/// The same error, saying which file it is about: that is another one than is being written.
+fn about(path: &Path, verb: &str, error: &io::Error) -> io::Error {
+    io::Error::new(
+        error.kind(),
+        format!("could not {verb} {}: {error}", path.display()),
+    )
 }
 
 fn ignore_missing(result: io::Result<()>) -> io::Result<()> {

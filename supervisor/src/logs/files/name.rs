@@ -1,5 +1,7 @@
 //! Names of log files: `flux-node-N.log`, `flux-node-N.log.1.gz`, `flux-node-N.log.2.gz`, ...
 
+use std::collections::BTreeSet;
+
 /// What every node's name begins with.
 const NODE_PREFIX: &str = "flux-node-";
 
@@ -15,6 +17,31 @@ pub(crate) fn number(name: &str) -> Option<u32> {
     let number = digits.parse().ok()?;
     // Neither `+1` nor `01` is a number of ours.
     (u32::to_string(&number) == digits).then_some(number)
+}
+
+/// Names of nodes as people list them, by number and each once: `flux-node-1 to flux-node-3,
+/// flux-node-7`.
+#[must_use]
+pub fn list_nodes(names: impl IntoIterator<Item = String>) -> String {
+    let numbers: BTreeSet<u32> = names.into_iter().filter_map(|name| number(&name)).collect();
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => runs.push((number, number)),
+        }
+    }
+    let texts: Vec<String> = runs
+        .into_iter()
+        .map(|(first, last)| {
+            if first == last {
+                format!("{NODE_PREFIX}{first}")
+            } else {
+                format!("{NODE_PREFIX}{first} to {NODE_PREFIX}{last}")
+            }
+        })
+        .collect();
+    texts.join(", ")
 }
 
 /// Which of a node's files a name means.
@@ -73,6 +100,21 @@ pub(crate) fn parse(file_name: &str) -> Option<(&str, Kind)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_listed_in_runs() {
+        let check = |numbers: &[u32], expect: &str| {
+            let names = numbers.iter().map(|number| format!("flux-node-{number}"));
+            assert_eq!(list_nodes(names), expect);
+        };
+        check(&[], "");
+        check(&[1], "flux-node-1");
+        check(&[3, 1, 2, 2], "flux-node-1 to flux-node-3");
+        check(
+            &[10, 1, 2, 7],
+            "flux-node-1 to flux-node-2, flux-node-7, flux-node-10",
+        );
+    }
 
     #[test]
     fn names_are_told_apart() {

@@ -6,15 +6,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 
-use super::append::append;
+use super::append::{Appended, append};
 use super::catalogue::Catalogue;
 use super::compressor::Compressor;
 use super::limits::Limits;
-use super::sink::{Disk, Sink};
+use super::sink::{Disk, Place, Sink};
 use super::writer::FileOrder;
 use crate::event::{Event, EventKind};
-use crate::logs::batch::{Batch, Node};
-use crate::logs::framer::count_lines;
+use crate::logs::batch::{Batch, Node, amount};
 use crate::logs::lane::Loss;
 use crate::logs::mailbox::{Command, Mailbox};
 use crate::logs::outbox::Outbox;
@@ -29,6 +28,10 @@ const HEAD: usize = STAMP_LEN + 1;
 /// After an error the file is left alone for so long: enough for a full disk not to cost a
 /// system call per line, short enough for a log that goes on soon after.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Files in a row that somebody may remove while the same lines are written to them. Whoever
+/// does it more often does nothing else.
+const REMOVALS_MAX: usize = 3;
 
 /// The file of one node.
 #[derive(Debug)]
@@ -152,13 +155,7 @@ impl<S: Sink> NodeFile<S> {
         }
         let rest = &batch.lines[start..];
         if !rest.is_empty() {
-            self.lose(
-                to,
-                Loss {
-                    lines: count_lines(rest),
-                    bytes: rest.len() as u64,
-                },
-            );
+            self.lose(to, amount(rest));
         }
         if self.trouble.is_some() {
             self.settle(to);
@@ -220,11 +217,24 @@ impl<S: Sink> NodeFile<S> {
         }
     }
 
+    /// Goes on in a new file, unless what has the name of this one is another one already.
     pub(crate) fn rotate<D: Disk<Sink = S>>(
         &mut self,
         to: &mut Surroundings<D>,
         now: Instant,
     ) -> io::Result<()> {
+        let path = to.catalogue.current_path(&self.node.name);
+        match self.sink.as_ref().map(|sink| sink.place(&path)) {
+            Some(Place::Moved) => {
+                self.reopen();
+                return self.open(to);
+            }
+            Some(Place::Removed) => {
+                self.forget_removed(to);
+                return self.open(to);
+            }
+            Some(Place::Here) | None => {}
+        }
         to.catalogue
             .rotate(&self.node.name, self.size, now, SystemTime::now())?;
         self.sink = None;
@@ -234,19 +244,56 @@ impl<S: Sink> NodeFile<S> {
 
     /// Writes the scratch out and tells the queue.
     pub(crate) fn flush<D: Disk<Sink = S>>(&mut self, to: &mut Surroundings<D>, now: Instant) {
-        if let Some(sink) = self.sink.as_mut().filter(|_| !to.scratch.is_empty()) {
-            let appended = append(sink, &to.scratch);
-            self.size += appended.whole as u64;
-            if let Some(error) = appended.error {
-                let rest = &to.scratch[appended.whole..];
-                let lines = count_lines(rest);
-                let bytes = rest.len() as u64 - lines * HEAD as u64;
+        if !to.scratch.is_empty() {
+            let (whole, error) = self.put(to);
+            self.node.filed.add(of_node(&to.scratch[..whole]));
+            if let Some(error) = error {
                 self.in_trouble(to, &error, now);
-                self.lose(to, Loss { lines, bytes });
+                self.lose(to, of_node(&to.scratch[whole..]));
             }
             to.scratch.clear();
         }
         self.settle(to);
+    }
+
+    /// Appends the scratch to the file. What went to one that somebody removed meanwhile is
+    /// written again, to a new one. Gives the bytes of whole lines that are in the file, and
+    /// why that is not all.
+    fn put<D: Disk<Sink = S>>(&mut self, to: &Surroundings<D>) -> (usize, Option<io::Error>) {
+        let path = to.catalogue.current_path(&self.node.name);
+        for _ in 0..REMOVALS_MAX {
+            if self.sink.is_none()
+                && let Err(error) = self.open(to)
+            {
+                return (0, Some(error));
+            }
+            let Some(sink) = &mut self.sink else { break };
+            let Appended { whole, error } = append(sink, &to.scratch);
+            match sink.place(&path) {
+                Place::Here => {
+                    self.size += whole as u64;
+                    return (whole, error);
+                }
+                Place::Moved => {
+                    self.reopen();
+                    return (whole, error);
+                }
+                Place::Removed => self.forget_removed(to),
+            }
+        }
+        let error = io::Error::other("somebody removes it again and again");
+        (0, Some(error))
+    }
+
+    /// Lets go of a file that somebody removed, and says so.
+    fn forget_removed<D>(&mut self, to: &Surroundings<D>) {
+        self.reopen();
+        let path = to.catalogue.current_path(&self.node.name);
+        let message = format!(
+            "{} was removed, with what was in it; it is begun anew",
+            path.display()
+        );
+        self.report(to, EventKind::Warning { message });
     }
 
     /// Tells the queue that what was taken from it is dealt with.
@@ -335,7 +382,13 @@ impl<S: Sink> NodeFile<S> {
         let line = format!("{} {}\n", stamp.as_str(), gap_mark(loss, reason));
         let appended = append(sink, line.as_bytes());
         self.size += appended.whole as u64;
-        match appended.error {
+        let path = to.catalogue.current_path(&self.node.name);
+        let error = match sink.place(&path) {
+            // It is written again when the lines that follow have begun a new file.
+            Place::Removed => Some(io::ErrorKind::NotFound.into()),
+            Place::Here | Place::Moved => appended.error,
+        };
+        match error {
             Some(error) => Err(error),
             None => {
                 let kind = EventKind::LogLinesDropped {
@@ -356,6 +409,15 @@ impl<S: Sink> NodeFile<S> {
             kind,
         };
         to.mailbox.post(Command::Event(event));
+    }
+}
+
+/// How much the node wrote of these lines of a file.
+fn of_node(lines: &[u8]) -> Loss {
+    let Loss { lines, bytes } = amount(lines);
+    Loss {
+        lines,
+        bytes: bytes - lines * HEAD as u64,
     }
 }
 

@@ -185,7 +185,7 @@ mod tests {
     use super::super::append::tests::SmallDisk;
     use super::super::limits::Limits;
     use super::super::node_file::RETRY_AFTER;
-    use super::super::sink::Sink;
+    use super::super::sink::{Place, Sink};
     use super::*;
     use crate::event::EventKind;
     use crate::logs::batch::{Batch, Node};
@@ -222,6 +222,9 @@ mod tests {
         }
         fn truncate(&mut self, len: u64) -> io::Result<()> {
             self.with(|disk| disk.truncate(len))
+        }
+        fn place(&self, path: &Path) -> Place {
+            self.with(|disk| disk.place(path))
         }
     }
 
@@ -265,10 +268,7 @@ mod tests {
                 compressor,
                 Arc::clone(&mailbox),
             );
-            let node = Arc::new(Node {
-                name: "flux-node-1".to_owned(),
-                index: 0,
-            });
+            let node = Arc::new(Node::new("flux-node-1", 0));
             Self {
                 dir,
                 outbox,
@@ -344,10 +344,7 @@ mod tests {
     #[test]
     fn each_node_has_its_file_and_its_order() {
         let mut rig = Rig::new(FileSystem, 1 << 20, 5);
-        let two = Arc::new(Node {
-            name: "flux-node-2".to_owned(),
-            index: 1,
-        });
+        let two = Arc::new(Node::new("flux-node-2", 1));
         for number in 0..10 {
             rig.send(&Arc::clone(&rig.node), &format!("{number}\n"));
             rig.send(&two, &format!("{number}\n"));
@@ -388,6 +385,48 @@ mod tests {
         check(35, 10, 3);
         check(10, 10, 500);
         check(100_000, 300, 500);
+    }
+
+    #[test]
+    fn a_file_that_somebody_removes_is_begun_anew_with_the_lines_that_went_there() {
+        let mut rig = Rig::new(FileSystem, 100, 5);
+        let path = rig.dir.path().join("flux-node-1.log");
+        rig.write("1\n", Instant::now());
+        std::fs::remove_file(&path).expect("removes");
+        rig.write("2\n3\n", Instant::now());
+        assert_eq!(rig.files(), [["2", "3"]]);
+        assert_eq!(rig.events(), ["warning"]);
+        // Also when the next line would rotate it.
+        std::fs::remove_file(&path).expect("removes");
+        rig.write(&format!("{}\n", "x".repeat(90)), Instant::now());
+        assert_eq!(rig.files(), [["x".repeat(90)]]);
+        assert_eq!(rig.events(), ["warning"]);
+        // Three lines are there, and one went with what was removed after it.
+        assert_eq!(rig.node.filed.sum().lines, 4);
+    }
+
+    #[test]
+    fn a_file_that_somebody_renames_is_left_alone() {
+        let mut rig = Rig::new(FileSystem, 1 << 20, 5);
+        let path = rig.dir.path().join("flux-node-1.log");
+        rig.write("1\n", Instant::now());
+        std::fs::rename(&path, path.with_extension("7")).expect("renames");
+        // This one still goes where it was going.
+        rig.write("2\n", Instant::now());
+        rig.write("3\n", Instant::now());
+        assert_eq!(rig.files(), [vec!["1", "2"], vec!["3"]]);
+        assert!(rig.events().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_somebody_empties_goes_on_from_there() {
+        let mut rig = Rig::new(FileSystem, 100, 5);
+        let path = rig.dir.path().join("flux-node-1.log");
+        rig.write("1\n2\n", Instant::now());
+        // As logrotate's copytruncate does.
+        std::fs::write(&path, "").expect("writes");
+        rig.write("3\n4\n", Instant::now());
+        assert_eq!(rig.files(), [["3", "4"]]);
     }
 
     #[test]
