@@ -1,5 +1,6 @@
 //! The books of the logs: what came, where it went, and what did not get there.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lane::Loss;
@@ -9,7 +10,7 @@ use super::lane::Loss;
 pub const LOG_STATS_SCHEMA: u32 = 1;
 
 /// What became of all lines since the supervisor's start.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogStats {
     /// [`LOG_STATS_SCHEMA`].
     pub schema: u32,
@@ -21,7 +22,7 @@ pub struct LogStats {
 
 /// What became of the lines of one node since the supervisor's start. What was read and is
 /// neither written nor dropped is on its way.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeLogStats {
     /// Name of the node.
     pub node: String,
@@ -40,7 +41,7 @@ pub struct NodeLogStats {
 }
 
 /// Lines at one destination.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DestinationStats {
     /// Lines that got there.
     pub written: LineCount,
@@ -50,7 +51,7 @@ pub struct DestinationStats {
 
 /// Lines and their bytes: those of the node, with the newlines, and without what is put in
 /// front of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LineCount {
     /// Lines.
     pub lines: u64,
@@ -65,7 +66,7 @@ impl From<Loss> for LineCount {
 }
 
 /// Files and their bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileCount {
     /// Files.
     pub files: u64,
