@@ -154,6 +154,7 @@ fn short_secrets(settings: &Settings, origins: &Origins) -> Vec<Warning> {
     let secrets = [
         ("cluster_secret", &settings.cluster_secret),
         ("cluster_secret_previous", &settings.cluster_secret_previous),
+        ("admin_token", &settings.admin_token),
     ];
     let short = secrets.into_iter().filter_map(|(key, secret)| {
         let length = secret.as_ref()?.expose().len();

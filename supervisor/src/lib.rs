@@ -20,6 +20,7 @@ pub mod exit;
 pub mod fleet;
 pub mod leftovers;
 pub mod logs;
+pub mod metrics;
 pub mod notify;
 pub mod oom;
 pub mod probe;

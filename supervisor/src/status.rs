@@ -78,6 +78,9 @@ pub struct NodeStatus {
     pub http_port: Option<u16>,
     /// Its gossip port; none while it has no slot.
     pub gossip_port: Option<u16>,
+    /// When its main process was started, in UTC; none while there is none.
+    #[serde(default)]
+    pub started: Option<Timestamp>,
     /// Starts after the first under this supervisor.
     pub restarts: u64,
     /// Failures since it last ran stably.
@@ -265,7 +268,36 @@ pub enum NodePhase {
     Stopped,
 }
 
+impl FleetPhase {
+    /// Every phase.
+    pub const ALL: [Self; 4] = [Self::Starting, Self::Running, Self::Braked, Self::Stopping];
+
+    /// The word that people see.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Braked => "braked",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
 impl NodePhase {
+    /// Every state.
+    pub const ALL: [Self; 9] = [
+        Self::NoPort,
+        Self::Waiting,
+        Self::Starting,
+        Self::Ready,
+        Self::Unready,
+        Self::Stopping,
+        Self::Clearing,
+        Self::Failed,
+        Self::Stopped,
+    ];
+
     /// The word that people see.
     #[must_use]
     pub fn as_str(self) -> &'static str {

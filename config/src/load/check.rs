@@ -4,7 +4,7 @@
 //! other with its value and origin. It is judged only when both values are
 //! known: a value that has a problem of its own contradicts nothing.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -175,13 +175,25 @@ impl Check<'_> {
 
     /// A secret has one source.
     fn secrets(&mut self) {
-        let both = (&self.draft.cluster_secret, &self.draft.cluster_secret_file);
-        if let (Some(Some(_)), Some(Some(_))) = both {
-            let secret = self.place("cluster_secret");
-            self.refuse(
-                "cluster_secret_file",
-                format!("only one of both, and {secret} is set, too"),
-            );
+        let draft = self.draft;
+        let pairs = [
+            (
+                ("cluster_secret", &draft.cluster_secret),
+                ("cluster_secret_file", &draft.cluster_secret_file),
+            ),
+            (
+                ("admin_token", &draft.admin_token),
+                ("admin_token_file", &draft.admin_token_file),
+            ),
+        ];
+        for ((key, secret), (file_key, file)) in pairs {
+            if let (Some(Some(_)), Some(Some(_))) = (secret, file) {
+                let secret = self.place(key);
+                self.refuse(
+                    file_key,
+                    format!("only one of both, and {secret} is set, too"),
+                );
+            }
         }
     }
 
@@ -383,5 +395,12 @@ fn declared(key: &str) -> &'static Declaration {
 
 /// Whether sockets on both addresses compete for ports.
 fn overlap(one: IpAddr, other: IpAddr) -> bool {
-    one.is_unspecified() || other.is_unspecified() || one.to_canonical() == other.to_canonical()
+    let (one, other) = (one.to_canonical(), other.to_canonical());
+    // Beside 127.0.0.1 the supervisor keeps the port on ::1, too.
+    let both_localhost = is_localhost(one) && is_localhost(other);
+    one.is_unspecified() || other.is_unspecified() || one == other || both_localhost
+}
+
+fn is_localhost(ip: IpAddr) -> bool {
+    ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST
 }

@@ -1,22 +1,20 @@
-//! The secret that stands in a file of its own.
+//! Secrets that stand in files of their own.
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::declaration::declaration;
-use crate::environment::Environment;
+use crate::environment::{Environment, Role};
 use crate::origin::{Origin, Origins};
 use crate::problem::{Place, Problem, quoted};
 use crate::settings::Draft;
-use crate::value::{SECRET_BYTES_MAX, Secret};
-
-const KEY: &str = "cluster_secret_file";
+use crate::value::{SECRET_BYTES_MAX, Secret, Token};
 
 /// Line ends behind a secret that editors and `echo` leave there.
 const LINE_ENDS_MAX: usize = 16;
 
-/// Fills in the secret where only its file is set.
+/// Fills in the secrets of which only the file is set.
 ///
 /// A node whose supervisor tells it the secret does not look: the file may be
 /// gone by the time of a restart, and its content may have changed.
@@ -24,42 +22,82 @@ pub(super) fn read(
     environment: &Environment,
     draft: &mut Draft,
     origins: &mut Origins,
-) -> Option<Problem> {
-    let (Some(Some(path)), Some(None)) = (&draft.cluster_secret_file, &draft.cluster_secret) else {
-        return None;
-    };
+) -> Vec<Problem> {
     if environment.is_supervised_node() {
-        return None;
+        return Vec::new();
     }
-    let path = path.clone();
-    let place = Place::new(declaration(KEY)?, origins.get(KEY).clone());
-    let allowed = format!("a readable file with a secret of 1 to {SECRET_BYTES_MAX} bytes");
-    match read_bytes(&path) {
-        Ok(bytes) => {
-            let length = bytes.len();
-            if let Some(secret) = Secret::new(bytes) {
-                draft.cluster_secret = Some(Some(secret));
-                origins.insert("cluster_secret", Origin::Contents(path));
-                return None;
+    let mut problems = Vec::new();
+    let mut fill = |secret: &mut Option<Option<Secret>>, file: SecretFile<'_>| {
+        let (Some(Some(path)), Some(None)) = (file.path, &secret) else {
+            return;
+        };
+        match file.read(path, origins) {
+            Ok(found) => {
+                *secret = Some(Some(found));
+                origins.insert(file.key, Origin::Contents(path.clone()));
             }
-            let path = quoted(&path.display().to_string());
-            let size = if length == 0 {
-                "nothing"
-            } else {
-                "more than that"
-            };
-            Some(Problem::Value {
-                place,
-                found: format!("{path}, which holds {size}"),
-                allowed,
-            })
+            Err(problem) => problems.push(problem),
         }
-        Err(source) => Some(Problem::Unreadable {
-            place,
-            path,
-            allowed,
+    };
+    let cluster = SecretFile {
+        key: "cluster_secret",
+        file_key: "cluster_secret_file",
+        path: draft.cluster_secret_file.as_ref(),
+        accept: Secret::new,
+        allowed: format!("a readable file with a secret of 1 to {SECRET_BYTES_MAX} bytes"),
+    };
+    fill(&mut draft.cluster_secret, cluster);
+    // A node has no control API.
+    if environment.role == Role::Supervisor {
+        let admin = SecretFile {
+            key: "admin_token",
+            file_key: "admin_token_file",
+            path: draft.admin_token_file.as_ref(),
+            accept: Token::of_bytes,
+            allowed: format!(
+                "a readable file with 1 to {SECRET_BYTES_MAX} letters, digits and punctuation \
+                 marks of ASCII, no blanks"
+            ),
+        };
+        fill(&mut draft.admin_token, admin);
+    }
+    problems
+}
+
+/// Where a secret stands, and what it may be.
+struct SecretFile<'a> {
+    key: &'static str,
+    file_key: &'static str,
+    path: Option<&'a Option<PathBuf>>,
+    accept: fn(Vec<u8>) -> Option<Secret>,
+    allowed: String,
+}
+
+impl SecretFile<'_> {
+    fn read(&self, path: &Path, origins: &Origins) -> Result<Secret, Problem> {
+        let declaration = declaration(self.file_key).expect("it is in the table");
+        let place = Place::new(declaration, origins.get(self.file_key).clone());
+        let allowed = self.allowed.clone();
+        let bytes = read_bytes(path).map_err(|source| Problem::Unreadable {
+            place: place.clone(),
+            path: path.to_owned(),
+            allowed: allowed.clone(),
             source,
-        }),
+        })?;
+        let length = bytes.len();
+        (self.accept)(bytes).ok_or_else(|| {
+            let holds = match length {
+                0 => "nothing",
+                length if length > SECRET_BYTES_MAX => "more than that",
+                _ => "something else",
+            };
+            let path = quoted(&path.display().to_string());
+            Problem::Value {
+                place,
+                found: format!("{path}, which holds {holds}"),
+                allowed,
+            }
+        })
     }
 }
 

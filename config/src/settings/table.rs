@@ -16,7 +16,7 @@ use crate::value::{
     Address, Advertised, AdvertisedPort, Choice, ClaimScope, Copies, FilePath, Hidden, Host,
     Identity, Kind, List, LogDir, LogDirectory, LogFormat, LogLevel, LogStdout, Name, OnFailed,
     Optional, Peer, PeerAddress, Port, Probe, ProbeText, ReplicationFactor, Secret, Size, Socket,
-    Span, Switch, Text, Whole,
+    Span, Switch, Text, Token, Whole,
 };
 
 const KIB: u64 = 1024;
@@ -404,8 +404,20 @@ settings! {
 
     section Control {
         /// A network address for the control API, beside its socket in STATE_DIR.
+        /// Reading needs no token: choose one that only those reach who may read. Without a
+        /// token nothing can be changed there.
         admin_addr: Option<SocketAddr> =
             Unset("unset (only the socket in STATE_DIR)"), Optional(Socket), ["ADMIN_ADDR"],
-            Ineffective, NewStart;
+            Effective, NewStart;
+
+        /// What a request at ADMIN_ADDR must show to change something, as `Authorization:
+        /// Bearer`. Better in a file, because an environment is seen by too many.
+        admin_token: Option<Secret> =
+            Unset("unset (ADMIN_ADDR is read-only)"), Optional(Token), ["ADMIN_TOKEN"],
+            Effective, Now;
+
+        /// The file that holds the token of ADMIN_ADDR. Line ends at its end do not count.
+        admin_token_file: Option<PathBuf> =
+            Unset("unset"), Optional(FilePath), ["ADMIN_TOKEN_FILE"], Effective, Now;
     }
 }

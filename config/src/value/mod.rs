@@ -34,7 +34,7 @@ pub(crate) use self::optional::Optional;
 pub(crate) use self::path::{FilePath, LogDirectory};
 pub(crate) use self::probe::ProbeText;
 pub(crate) use self::replication::Copies;
-pub(crate) use self::secret::{Hidden, MASK, SECRET_BYTES_MAX};
+pub(crate) use self::secret::{Hidden, MASK, SECRET_BYTES_MAX, Token};
 pub(crate) use self::size::Size;
 pub(crate) use self::switch::Switch;
 pub(crate) use self::text::{Host, Identity, Name, Text};

@@ -70,6 +70,42 @@ impl Kind for Hidden {
     }
 }
 
+/// The kind of a [`Secret`] that travels in a header of HTTP, so that it must consist of what
+/// can stand there (RFC 9110, section 5.5).
+pub(crate) struct Token;
+
+impl Token {
+    /// Takes 1 to 1024 visible characters of ASCII.
+    pub(crate) fn of_bytes(bytes: Vec<u8>) -> Option<Secret> {
+        let visible = bytes.iter().all(u8::is_ascii_graphic);
+        Secret::new(bytes).filter(|_| visible)
+    }
+}
+
+impl Kind for Token {
+    type Value = Secret;
+
+    fn parse(&self, text: &str) -> Result<Secret, Rejected> {
+        Self::of_bytes(text.as_bytes().to_vec()).ok_or(Rejected::WHOLE)
+    }
+
+    fn write(&self, value: &Secret) -> Option<String> {
+        Hidden.write(value)
+    }
+
+    fn allowed(&self) -> String {
+        format!("1 to {SECRET_BYTES_MAX} letters, digits and punctuation marks of ASCII, no blanks")
+    }
+
+    fn toml_types(&self) -> &'static [TomlType] {
+        Hidden.toml_types()
+    }
+
+    fn is_secret(&self) -> bool {
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,5 +128,13 @@ mod tests {
         );
         assert!(Hidden.parse(&"x".repeat(1024)).is_ok());
         assert!(Hidden.parse(&"x".repeat(1025)).is_err());
+    }
+
+    #[test]
+    fn a_token_can_stand_in_a_header() {
+        assert!(Token.parse("AZaz09-._~+/=").is_ok());
+        for text in ["", "two words", "tab\t", "line\n", "caf\u{e9}"] {
+            assert!(Token.parse(text).is_err(), "{text:?}");
+        }
     }
 }

@@ -82,3 +82,35 @@ fn a_secret_has_one_source() {
         ],
     );
 }
+
+#[test]
+fn a_token_may_stand_in_a_file_and_is_for_the_supervisor() {
+    let case = Case::new();
+    let path = case.write("token", "correct-horse-battery-staple\n");
+    let case = case.variable("ADMIN_TOKEN_FILE", path.as_os_str().as_encoded_bytes());
+    let loaded = case.good();
+    let token = loaded.settings.admin_token.as_ref().unwrap();
+    assert_eq!(token.expose(), b"correct-horse-battery-staple");
+    assert_eq!(*loaded.origin("admin_token"), Origin::Contents(path));
+
+    case.write("token", "correct horse");
+    let told = case.load().unwrap_err().to_string();
+    let expect = "which holds something else, allowed is a readable file with 1 to 1024 letters";
+    assert!(told.contains(expect), "{told}");
+    assert_eq!(case.node().good().settings.admin_token, None);
+}
+
+#[test]
+fn a_token_has_one_source_and_fits_a_header() {
+    check(
+        "ADMIN_TOKEN=x ADMIN_TOKEN_FILE=/nonexistent",
+        &[
+            "ADMIN_TOKEN_FILE: found \"/nonexistent\", allowed is only one of both, and ADMIN_TOKEN \
+             is set, too",
+        ],
+    );
+    Case::new().file("admin_token = \"two words\"").bad(&[
+        "repram.toml:1: admin_token: found ******** of 9 bytes, allowed is 1 to 1024 letters, digits and \
+         punctuation marks of ASCII, no blanks",
+    ]);
+}

@@ -41,9 +41,11 @@ pub(crate) fn command() -> Command {
             stop(),
             health(),
             claims(),
+            metrics(),
             exec(),
             config(),
             completions(),
+            man(),
         ])
 }
 
@@ -297,6 +299,23 @@ fn claims() -> Command {
         .arg(json("Print the claims as a JSON object"))
 }
 
+fn metrics() -> Command {
+    asking("metrics")
+        .about("Print what Prometheus reads of the supervisor")
+        .long_about(
+            "Prints what GET /metrics answers on the control socket and on ADMIN_ADDR, in the text \
+             format of Prometheus. With --nodes the metrics of all nodes follow, each with the \
+             label `node`; a node that does not answer within two seconds is left out.",
+        )
+        .after_help("Example:\n  supervisor metrics --nodes")
+        .arg(
+            Arg::new("nodes")
+                .long("nodes")
+                .action(ArgAction::SetTrue)
+                .help("Also those of the nodes themselves"),
+        )
+}
+
 fn exec() -> Command {
     Command::new("exec")
         .about("Run any one command with the duties of an init")
@@ -348,6 +367,21 @@ fn completions() -> Command {
                 .value_name("SHELL")
                 .value_parser(PossibleValuesParser::new(["bash", "fish", "zsh"]))
                 .help("For which shell"),
+        )
+}
+
+fn man() -> Command {
+    Command::new("man")
+        .about("Print the manual page, or write all of them into a folder")
+        .after_help(
+            "Example:\n  supervisor man | man -l -\n  supervisor man ~/.local/share/man/man1",
+        )
+        .arg(
+            Arg::new("dir")
+                .value_name("DIR")
+                .value_parser(value_parser!(PathBuf))
+                .value_hint(ValueHint::DirPath)
+                .help("Write supervisor.1 and a page for every command here"),
         )
 }
 

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use repram_config::Problems;
 
 use super::command::{
-    claims, completions, config, events, health, log_stats, logs, reload, restart, scale, status,
-    stop,
+    claims, completions, config, events, health, log_stats, logs, man, metrics, reload, restart,
+    scale, status, stop,
 };
 use super::{Invocation, code};
 use crate::control::ClientError;
@@ -47,6 +47,14 @@ pub(crate) enum CommandError {
     /// No supervisor answers, and it would not write files either.
     #[error("LOG_DIR is off, so that there are no files to read, and {0}")]
     NoFiles(#[source] ClientError),
+    /// Manual pages could not be written.
+    #[error("write manual pages into {dir}")]
+    Pages {
+        /// The folder.
+        dir: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Arguments that only now turn out to be wrong.
     #[error("{0}")]
     Usage(String),
@@ -62,7 +70,9 @@ impl CommandError {
             Self::Client(error) if error.is_unreachable() => code::UNAVAILABLE,
             Self::Client(error) if error.is_about_settings() => code::CONFIG,
             Self::NoFiles(_) => code::UNAVAILABLE,
-            Self::Client(_) | Self::Files { .. } | Self::NoSuchNode { .. } => code::FAILED,
+            Self::Client(_) | Self::Files { .. } | Self::NoSuchNode { .. } | Self::Pages { .. } => {
+                code::FAILED
+            }
             Self::Output(_) | Self::System(_) => code::INTERNAL,
             Self::Usage(_) => code::USAGE,
         }
@@ -95,6 +105,8 @@ impl CommandError {
 pub fn execute(invocation: Invocation) -> ExitCode {
     let result = match invocation {
         Invocation::Run(_) | Invocation::Exec(_) => panic!("these are run by `main`"),
+        Invocation::Man(dir) => man::show(dir.as_deref()),
+        Invocation::Metrics(options) => ask(metrics::show(&options)),
         Invocation::Completions(shell) => completions::show(shell),
         Invocation::Config(options) => config::show(&options),
         Invocation::Status(options) => ask(status::show(&options)),

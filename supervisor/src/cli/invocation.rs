@@ -46,8 +46,12 @@ pub enum Invocation {
     Claims(ClaimsOptions),
     /// Show the settings.
     Config(ConfigOptions),
+    /// Show metrics.
+    Metrics(MetricsOptions),
     /// Print a completion script.
     Completions(Shell),
+    /// Print the manual page, or write all of them into this folder.
+    Man(Option<PathBuf>),
 }
 
 /// How to run the fleet.
@@ -106,6 +110,15 @@ pub type RotateOptions = StatusOptions;
 
 /// Options of `supervisor logs stats`.
 pub type LogStatsOptions = StatusOptions;
+
+/// Options of `supervisor metrics`.
+#[derive(Clone, Debug, Default)]
+pub struct MetricsOptions {
+    /// Which supervisor.
+    pub place: Place,
+    /// Also those of the nodes.
+    pub nodes: bool,
+}
 
 /// Options of every command that changes the running fleet.
 #[derive(Clone, Debug, Default)]
@@ -277,21 +290,7 @@ fn invocation((name, matches): (&str, &ArgMatches)) -> Option<Invocation> {
         "logs" => match matches.subcommand() {
             Some(("stats", matches)) => Invocation::LogStats(asking(matches)),
             Some((_, matches)) => Invocation::Rotate(asking(matches)),
-            None => Invocation::Logs(LogsOptions {
-                place: place(matches),
-                follow: follow(),
-                nodes: matches
-                    .get_many("node")
-                    .unwrap_or_default()
-                    .cloned()
-                    .collect(),
-                since: matches.get_one("since").cloned(),
-                until: matches.get_one("until").cloned(),
-                lines: matches.get_one("lines").copied().unwrap_or_default(),
-                raw: matches.get_flag("raw"),
-                json: json(),
-                utc: utc(),
-            }),
+            None => Invocation::Logs(logs(matches)),
         },
         "events" => {
             let place = place(matches);
@@ -324,9 +323,32 @@ fn invocation((name, matches): (&str, &ArgMatches)) -> Option<Invocation> {
             wait: !matches.get_flag("no-wait"),
             json: json(),
         }),
+        "metrics" => Invocation::Metrics(MetricsOptions {
+            place: place(matches),
+            nodes: matches.get_flag("nodes"),
+        }),
+        "man" => Invocation::Man(matches.get_one("dir").cloned()),
         "completions" => Invocation::Completions(matches.get_one::<String>("shell")?.parse().ok()?),
         _ => return None,
     })
+}
+
+fn logs(matches: &ArgMatches) -> LogsOptions {
+    LogsOptions {
+        place: place(matches),
+        follow: matches.get_flag("follow"),
+        nodes: matches
+            .get_many("node")
+            .unwrap_or_default()
+            .cloned()
+            .collect(),
+        since: matches.get_one("since").cloned(),
+        until: matches.get_one("until").cloned(),
+        lines: matches.get_one("lines").copied().unwrap_or_default(),
+        raw: matches.get_flag("raw"),
+        json: matches.get_flag("json"),
+        utc: matches.get_flag("utc"),
+    }
 }
 
 fn run(matches: &ArgMatches) -> RunOptions {
@@ -417,6 +439,9 @@ mod tests {
         );
         check("exec ls -h", "command: [\"ls\", \"-h\"]");
         check("exec --stop-timeout 2s -- ls", "key: \"stop_timeout\"");
+        check("metrics --nodes", "nodes: true");
+        check("man", "Man(None)");
+        check("man /x", "Man(Some(\"/x\"))");
         check("completions zsh", "Completions(Zsh)");
     }
 

@@ -19,7 +19,7 @@ mod since;
 pub use execute::execute;
 pub use invocation::{
     ChangeOptions, ClaimsOptions, ConfigOptions, EventsOptions, ExecOptions, HealthOptions,
-    Invocation, Lines, LogStatsOptions, LogsOptions, Place, ReloadOptions, RestartOptions,
-    RotateOptions, RunOptions, ScaleOptions, StatusOptions, StopOptions, parse,
+    Invocation, Lines, LogStatsOptions, LogsOptions, MetricsOptions, Place, ReloadOptions,
+    RestartOptions, RotateOptions, RunOptions, ScaleOptions, StatusOptions, StopOptions, parse,
 };
 pub use reference::reference;

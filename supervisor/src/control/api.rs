@@ -1,11 +1,13 @@
 //! The calls of the API.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Method, Response, StatusCode};
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
@@ -13,21 +15,48 @@ use tokio::time::timeout;
 use super::body::Content;
 use super::problem::Problem;
 use super::query::Query;
-use super::request::{Health, Request, StopReply};
-use super::stream::{self, Shown};
+use super::request::{Health, REQUESTS_MAX, Request, StopReply};
+use super::route::Route;
+use super::stream::{self, LiveEvents, Place, Shown};
 use crate::event::{Event, EventKind};
-use crate::logs::Logs;
+use crate::logs::{FOLLOWERS_MAX, Logs};
 use crate::status::FleetStatus;
 
 /// How long the event loop, or a disk that is asked for the files' lengths, may take.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Clients for whom files are read at one time; each keeps a thread and a disk busy.
-const READERS_MAX: usize = 4;
+/// The document that describes this API.
+const DOCUMENT: &str = include_str!("../../../docs/reference/control-api.json");
 
-/// Everything that there is, for the answer to a call that there is not.
-const CALLS: &str = "GET /status, GET /health, GET /claims, POST /stop, POST /restart, POST /restart/abort, POST \
-     /scale, POST /reload, GET /logs, GET /logs/stats, POST /logs/rotate, GET /events";
+/// Scrapes of metrics at one time; each holds a page of every node.
+const SCRAPES_MAX: usize = 2;
+
+/// How much of what all clients share one way in may take at one time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shares {
+    /// Clients for whom files are read; each keeps a thread and a disk busy.
+    pub(crate) readers: usize,
+    /// Clients that follow lines or events.
+    pub(crate) followers: usize,
+    /// Questions that wait for the event loop.
+    pub(crate) questions: usize,
+}
+
+impl Shares {
+    /// Of the machine's own users: everything that there is.
+    pub(crate) const SOCKET: Self = Self {
+        readers: 4,
+        followers: 2 * FOLLOWERS_MAX,
+        questions: REQUESTS_MAX,
+    };
+
+    /// Of the network: about half, so that whoever is there cannot shut out the operator.
+    pub(crate) const NETWORK: Self = Self {
+        readers: 2,
+        followers: FOLLOWERS_MAX / 2,
+        questions: REQUESTS_MAX / 2,
+    };
+}
 
 /// Answers calls. Clones share everything.
 #[derive(Clone, Debug)]
@@ -35,21 +64,33 @@ pub(crate) struct Api {
     logs: Logs,
     requests: mpsc::Sender<Request>,
     pub(super) readers: Arc<Semaphore>,
+    followers: Arc<Semaphore>,
+    questions: Arc<Semaphore>,
+    pub(super) scrapes: Arc<Semaphore>,
 }
 
 /// Who calls.
 #[derive(Clone, Debug)]
-pub(crate) struct Caller {
-    /// The process, as the kernel tells it.
-    pub(crate) pid: Option<i32>,
+pub(crate) enum Caller {
+    /// Somebody on this machine, by the control socket.
+    Process {
+        /// The process, as the kernel tells it.
+        pid: Option<i32>,
+    },
+    /// Somebody by ADMIN_ADDR.
+    Network {
+        /// Where from.
+        peer: SocketAddr,
+    },
 }
 
 impl Caller {
     /// Who it is, for people.
     pub(super) fn text(&self) -> String {
-        match self.pid {
-            Some(pid) => format!("pid {pid} over the control socket"),
-            None => "the control socket".to_owned(),
+        match self {
+            Self::Process { pid: Some(pid) } => format!("pid {pid} over the control socket"),
+            Self::Process { pid: None } => "the control socket".to_owned(),
+            Self::Network { peer } => format!("{peer} over ADMIN_ADDR"),
         }
     }
 }
@@ -57,11 +98,15 @@ impl Caller {
 pub(super) type Answer = Result<Response<Content>, Problem>;
 
 impl Api {
-    pub(crate) fn new(logs: Logs, requests: mpsc::Sender<Request>) -> Self {
+    pub(crate) fn new(logs: Logs, requests: mpsc::Sender<Request>, shares: Shares) -> Self {
+        let places = |number| Arc::new(Semaphore::new(number));
         Self {
             logs,
             requests,
-            readers: Arc::new(Semaphore::new(READERS_MAX)),
+            readers: places(shares.readers),
+            followers: places(shares.followers),
+            questions: places(shares.questions),
+            scrapes: places(SCRAPES_MAX),
         }
     }
 
@@ -72,21 +117,17 @@ impl Api {
         caller: &Caller,
     ) -> Response<Content> {
         let result = self.call(request, caller).await;
-        let mut response = result.unwrap_or_else(|problem| problem_response(&problem));
-        let headers = response.headers_mut();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
+        result.unwrap_or_else(|problem| problem_response(&problem))
     }
 
     async fn call<B>(&self, request: &http::Request<B>, caller: &Caller) -> Answer {
         let mut query = Query::parse(request.uri().query())?;
-        let path = request.uri().path();
-        match (request.method(), path) {
-            (&Method::GET, "/status") => {
+        match Route::find(request.method(), request.uri().path())? {
+            Route::Status => {
                 query.finish()?;
                 Ok(json(StatusCode::OK, &self.status().await?))
             }
-            (&Method::GET, "/health") => {
+            Route::Health => {
                 query.finish()?;
                 let health = Health::from(&self.status().await?);
                 let yes = health.healthy;
@@ -97,43 +138,38 @@ impl Api {
                 };
                 Ok(json(status, &health))
             }
-            (&Method::GET, "/claims") => {
+            Route::Claims => {
                 query.finish()?;
                 let claims = self.ask(|reply| Request::Claims { reply }).await?;
                 Ok(json(StatusCode::OK, &claims))
             }
-            (&Method::POST, "/reload") => self.reload(query, caller).await,
-            (&Method::POST, "/stop") => self.stop(query, caller).await,
-            (&Method::POST, "/restart") => self.restart(query, caller).await,
-            (&Method::POST, "/restart/abort") => self.end_rolling(query, caller).await,
-            (&Method::POST, "/scale") => self.scale(query, caller).await,
-            (&Method::GET, "/logs") => self.lines(query).await,
-            (&Method::GET, "/logs/stats") => {
+            Route::Metrics => {
+                let nodes = query.switch("nodes", false)?;
+                query.finish()?;
+                self.metrics(nodes, request.headers()).await
+            }
+            Route::Document => {
+                query.finish()?;
+                let text = Content::Whole(Some(Bytes::from_static(DOCUMENT.as_bytes())));
+                Ok(content(StatusCode::OK, "application/json", text))
+            }
+            Route::Reload => self.reload(query, caller).await,
+            Route::Stop => self.stop(query, caller).await,
+            Route::Restart => self.restart(query, caller).await,
+            Route::EndRolling => self.end_rolling(query, caller).await,
+            Route::Scale => self.scale(query, caller).await,
+            Route::Logs => self.lines(query).await,
+            Route::Rotate => self.rotate(query).await,
+            Route::LogStats => {
                 query.finish()?;
                 Ok(json(StatusCode::OK, &self.logs.stats()))
             }
-            (&Method::POST, "/logs/rotate") => self.rotate(query).await,
-            (&Method::GET, "/events") => {
+            Route::Events => {
                 let follow = query.switch("follow", false)?;
                 query.finish()?;
                 self.events(follow).await
             }
-            (_, "/status" | "/health" | "/claims" | "/logs" | "/logs/stats" | "/events") => {
-                Err(Problem::method_not_allowed("GET"))
-            }
-            (
-                _,
-                "/stop" | "/restart" | "/restart/abort" | "/scale" | "/reload" | "/logs/rotate",
-            ) => Err(Problem::method_not_allowed("POST")),
-            _ => Err(Problem::new(
-                StatusCode::NOT_FOUND,
-                format!("there is no {path} here; there are {CALLS}"),
-            )),
         }
-    }
-
-    pub(super) fn logs(&self) -> &Logs {
-        &self.logs
     }
 
     pub(super) async fn status(&self) -> Result<FleetStatus, Problem> {
@@ -145,6 +181,10 @@ impl Api {
         &self,
         request: impl FnOnce(oneshot::Sender<T>) -> Request,
     ) -> Result<T, Problem> {
+        let _place = self
+            .questions
+            .try_acquire()
+            .map_err(|_| busy("the supervisor"))?;
         let (reply, answer) = oneshot::channel();
         self.requests
             .try_send(request(reply))
@@ -161,7 +201,7 @@ impl Api {
         // Before the order, so that no event of the stop is missed. When there are too many
         // followers, the order counts more than watching it.
         let following = if wait {
-            self.logs.follow_events().await
+            self.follow_events().await.ok()
         } else {
             None
         };
@@ -186,6 +226,24 @@ impl Api {
         ))
     }
 
+    pub(super) fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
+    pub(super) fn follower(&self, doing: &str) -> Result<Place, Problem> {
+        let followers = Arc::clone(&self.followers);
+        followers.try_acquire_owned().map_err(|_| too_many(doing))
+    }
+
+    /// The last events, and those that come.
+    pub(super) async fn follow_events(&self) -> Result<(Vec<Arc<Event>>, LiveEvents), Problem> {
+        let doing = "follow events";
+        let place = self.follower(doing)?;
+        let following = soon(self.logs.follow_events(), "the supervisor").await?;
+        let (recent, events) = following.ok_or_else(|| too_many(doing))?;
+        Ok((recent, LiveEvents { events, place }))
+    }
+
     async fn events(&self, follow: bool) -> Answer {
         let content_of = |pieces| content(StatusCode::OK, JSON_LINES, pieces);
         if !follow {
@@ -194,9 +252,7 @@ impl Api {
                 &events,
             )))));
         }
-        let (recent, live) = soon(self.logs.follow_events(), "the supervisor")
-            .await?
-            .ok_or_else(|| too_many("follow events"))?;
+        let (recent, live) = self.follow_events().await?;
         Ok(content_of(Content::Stream(stream::events(
             recent,
             live,
@@ -228,21 +284,25 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Conte
 pub(super) fn content(status: StatusCode, kind: &'static str, body: Content) -> Response<Content> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-fn problem_response(problem: &Problem) -> Response<Content> {
+pub(super) fn problem_response(problem: &Problem) -> Response<Content> {
     let status = problem.status();
     let mut response = content(status, "application/problem+json", Content::json(problem));
     let headers = response.headers_mut();
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    if let Some(allow) = problem.allow {
-        headers.insert(ALLOW, HeaderValue::from_static(allow));
+    if let Some(allow) = &problem.allow {
+        // The name of a method can stand in a header.
+        headers.extend(HeaderValue::from_str(allow.as_str()).map(|allow| (ALLOW, allow)));
+    }
+    if let Some(challenge) = problem.challenge {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
     response
 }

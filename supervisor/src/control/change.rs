@@ -2,12 +2,12 @@
 
 use http::{Response, StatusCode};
 
-use super::api::{Answer, Api, Caller, JSON_LINES, content, json, too_many};
+use super::api::{Answer, Api, Caller, JSON_LINES, content, json};
 use super::body::Content;
 use super::problem::Problem;
 use super::query::Query;
 use super::request::{ChangeOrder, Request};
-use super::stream::{self, Shown};
+use super::stream::{self, LiveEvents, Shown};
 use crate::event::EventKind;
 use crate::fleet::{Occasion, Plan, Refusal, RestartMode, RestartOrder, Ticket};
 
@@ -76,9 +76,8 @@ impl Api {
     async fn change(&self, order: ChangeOrder, manner: &Manner, caller: &Caller) -> Answer {
         // Before the order, so that no event of the change is missed.
         let live = if manner.wait && !manner.dry_run {
-            let following = self.logs().follow_events().await;
-            let (_, live) = following.ok_or_else(|| {
-                let problem = too_many("follow events");
+            let following = self.follow_events().await;
+            let (_, live) = following.map_err(|problem| {
                 Problem::unavailable(format!("{}, or do not wait (wait=false)", problem.detail))
             })?;
             Some(live)
@@ -114,10 +113,7 @@ pub enum Decision {
 }
 
 /// The events from the change's first to its last, and all others that come between.
-fn follow(
-    ticket: Ticket,
-    live: tokio::sync::mpsc::Receiver<std::sync::Arc<crate::event::Event>>,
-) -> Response<Content> {
+fn follow(ticket: Ticket, live: LiveEvents) -> Response<Content> {
     let mut begun = false;
     let pieces = stream::events(Vec::new(), live, move |event| {
         let outcome = match &event.kind {

@@ -30,9 +30,13 @@ impl Api {
         let permit = readers
             .try_acquire_owned()
             .map_err(|_| too_many("read logs"))?;
+        let place = match follow {
+            true => Some(self.follower("follow logs")?),
+            false => None,
+        };
         let following = soon(self.logs().follow(&wanted), "the disk").await?;
         let (history, live) = following.ok_or_else(|| too_many("follow logs"))?;
-        let live = follow.then_some(live);
+        let live = place.map(|place| (live, place));
         let pieces = stream::lines(history, live, wanted, form, permit)
             .map_err(|error| Problem::unavailable(format!("no thread could be had: {error}")))?;
         let kind = match form {

@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `GET /status` | 200 [`FleetStatus`](crate::status::FleetStatus) |
 //! | `GET /health` | 200 or 503 [`Health`] |
+//! | `GET /claims` | 200 [`Claims`](crate::claims::Claims) |
+//! | `GET /metrics?nodes=` | 200 a page for Prometheus ([`metrics`](crate::metrics)), with `nodes` those of the nodes as well |
+//! | `GET /openapi.json` | 200 the document that describes all this |
 //! | `POST /reload?dry_run=&wait=` | 200 [`ReloadPlan`](crate::reload::ReloadPlan); with `wait` (the default, but for a dry run) in one line, and after it events until all is done; 422 when the settings cannot be used |
 //! | `POST /stop?now=&wait=` | 202, then events as they happen; the stop is done when the last is `fleet_stopped` |
 //! | `POST /restart?node=&rolling=&force=&dry_run=&wait=` | 202, then events as they happen; the last is `change_done` or `change_halted` |
@@ -18,27 +21,36 @@
 //!
 //! Errors are `application/problem+json` (RFC 9457). Every connection carries one request.
 //!
+//! The same API is served on ADMIN_ADDR, where changes need a token (`admin`).
+//!
 //! The server knows neither nodes nor processes: what it cannot answer from the logs it asks
 //! the event loop by a [`Request`].
 
+mod accepting;
 mod address;
+mod admin;
 mod api;
 mod body;
 mod change;
 mod client;
+mod connection;
 mod logs;
+mod measure;
+mod patience;
 mod problem;
 mod query;
 mod reload;
 mod request;
+mod route;
 mod server;
 mod stream;
 #[cfg(test)]
 mod tests;
 
 pub use address::ControlAddress;
+pub use admin::{AdminSocket, Gate, Taken, Token};
 pub use change::Decision;
 pub use client::{Answer, ClientError, ControlClient};
 pub use problem::Problem;
-pub use request::{ChangeOrder, Health, REQUESTS_MAX, ReloadReply, Request, StopReply};
+pub use request::{ChangeOrder, Figures, Health, REQUESTS_MAX, ReloadReply, Request, StopReply};
 pub use server::{Control, ControlConfig, ControlError};

@@ -1,6 +1,6 @@
 //! Errors of the API: problem details after RFC 9457.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,10 @@ pub struct Problem {
     pub detail: String,
     /// The method that is allowed instead.
     #[serde(skip)]
-    pub(crate) allow: Option<&'static str>,
+    pub(crate) allow: Option<Method>,
+    /// What kind of proof is asked for, and what was wrong with the one that came.
+    #[serde(skip)]
+    pub(crate) challenge: Option<&'static str>,
 }
 
 impl Problem {
@@ -29,15 +32,24 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             allow: None,
+            challenge: None,
         }
     }
 
     /// The call is made in another way.
-    pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
+    pub(crate) fn method_not_allowed(allow: &Method) -> Self {
         let detail = format!("this call is made with {allow}");
         Self {
-            allow: Some(allow),
+            allow: Some(allow.clone()),
             ..Self::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+        }
+    }
+
+    /// Whoever asks has to show the token (RFC 6750, section 3).
+    pub(crate) fn unauthorized(detail: &str, challenge: &'static str) -> Self {
+        Self {
+            challenge: Some(challenge),
+            ..Self::new(StatusCode::UNAUTHORIZED, detail)
         }
     }
 

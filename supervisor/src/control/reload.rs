@@ -1,19 +1,18 @@
 //! The call that reloads the settings.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::sync::mpsc;
 
-use super::api::{Answer, Api, Caller, JSON_LINES, content, json, too_many};
+use super::api::{Answer, Api, Caller, JSON_LINES, content, json};
 use super::body::{Content, PIECES_MAX, Piece};
 use super::problem::Problem;
 use super::query::Query;
 use super::request::Request;
-use super::stream::{self, Shown};
-use crate::event::{Event, EventKind};
+use super::stream::{self, LiveEvents, Shown};
+use crate::event::EventKind;
 use crate::reload::{ReloadPlan, ReloadRefused};
 
 impl Api {
@@ -24,8 +23,7 @@ impl Api {
         query.finish()?;
         // Before the order, so that no event is missed.
         let live = if wait {
-            let following = self.logs().follow_events().await;
-            Some(following.ok_or_else(|| too_many("follow events"))?.1)
+            Some(self.follow_events().await?.1)
         } else {
             None
         };
@@ -56,7 +54,7 @@ fn problem(refused: &ReloadRefused) -> Problem {
 }
 
 /// The plan in one line, and then everything that happens until its changes have ended.
-fn follow(plan: ReloadPlan, live: mpsc::Receiver<Arc<Event>>) -> mpsc::Receiver<Piece> {
+fn follow(plan: ReloadPlan, live: LiveEvents) -> mpsc::Receiver<Piece> {
     let (pieces, receiver) = mpsc::channel(PIECES_MAX);
     // It always serialises: its keys are strings.
     let mut line = serde_json::to_vec(&plan).unwrap_or_default();

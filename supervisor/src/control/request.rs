@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::change::Decision;
 use crate::claims::Claims;
 use crate::fleet::{Refusal, RestartOrder};
+use crate::metrics::{Tally, Target};
 use crate::reload::{ReloadPlan, ReloadRefused};
 use crate::status::{FleetPhase, FleetStatus};
 
@@ -20,6 +21,11 @@ pub enum Request {
     Status {
         /// Where the answer goes.
         reply: oneshot::Sender<FleetStatus>,
+    },
+    /// What is there to be measured?
+    Figures {
+        /// Where the answer goes.
+        reply: oneshot::Sender<Box<Figures>>,
     },
     /// Who holds which slot of the range?
     Claims {
@@ -62,6 +68,19 @@ pub enum Request {
         /// Answered at once: the stop itself is followed by events.
         reply: oneshot::Sender<StopReply>,
     },
+}
+
+/// What the event loop knows that metrics tell.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// The fleet.
+    pub status: FleetStatus,
+    /// What happened so far.
+    pub tally: Tally,
+    /// Nodes that are to run.
+    pub wanted: u16,
+    /// The nodes, as they are asked for their own metrics.
+    pub targets: Vec<Target>,
 }
 
 /// An order to change the running fleet.

@@ -1,41 +1,28 @@
 //! The server of the control API.
 
-use std::convert::Infallible;
 use std::io;
 use std::os::unix::net::UnixListener as StdUnixListener;
-use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use super::api::{Api, Caller};
+use super::accepting::accept;
+use super::admin::{Admin, AdminSocket};
+use super::api::{Api, Caller, Shares};
+use super::connection::serve;
 use super::{ControlAddress, Request};
 use crate::logs::Logs;
-
-/// Connections at one time, those of followers included. Further ones wait in the kernel's
-/// queue.
-const CONNECTIONS_MAX: u32 = 32;
-
-/// How long a client may take for the head of its request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Bytes of the head of a request.
-const HEAD_MAX: usize = 16 << 10;
-
-/// Pause after a connection could not be accepted, because descriptors or memory are short.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a server needs.
 #[derive(Debug)]
 pub struct ControlConfig {
     /// Where it listens.
     pub address: ControlAddress,
+    /// A network address beside it.
+    pub admin: Option<AdminSocket>,
     /// Lines, events and rotation.
     pub logs: Logs,
     /// The event loop; bounded by [`super::REQUESTS_MAX`].
@@ -51,6 +38,7 @@ impl ControlConfig {
     pub fn build(self) -> Result<Control, ControlError> {
         let Self {
             address,
+            admin,
             logs,
             requests,
         } = self;
@@ -68,17 +56,20 @@ impl ControlConfig {
             source,
         })?;
         let (stop, stopped) = watch::channel(false);
-        let server = Server {
-            listener,
-            api: Api::new(logs, requests),
-            places: Arc::new(Semaphore::new(CONNECTIONS_MAX as usize)),
-            stopped,
-        };
-        let task = tokio::spawn(server.run());
+        let mut servers = JoinSet::new();
+        if let Some(socket) = admin {
+            let api = Api::new(logs.clone(), requests.clone(), Shares::NETWORK);
+            let admin = Admin::new(socket, api).map_err(ControlError::Admin)?;
+            servers.spawn(admin.run(stopped.clone()));
+        }
+        let api = Api::new(logs, requests, Shares::SOCKET);
+        servers.spawn(accept(listener, stopped, move |stream| {
+            answer(stream, api.clone())
+        }));
         Ok(Control {
             address,
             stop,
-            task,
+            servers,
         })
     }
 }
@@ -93,7 +84,7 @@ fn into_tokio(listener: StdUnixListener) -> io::Result<UnixListener> {
 pub struct Control {
     address: ControlAddress,
     stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
+    servers: JoinSet<()>,
 }
 
 impl Control {
@@ -108,73 +99,30 @@ impl Control {
     /// client that waits for a stop has its answer after the event `FleetStopped`.
     pub async fn finish(mut self, limit: Duration) {
         self.address.remove();
-        // Fails only when the task has ended already.
+        // Fails only when the servers have ended already.
         let _ = self.stop.send(true);
-        if timeout(limit, &mut self.task).await.is_err() {
-            self.task.abort();
-        }
+        let all = async { while self.servers.join_next().await.is_some() {} };
+        // Those that go on after this end with the set.
+        let _ = timeout(limit, all).await;
     }
 }
 
-/// The task that accepts.
-#[derive(Debug)]
-struct Server {
-    listener: UnixListener,
-    api: Api,
-    places: Arc<Semaphore>,
-    stopped: watch::Receiver<bool>,
-}
-
-impl Server {
-    async fn run(mut self) {
-        let accepting = async {
-            loop {
-                let place = Arc::clone(&self.places).acquire_owned().await;
-                match self.listener.accept().await {
-                    Ok((stream, _)) => {
-                        let api = self.api.clone();
-                        tokio::spawn(async move {
-                            serve(stream, api).await;
-                            drop(place);
-                        });
-                    }
-                    Err(_) => sleep(ACCEPT_PAUSE).await,
-                }
-            }
-        };
-        tokio::select! {
-            () = accepting => {}
-            _ = self.stopped.wait_for(|stopped| *stopped) => {}
-        }
-        // Nobody connects any more; those who are here have as long as `finish` waits.
-        drop(self.listener);
-        drop(self.places.acquire_many(CONNECTIONS_MAX).await);
-    }
-}
-
-/// Serves the one request of a connection.
-async fn serve(stream: UnixStream, api: Api) {
+/// Serves somebody on this machine.
+async fn answer(stream: UnixStream, api: Api) {
     // Root and our own user may ask. The file's permissions say the same; an abstract name
     // has none.
     let Ok(peer) = stream.peer_cred() else { return };
     if peer.uid() != 0 && peer.uid() != nix::unistd::geteuid().as_raw() {
         return;
     }
-    let caller = Caller {
+    let caller = Caller::Process {
         pid: peer.pid().filter(|pid| *pid > 0),
     };
-    let service = service_fn(|request| {
+    serve(stream, |request| {
         let (api, caller) = (api.clone(), caller.clone());
-        async move { Ok::<_, Infallible>(api.answer(&request, &caller).await) }
-    });
-    // An error is a client that went away or does not speak HTTP.
-    let _ = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_MAX)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+        async move { api.answer(&request, &caller).await }
+    })
+    .await;
 }
 
 /// Why the control API is not served.
@@ -194,4 +142,7 @@ pub enum ControlError {
         /// What the system said.
         source: io::Error,
     },
+    /// The system refused the socket of ADMIN_ADDR.
+    #[error("serve ADMIN_ADDR")]
+    Admin(#[source] io::Error),
 }

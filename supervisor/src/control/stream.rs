@@ -13,6 +13,17 @@ use super::body::{Broken, PIECES_MAX, Piece};
 use crate::event::{Event, EventKind};
 use crate::logs::{History, LineForm, Live, LiveReceiver, LogQuery, Loss, Stamp, event_json};
 
+/// A place among those who may do the same at one time.
+pub(crate) type Place = OwnedSemaphorePermit;
+
+/// Events as they come, for one client.
+#[derive(Debug)]
+pub(crate) struct LiveEvents {
+    pub(crate) events: mpsc::Receiver<Arc<Event>>,
+    /// Given back when the client is gone.
+    pub(crate) place: Place,
+}
+
 /// Bytes of lines that are sent at once.
 const PIECE_SIZE: usize = 64 << 10;
 
@@ -20,10 +31,10 @@ const PIECE_SIZE: usize = 64 << 10;
 /// block; it holds `permit` as long.
 pub(crate) fn lines(
     history: History,
-    live: Option<LiveReceiver>,
+    live: Option<(LiveReceiver, Place)>,
     query: LogQuery,
     form: LineForm,
-    permit: OwnedSemaphorePermit,
+    permit: Place,
 ) -> io::Result<mpsc::Receiver<Piece>> {
     let (pieces, receiver) = mpsc::channel(PIECES_MAX);
     let (end, ended) = oneshot::channel();
@@ -40,11 +51,12 @@ pub(crate) fn lines(
                 Err(_) => drop(to_client.blocking_send(Err(Broken))),
             }
         })?;
-    if let Some(live) = live {
+    if let Some((live, place)) = live {
         tokio::spawn(async move {
             if ended.await.is_ok() {
                 send_live(live, form, pieces).await;
             }
+            drop(place);
         });
     }
     Ok(receiver)
@@ -141,11 +153,15 @@ pub(crate) enum Shown {
 /// Sends events that were, then those that come, each as a JSON line, as far as `shown` says.
 pub(crate) fn events(
     recent: Vec<Arc<Event>>,
-    mut live: mpsc::Receiver<Arc<Event>>,
+    live: LiveEvents,
     mut shown: impl FnMut(&Event) -> Shown + Send + 'static,
 ) -> mpsc::Receiver<Piece> {
     let (pieces, receiver) = mpsc::channel(PIECES_MAX);
     tokio::spawn(async move {
+        let LiveEvents {
+            events: mut live,
+            place: _place,
+        } = live;
         if !recent.is_empty() && pieces.send(Ok(json_lines(&recent))).await.is_err() {
             return;
         }

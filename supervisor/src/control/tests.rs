@@ -51,6 +51,7 @@ fn rig_with(log_dir: bool) -> Rig {
     let (sender, requests) = mpsc::channel(REQUESTS_MAX);
     let config = ControlConfig {
         address: address.clone(),
+        admin: None,
         logs: logs.clone(),
         requests: sender,
     };

@@ -23,6 +23,8 @@ pub struct NodeView {
     pub since: Time,
     /// Its main process, while it lives.
     pub pid: Option<u32>,
+    /// When that was started.
+    pub started: Option<Time>,
     /// Its slot.
     pub ports: Option<Ports>,
     /// Starts after the first.
@@ -67,6 +69,7 @@ impl Fleet {
             phase: node.phase(),
             since: node.since,
             pid: node.process().map(|process| process.pid),
+            started: node.process().map(|process| process.started),
             ports: node.ports,
             restarts: node.starts.saturating_sub(1),
             generation: node.generation,

@@ -15,8 +15,8 @@ use super::lane::Loss;
 use crate::event::{Event, EventKind};
 
 /// Followers of lines, and as many of events, at one time. Each may hold
-/// [`FOLLOWER_BYTES`].
-pub(crate) const FOLLOWERS_MAX: usize = 8;
+/// 1 MiB of lines.
+pub const FOLLOWERS_MAX: usize = 8;
 
 /// Bytes of lines that may wait for one follower before it misses some.
 pub(crate) const FOLLOWER_BYTES: usize = 1 << 20;

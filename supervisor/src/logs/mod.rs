@@ -38,7 +38,7 @@ mod waker;
 
 pub use config::{LogConfig, LogError};
 pub use console::{Clock, LineObject, event_json, event_text};
-pub use feed::NodeFilter;
+pub use feed::{FOLLOWERS_MAX, NodeFilter};
 pub(crate) use feed::{Live, LiveReceiver};
 pub use files::{RotateReport, list_nodes};
 pub use handle::Logs;

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use repram_config::LogDir;
 
-use super::member::Running;
+use super::member::{Member, Running};
 use super::shell::Shell;
 use crate::cli::render;
+use crate::control::Figures;
 use crate::fleet::{ChangeView, ExitRecord, NodeIndex, NodeView, Time};
+use crate::metrics::Target;
+use crate::probe::reachable;
 use crate::status::{
     ChangeStatus, EndedProcess, FleetStatus, NodeExit, NodeStatus, OomStatus, ProbeStatus,
     STATUS_SCHEMA,
@@ -62,6 +65,7 @@ impl Shell {
             pid: view.pid,
             http_port: view.ports.map(|ports| ports.http),
             gossip_port: view.ports.map(|ports| ports.gossip),
+            started: view.started.map(|time| dates.date(time)),
             restarts: view.restarts,
             failures: view.failures,
             next_start: view.next_start.map(|time| dates.date(time)),
@@ -87,6 +91,25 @@ impl Shell {
                         .unwrap_or(u64::MAX),
                 })
                 .collect(),
+        }
+    }
+
+    /// What metrics tell.
+    pub(super) fn figures(&self) -> Figures {
+        let bind = self.settings.bind_address;
+        let target = |member: &Member| Target {
+            node: member.name.clone(),
+            // Without a process nobody would accept.
+            address: member
+                .slot
+                .filter(|_| member.process.is_some())
+                .map(|slot| reachable(bind, slot.http)),
+        };
+        Figures {
+            status: self.status(),
+            tally: self.tally.borrow().clone(),
+            wanted: self.fleet.node_count(),
+            targets: self.members.iter().map(target).collect(),
         }
     }
 

@@ -182,6 +182,9 @@ fn take_request(shell: &mut Shell, request: Request) {
         Request::Status { reply } => {
             let _ = reply.send(shell.status());
         }
+        Request::Figures { reply } => {
+            let _ = reply.send(Box::new(shell.figures()));
+        }
         Request::Claims { reply } => {
             let survey = Survey::of(shell);
             tokio::spawn(async move {

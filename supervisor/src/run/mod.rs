@@ -16,6 +16,7 @@ mod refusal;
 mod reload;
 mod roster;
 mod secret;
+mod serving;
 mod shell;
 mod slots;
 mod source;

@@ -10,7 +10,7 @@ pub(super) fn need_new_start(next: &Loaded, changes: &[Change]) -> Vec<Problem> 
     let over_domain = next.settings.claim_scope == ClaimScope::Domain;
     let needs = |change: &&Change| {
         // The supervisor itself signs with it where it claims over a domain.
-        let signs = over_domain && change.declaration.is_secret();
+        let signs = over_domain && change.declaration.key().starts_with("cluster_secret");
         change.reload() == Reload::NewStart || signs
     };
     let problem = |change: &Change| {

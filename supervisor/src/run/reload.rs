@@ -11,10 +11,11 @@ use super::events::News;
 use super::launch::{Secrets, chain};
 use super::refusal::{need_new_start, secret_in_two_steps};
 use super::secret;
+use super::serving;
 use super::shell::Shell;
 use super::source::{ReadError, Source};
 use super::start::{find_program, fleet_config, settle_address};
-use crate::control::ReloadReply;
+use crate::control::{Gate, ReloadReply};
 use crate::event::EventKind;
 use crate::fleet::{self, Input, Refusal, ReloadSteps};
 use crate::logs::LogConfig;
@@ -27,6 +28,8 @@ pub(super) struct Reloading {
     pub(super) source: Source,
     /// Whether the domain is this machine.
     pub(super) domain_is_here: bool,
+    /// Asks for the token of ADMIN_ADDR.
+    pub(super) gate: Gate,
 }
 
 /// An order to reload.
@@ -170,6 +173,7 @@ impl Shell {
         let settings = &loaded.settings;
         self.launcher.configure(settings, program, secrets);
         self.logs.configure(&LogConfig::from_settings(settings));
+        self.reloading.gate.set_token(serving::token(settings));
         let config = fleet_config(&loaded, &self.launcher.program);
         self.settings = loaded.settings;
         let to = self.settings.node_count;

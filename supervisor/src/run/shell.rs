@@ -1,6 +1,6 @@
 //! Performs what the core decides.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
@@ -25,6 +25,7 @@ use super::strangers;
 use crate::event::{Event, EventKind};
 use crate::fleet::{Fleet, Input, NodeIndex, Output, Ports, Sig, Time};
 use crate::logs::Logs;
+use crate::metrics::Tally;
 use crate::oom::OomWatch;
 use crate::probe::Prober;
 use crate::reaper::{self, Bystanders};
@@ -57,6 +58,8 @@ pub(super) struct Shell {
     pub(super) wall_clock: WallClock,
     /// Whether the table of nodes was shown, which happens when they are ready first.
     pub(super) table_shown: Cell<bool>,
+    /// What metrics tell beside the status.
+    pub(super) tally: RefCell<Tally>,
     /// Changes of the fleet that were begun.
     pub(super) changes: u64,
     /// The code to end with, once the fleet has ended.
@@ -69,6 +72,7 @@ impl Shell {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let now = self.now();
+            self.count(&input);
             for output in self.fleet.handle(input, now) {
                 inputs.extend(self.perform(output));
             }
@@ -77,6 +81,21 @@ impl Shell {
         let moved = self.ingress.as_mut().and_then(|it| it.follow(any_ready));
         if let Some(event) = moved {
             self.emit(None, event);
+        }
+    }
+
+    /// Counts what no event tells of.
+    fn count(&mut self, input: &Input) {
+        let tally = self.tally.get_mut();
+        match input {
+            Input::Probed {
+                node,
+                check,
+                answer,
+                ..
+            } => tally.probe(*node, *check, answer.passed, answer.latency),
+            Input::Move { node, .. } => tally.moves(*node),
+            _ => {}
         }
     }
 
@@ -165,6 +184,7 @@ impl Shell {
     }
 
     pub(super) fn emit(&self, node: Option<NodeIndex>, kind: EventKind) {
+        self.tally.borrow_mut().event(node, &kind);
         let node = node.map(NodeIndex::name);
         let became_ready = matches!(kind, EventKind::FleetReady { .. });
         if let EventKind::FleetStopping { .. } = kind {

@@ -1,6 +1,6 @@
 //! From the command line to a running fleet, and to its end.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,9 +20,9 @@ use super::reload::Reloading;
 use super::shell::Shell;
 use super::slots::{NoSlots, Slots};
 use super::source::{ReadError, Source};
-use super::{asking, secret, slots};
+use super::{asking, secret, serving, slots};
 use crate::cli::{RunOptions, code};
-use crate::control::{Control, ControlAddress, ControlConfig, REQUESTS_MAX, Request};
+use crate::control::{Control, Gate, Request};
 use crate::fleet::{Fleet, FleetConfig, OnFailed, RestartPolicy};
 use crate::logs::{LogConfig, Logs};
 use crate::notify::NotifySockets;
@@ -38,7 +38,7 @@ use crate::wall_clock::WallClock;
 const LOG_DIR_ALLOWED: &str = "a folder that can be written, or `off`";
 
 /// Why the fleet was not started.
-enum Refused {
+pub(super) enum Refused {
     /// The settings cannot be used.
     Settings(Problems),
     /// Too few slots are free: what was found, line by line.
@@ -103,11 +103,11 @@ fn refuse(refused: &Refused) -> ExitCode {
 }
 
 impl Refused {
-    fn system(what: &str, error: &dyn std::error::Error) -> Self {
+    pub(super) fn system(what: &str, error: &dyn std::error::Error) -> Self {
         Self::System(format!("{what}: {}", chain(error)))
     }
 
-    fn setting(problem: Problem) -> Self {
+    pub(super) fn setting(problem: Problem) -> Self {
         Self::settings(vec![problem])
     }
 
@@ -179,6 +179,9 @@ async fn start(options: RunOptions, origin: Origin) -> Result<Started, Refused> 
         .warnings
         .extend(unheard_claims(&loaded.settings, &program));
     places.warnings.extend(asking::unheard(&loaded, &program));
+    places.warnings.extend(serving::warning(&loaded.settings));
+    let gate = Gate::new(serving::token(&loaded.settings));
+    let admin = serving::bind(&loaded, &gate)?;
     let mut slots = match Slots::claim(&loaded.settings, &secrets, &mut places.state).await {
         Ok(slots) => slots,
         Err(NoSlots::TooFew(lines)) => return Err(Refused::Ports(lines)),
@@ -190,13 +193,14 @@ async fn start(options: RunOptions, origin: Origin) -> Result<Started, Refused> 
     let notify = NotifySockets::below(places.state.path());
     let launcher = Launcher::new(&loaded.settings, program, secrets, notify)
         .map_err(|error| Refused::system("/dev/null", &error))?;
-    let (control, requests) = serve_control(&loaded.settings, &places)?;
+    let (control, requests) = serving::serve(&loaded.settings, &places, admin)?;
     let (sender, news) = mpsc::channel(NEWS_MAX);
     let fleet = Fleet::new(fleet_config(&loaded, &launcher.program));
     let without = std::mem::take(&mut slots.without);
     let reloading = Reloading {
         source,
         domain_is_here,
+        gate,
     };
     let mut shell = build_shell(
         (loaded.settings, reloading),
@@ -311,22 +315,6 @@ pub(super) fn find_program(loaded: &Loaded) -> Result<Program, Problem> {
     })
 }
 
-fn serve_control(
-    settings: &Settings,
-    places: &Places,
-) -> Result<(Control, mpsc::Receiver<Request>), Refused> {
-    let (sender, requests) = mpsc::channel(REQUESTS_MAX);
-    let config = ControlConfig {
-        address: control_address(settings, &places.state),
-        logs: places.logs.clone(),
-        requests: sender,
-    };
-    let control = config
-        .build()
-        .map_err(|error| Refused::system("the control socket", &error))?;
-    Ok((control, requests))
-}
-
 fn build_shell(
     (settings, reloading): (Settings, Reloading),
     fleet: Fleet,
@@ -354,6 +342,7 @@ fn build_shell(
         started: origin.started,
         wall_clock: WallClock::starting(origin.started_at),
         table_shown: Cell::new(false),
+        tally: RefCell::default(),
         changes: 0,
         exit: None,
         settings,
@@ -366,9 +355,9 @@ fn build_shell(
 }
 
 /// The places that belong to this supervisor alone.
-struct Places {
-    state: StateDir,
-    logs: Logs,
+pub(super) struct Places {
+    pub(super) state: StateDir,
+    pub(super) logs: Logs,
     warnings: Vec<String>,
     log_lock: Option<DirLock>,
 }
@@ -480,15 +469,5 @@ pub(super) fn fleet_config(loaded: &Loaded, program: &Program) -> FleetConfig {
         liveness: asking::liveness(settings),
         notifies: program.is_repram_node,
         seed: fastrand::u64(..),
-    }
-}
-
-fn control_address(settings: &Settings, state: &StateDir) -> ControlAddress {
-    match state.path() {
-        Some(path) => ControlAddress::in_directory(path),
-        None => {
-            let uid = nix::unistd::geteuid().as_raw();
-            ControlAddress::abstract_name(uid, settings.base_port)
-        }
     }
 }

@@ -9,6 +9,8 @@ pub(crate) mod health;
 pub(crate) mod lines;
 pub(crate) mod log_stats;
 pub(crate) mod logs;
+pub(crate) mod man;
+pub(crate) mod metrics;
 mod output;
 pub(crate) mod reload;
 pub(crate) mod restart;

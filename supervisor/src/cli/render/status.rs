@@ -173,6 +173,7 @@ mod tests {
             pid: Some(1000 + u32::from(number)),
             http_port: Some(8080 + number),
             gossip_port: Some(9080 + number),
+            started: None,
             restarts: 0,
             failures: 0,
             next_start: None,
