@@ -26,6 +26,11 @@ pub(crate) const PAGES: &[Page] = &[
         package: "repram-supervisor",
         example: "cli-reference",
     },
+    Page {
+        path: "docs/reference/metrics.md",
+        package: "repram-supervisor",
+        example: "metrics-reference",
+    },
 ];
 
 impl Page {

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
@@ -24,9 +23,6 @@ use crate::status::FleetStatus;
 
 /// How long the event loop, or a disk that is asked for the files' lengths, may take.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The document that describes this API.
-const DOCUMENT: &str = include_str!("../../../docs/reference/control-api.json");
 
 /// Scrapes of metrics at one time; each holds a page of every node.
 const SCRAPES_MAX: usize = 2;
@@ -147,11 +143,6 @@ impl Api {
                 let nodes = query.switch("nodes", false)?;
                 query.finish()?;
                 self.metrics(nodes, request.headers()).await
-            }
-            Route::Document => {
-                query.finish()?;
-                let text = Content::Whole(Some(Bytes::from_static(DOCUMENT.as_bytes())));
-                Ok(content(StatusCode::OK, "application/json", text))
             }
             Route::Reload => self.reload(query, caller).await,
             Route::Stop => self.stop(query, caller).await,
