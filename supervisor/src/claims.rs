@@ -15,7 +15,7 @@ pub const CLAIMS_SCHEMA: u32 = 1;
 /// The whole range at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Claims {
-    /// [`CLAIMS_SCHEMA`].
+    /// Version of this form: [`CLAIMS_SCHEMA`].
     pub schema: u32,
     /// Among whom ports are unique.
     pub scope: Scope,

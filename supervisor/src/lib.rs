@@ -28,6 +28,7 @@ pub mod program;
 pub mod reaper;
 pub mod reload;
 pub mod run;
+pub mod schema;
 pub mod siblings;
 pub mod signals;
 pub mod spawn;

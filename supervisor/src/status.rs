@@ -17,7 +17,7 @@ pub const STATUS_SCHEMA: u32 = 1;
 /// The whole fleet at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FleetStatus {
-    /// [`STATUS_SCHEMA`].
+    /// Version of this form: [`STATUS_SCHEMA`].
     pub schema: u32,
     /// Version of the supervisor.
     pub version: String,

@@ -49,6 +49,20 @@ pub(crate) fn command() -> Command {
         ])
 }
 
+/// Tells every command that understands `--json`, with the words that lead to it.
+#[cfg(test)]
+pub(crate) fn with_json(tell: &mut dyn FnMut(&str)) {
+    fn walk(command: &Command, words: &str, tell: &mut dyn FnMut(&str)) {
+        if command.get_arguments().any(|arg| arg.get_id() == "json") {
+            tell(words);
+        }
+        for below in command.get_subcommands() {
+            walk(below, format!("{words} {}", below.get_name()).trim(), tell);
+        }
+    }
+    walk(&command(), "", tell);
+}
+
 fn run() -> Command {
     Command::new("run")
         .about("Start the fleet and stay in the foreground until it is stopped")

@@ -16,6 +16,8 @@ mod reference;
 pub mod render;
 mod since;
 
+#[cfg(test)]
+pub(crate) use arguments::with_json;
 pub use execute::execute;
 pub use invocation::{
     ChangeOptions, ClaimsOptions, ConfigOptions, EventsOptions, ExecOptions, HealthOptions,

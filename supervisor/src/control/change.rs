@@ -6,7 +6,7 @@ use super::api::{Answer, Api, Caller, JSON_LINES, content, json};
 use super::body::Content;
 use super::problem::Problem;
 use super::query::Query;
-use super::request::{ChangeOrder, Request};
+use super::request::{Begun, ChangeOrder, Ended, Request};
 use super::stream::{self, LiveEvents, Shown};
 use crate::event::EventKind;
 use crate::fleet::{Occasion, Plan, Refusal, RestartMode, RestartOrder, Ticket};
@@ -61,7 +61,7 @@ impl Api {
         let by = caller.text();
         let ended = self.ask(|reply| Request::EndRolling { by, reply }).await?;
         ended.map_err(|refusal| refused(&refusal))?;
-        Ok(json(StatusCode::OK, &serde_json::json!({ "ended": true })))
+        Ok(json(StatusCode::OK, &Ended { ended: true }))
     }
 
     /// `POST /scale`.
@@ -95,10 +95,9 @@ impl Api {
         match (begun, live) {
             (Decision::Planned(plan), _) => Ok(json(StatusCode::OK, &plan)),
             (Decision::Begun(ticket, _), Some(live)) => Ok(follow(ticket, live)),
-            (Decision::Begun(ticket, plan), None) => Ok(json(
-                StatusCode::ACCEPTED,
-                &serde_json::json!({ "change": ticket, "plan": plan }),
-            )),
+            (Decision::Begun(change, plan), None) => {
+                Ok(json(StatusCode::ACCEPTED, &Begun { change, plan }))
+            }
         }
     }
 }

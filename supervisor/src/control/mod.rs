@@ -6,6 +6,7 @@
 //! | `GET /health` | 200 or 503 [`Health`] |
 //! | `GET /claims` | 200 [`Claims`](crate::claims::Claims) |
 //! | `GET /metrics?nodes=` | 200 a page for Prometheus ([`metrics`](crate::metrics)), with `nodes` those of the nodes as well |
+//! | `GET /openapi.json` | 200 the document that describes all this |
 //! | `POST /reload?dry_run=&wait=` | 200 [`ReloadPlan`](crate::reload::ReloadPlan); with `wait` (the default, but for a dry run) in one line, and after it events until all is done; 422 when the settings cannot be used |
 //! | `POST /stop?now=&wait=` | 202, then events as they happen; the stop is done when the last is `fleet_stopped` |
 //! | `POST /restart?node=&rolling=&force=&dry_run=&wait=` | 202, then events as they happen; the last is `change_done` or `change_halted` |
@@ -51,5 +52,9 @@ pub use admin::{AdminSocket, Gate, Taken, Token};
 pub use change::Decision;
 pub use client::{Answer, ClientError, ControlClient};
 pub use problem::Problem;
-pub use request::{ChangeOrder, Figures, Health, REQUESTS_MAX, ReloadReply, Request, StopReply};
+pub use request::{
+    Begun, ChangeOrder, Ended, Figures, Health, REQUESTS_MAX, ReloadReply, Request, StopReply,
+    Stopping,
+};
+pub use route::calls;
 pub use server::{Control, ControlConfig, ControlError};

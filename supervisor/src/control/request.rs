@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::change::Decision;
 use crate::claims::Claims;
-use crate::fleet::{Refusal, RestartOrder};
+use crate::fleet::{Plan, Refusal, RestartOrder, Ticket};
 use crate::metrics::{Tally, Target};
 use crate::reload::{ReloadPlan, ReloadRefused};
 use crate::status::{FleetPhase, FleetStatus};
@@ -105,6 +105,29 @@ pub enum StopReply {
     Started,
     /// It was under way already (and was made a kill when `now` was asked for).
     UnderWay,
+}
+
+/// The answer to a change for whose end nobody waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Begun {
+    /// Its number, which its events carry.
+    pub change: Ticket,
+    /// What it does.
+    pub plan: Plan,
+}
+
+/// The answer to the order to end a rolling restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ended {
+    /// That it ends.
+    pub ended: bool,
+}
+
+/// The answer to the order to stop for whose end nobody waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Stopping {
+    /// Whether it begins now; otherwise it was under way.
+    pub started: bool,
 }
 
 /// Whether enough nodes are ready.

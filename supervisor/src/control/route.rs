@@ -13,6 +13,7 @@ pub(crate) enum Route {
     Metrics,
     Logs,
     Events,
+    Document,
     Stop,
     Restart,
     EndRolling,
@@ -55,6 +56,7 @@ pub(crate) const CALLS: &[Call] = &[
     get("/logs", Route::Logs),
     get("/logs/stats", Route::LogStats),
     get("/events", Route::Events),
+    get("/openapi.json", Route::Document),
     post("/stop", Route::Stop),
     post("/restart", Route::Restart),
     post("/restart/abort", Route::EndRolling),
@@ -62,6 +64,11 @@ pub(crate) const CALLS: &[Call] = &[
     post("/reload", Route::Reload),
     post("/logs/rotate", Route::Rotate),
 ];
+
+/// Every call, by its method and path.
+pub fn calls() -> impl Iterator<Item = (&'static Method, &'static str)> {
+    CALLS.iter().map(|call| (&call.method, call.path))
+}
 
 impl Route {
     /// The call that is made so.

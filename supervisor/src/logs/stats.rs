@@ -12,7 +12,7 @@ pub const LOG_STATS_SCHEMA: u32 = 1;
 /// What became of all lines since the supervisor's start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogStats {
-    /// [`LOG_STATS_SCHEMA`].
+    /// Version of this form: [`LOG_STATS_SCHEMA`].
     pub schema: u32,
     /// Per node, in the order in which the nodes were first started.
     pub nodes: Vec<NodeLogStats>,

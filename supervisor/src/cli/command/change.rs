@@ -4,7 +4,6 @@ use std::io::IsTerminal as _;
 
 use http::Method;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
 
 use super::connect;
 use super::events::show_event;
@@ -13,17 +12,11 @@ use super::output::{note, print, print_json};
 use crate::cli::execute::CommandError;
 use crate::cli::render::{Outcome, Progress, View};
 use crate::cli::{ChangeOptions, code, render};
-use crate::control::{Answer, ControlClient};
+use crate::control::{Answer, Begun, ControlClient};
 use crate::event::Event;
-use crate::fleet::{Plan, Ticket};
+use crate::fleet::Plan;
 use crate::logs::Clock;
 use crate::style::Style;
-
-/// The answer to an order for which nobody waits.
-#[derive(Debug, Deserialize)]
-struct Begun {
-    change: Ticket,
-}
 
 /// Gives the order `call`, such as `/scale?to=3`, and waits for its end when that is wanted.
 pub(crate) async fn order(options: &ChangeOptions, call: &str) -> Result<u8, CommandError> {
@@ -40,7 +33,7 @@ pub(crate) async fn order(options: &ChangeOptions, call: &str) -> Result<u8, Com
     if options.json {
         print(answer.whole().await?)?;
     } else {
-        let Begun { change } = answer.json().await?;
+        let Begun { change, .. } = answer.json().await?;
         print(format!("change {} has begun\n", change.0))?;
     }
     Ok(code::OK)
