@@ -13,6 +13,7 @@
 mod binaries;
 mod cgroup;
 mod container;
+mod docker;
 mod fleet;
 mod http;
 mod load;
@@ -26,6 +27,7 @@ mod wait;
 pub use binaries::{Binaries, repository};
 pub use cgroup::Cgroup;
 pub use container::{Container, skip};
+pub use docker::{DockerContainer, DockerNetwork, docker, docker_ok, image};
 pub use fleet::{Fleet, Node};
 pub use http::{Answer, ask, get, put};
 pub use load::{Failure, Load, LoadConfig, Tally};

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::process::{Command, Stdio};
 
 use crate::command::{cannot_start, cargo, shown};
+use crate::containers::{Engine, IMAGE};
 use crate::deny::Deny;
 use crate::pages::PAGES;
 use crate::tally::Tally;
@@ -34,6 +35,8 @@ pub(crate) enum Verdict {
     Passed,
     /// All tests passed, so many.
     Counted(Tally),
+    /// This machine cannot do it, and why.
+    Skipped(String),
     /// Something is wrong.
     Failed {
         /// Everything that was said.
@@ -64,6 +67,9 @@ pub(crate) struct Site<'a> {
     pub(crate) deny: Option<Deny>,
 }
 
+/// The gate that tests the image.
+pub(crate) const CONTAINERS: &str = "containers";
+
 /// All gates, cheap ones first. A gate never changes a file of the repository:
 /// `--locked` keeps cargo from writing even Cargo.lock.
 pub(crate) const GATES: &[Gate] = &[
@@ -91,6 +97,11 @@ pub(crate) const GATES: &[Gate] = &[
         name: "tests",
         pace: Pace::Slow,
         run: tests,
+    },
+    Gate {
+        name: CONTAINERS,
+        pace: Pace::Slow,
+        run: containers,
     },
     Gate {
         name: "dependencies",
@@ -147,7 +158,10 @@ fn documentation(site: &mut Site<'_>) -> Verdict {
 
 fn tests(site: &mut Site<'_>) -> Verdict {
     // All binaries run, also after one failed: one round names every failure.
-    let outcome = site.judge(cargo(["test", "--locked", "--workspace", "--no-fail-fast"]));
+    counted(site.judge(cargo(["test", "--locked", "--workspace", "--no-fail-fast"])))
+}
+
+fn counted(outcome: Result<String, String>) -> Verdict {
     match outcome {
         Ok(output) => Tally::of_output(&output).map_or(Verdict::Passed, Verdict::Counted),
         Err(output) => Verdict::Failed {
@@ -155,6 +169,39 @@ fn tests(site: &mut Site<'_>) -> Verdict {
             output,
         },
     }
+}
+
+/// Builds the image as its users do, out of the base images or, where no registry can be
+/// reached, out of images that are made to be like them; and tests it in an engine.
+fn containers(site: &mut Site<'_>) -> Verdict {
+    let engine = match Engine::find_or_start(site.workspace) {
+        Ok(engine) => engine,
+        Err(why) => return Verdict::Skipped(why),
+    };
+    let bases = engine.command(site.workspace.path("deploy/base-images.sh"));
+    let mut build = engine.command("docker");
+    build.current_dir(site.workspace.path("."));
+    build.args([
+        "build",
+        "--file",
+        "Dockerfile.flux-sim",
+        "--tag",
+        IMAGE,
+        ".",
+    ]);
+    for step in [bases, build] {
+        if let Err(output) = site.judge(step) {
+            return Verdict::Failed {
+                output,
+                tally: None,
+            };
+        }
+    }
+    let mut tests = cargo(["test", "--locked", "--package", "repram-tests"]);
+    tests.args(["--test", "containers", "--", "--ignored", "--nocapture"]);
+    tests.env("REPRAM_IMAGE", IMAGE);
+    engine.tell(&mut tests);
+    counted(site.judge(tests))
 }
 
 fn dependencies(site: &mut Site<'_>) -> Verdict {

@@ -1,6 +1,7 @@
 //! The habits of this repository, as `cargo xtask COMMAND`:
 //!
 //! - `verify [--quick]` runs every gate and changes no file of the repository;
+//! - `containers` builds the image and tests it, which `verify` does as well;
 //! - `fix` formats, applies what clippy can mend and regenerates the reference pages;
 //! - `run [ARGS]` builds both binaries in release mode and becomes `supervisor run ARGS`.
 //!
@@ -9,6 +10,7 @@
 //! installs below the target directory when the machine has none.
 
 mod command;
+mod containers;
 mod deny;
 mod fix;
 mod gates;
@@ -26,6 +28,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   verify [--quick]   run every gate; --quick leaves out the slow ones
+  containers         build the image and test it in a Docker engine
   fix                format, apply clippy's fixes, regenerate the reference pages
   run [ARGS]         build both binaries in release mode and run the fleet
 ";
@@ -45,13 +48,14 @@ fn main() -> ExitCode {
         ("verify", [flag]) if flag == "--quick" => {
             verify::verify(&workspace, verify::Extent::Quick)
         }
+        ("containers", []) => verify::verify(&workspace, verify::Extent::Containers),
         ("fix", []) => fix::fix(&workspace),
         ("run", rest) => run::run(&workspace, rest),
         ("help" | "--help" | "-h", []) => {
             print!("{USAGE}");
             ExitCode::SUCCESS
         }
-        ("verify" | "fix", [stray, ..]) => usage(&format!(
+        ("verify" | "fix" | "containers", [stray, ..]) => usage(&format!(
             "{command} does not know the argument {}",
             stray.to_string_lossy()
         )),

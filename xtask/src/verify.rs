@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::deny::Deny;
-use crate::gates::{GATES, Gate, Pace, Site, Verdict};
+use crate::gates::{CONTAINERS, GATES, Gate, Pace, Site, Verdict};
 use crate::tally::Tally;
 use crate::workspace::Workspace;
 
@@ -16,6 +16,8 @@ pub(crate) enum Extent {
     Everything,
     /// Only those that take seconds.
     Quick,
+    /// The tests of the image.
+    Containers,
 }
 
 /// What came of one gate.
@@ -32,7 +34,11 @@ pub(crate) fn verify(workspace: &Workspace, extent: Extent) -> ExitCode {
     // which the other gates can use.
     let deny = (extent == Extent::Everything).then(|| Deny::find_or_install(workspace));
     let mut site = Site { workspace, deny };
-    let wanted = |gate: &&Gate| extent == Extent::Everything || gate.pace == Pace::Quick;
+    let wanted = |gate: &&Gate| match extent {
+        Extent::Everything => true,
+        Extent::Quick => gate.pace == Pace::Quick,
+        Extent::Containers => gate.name == CONTAINERS,
+    };
     let results: Vec<Outcome> = GATES
         .iter()
         .filter(wanted)
@@ -58,8 +64,10 @@ fn perform(gate: &Gate, site: &mut Site<'_>) -> Outcome {
         verdict,
     };
     println!("{} ({:.1} s)", result.word(), result.took.as_secs_f64());
-    if let Verdict::Failed { output, .. } = &result.verdict {
-        println!("{}", output.trim_end());
+    match &result.verdict {
+        Verdict::Failed { output, .. } => println!("{}", output.trim_end()),
+        Verdict::Skipped(why) => println!("SKIPPED {}: {why}", gate.name),
+        Verdict::Passed | Verdict::Counted(_) => {}
     }
     result
 }
@@ -68,10 +76,11 @@ fn summarise(results: &[Outcome]) {
     println!();
     for result in results {
         let seconds = result.took.as_secs_f64();
-        println!("{:<18} {:<6} {seconds:>7.1} s", result.name, result.word());
+        println!("{:<18} {:<7} {seconds:>7.1} s", result.name, result.word());
     }
-    if let Some(tally) = results.iter().find_map(Outcome::tally) {
-        println!("{tally}");
+    let mut tallies = results.iter().filter_map(Outcome::tally).peekable();
+    if tallies.peek().is_some() {
+        println!("{}", tallies.sum::<Tally>());
     }
 }
 
@@ -81,14 +90,18 @@ impl Outcome {
     }
 
     fn word(&self) -> &'static str {
-        if self.failed() { "FAILED" } else { "ok" }
+        match self.verdict {
+            Verdict::Failed { .. } => "FAILED",
+            Verdict::Skipped(_) => "SKIPPED",
+            Verdict::Passed | Verdict::Counted(_) => "ok",
+        }
     }
 
     fn tally(&self) -> Option<Tally> {
         match self.verdict {
             Verdict::Counted(tally) => Some(tally),
             Verdict::Failed { tally, .. } => tally,
-            Verdict::Passed => None,
+            Verdict::Passed | Verdict::Skipped(_) => None,
         }
     }
 }
