@@ -289,9 +289,10 @@ impl Fleet {
                 }
             }
             Next::Restart { early } => {
-                if !self.end_move(index, now) {
-                    self.failed(index, early, now);
-                }
+                self.failed(index, early, now);
+                // It failed before it was told to leave, so that it waits in the new slot as
+                // it would have in the old one.
+                self.end_move(index, now);
             }
         }
     }

@@ -423,6 +423,34 @@ fn nodes_move_one_after_the_other() {
     }
 }
 
+/// It failed before it was told to leave, which another slot does not undo.
+#[test]
+fn a_node_that_must_move_while_it_is_cleared_waits_as_it_would_have() {
+    let mut config = config(3);
+    config.restart.budget = 1;
+    let mut story = Story::all_ready_with(config);
+    let (node, pid, ended) = (NodeIndex(0), story.pid(0), ExitReason::Signal(9).into());
+    let ports = Ports {
+        http: 8_090,
+        gossip: 9_090,
+    };
+    let inputs = [
+        Input::Exited { node, pid, ended },
+        Input::Move {
+            node,
+            ports: Some(ports),
+            until: ms(31_000),
+        },
+        Input::Cleared { node, pid, left: 0 },
+    ];
+    // What is left of it takes its time, in contrast to other stories.
+    for input in inputs {
+        story.fleet.handle(input, ms(1_000));
+    }
+    let view = story.fleet.views(ms(1_000)).next().expect("it exists");
+    assert_eq!((view.phase, view.ports), (NodePhase::Failed, Some(ports)));
+}
+
 #[test]
 fn a_node_whose_time_runs_out_moves_whatever_the_others_do() {
     let mut story = two_must_move(config(3));
