@@ -83,7 +83,11 @@ replicates() {
 }
 
 has_log() { inside grep --max-count=1 --only-matching 'flux-node-[0-9]* starts' "$logs/$1.log"; }
-shows_logs() { docker logs "$container" 2>&1 | grep --max-count=1 --only-matching 'all [0-9]* nodes\{0,1\} ready'; }
+shows_logs() {
+    local logs
+    logs=$(docker logs "$container" 2>&1) || return
+    grep --max-count=1 --only-matching 'all [0-9]* nodes ready\|the node is ready' <<<"$logs"
+}
 
 check "the fleet is healthy" wait_for_fleet
 read -ra ports <<<"$(scan)"

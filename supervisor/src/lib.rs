@@ -18,6 +18,7 @@ pub mod event;
 pub mod exec;
 pub mod exit;
 pub mod fleet;
+pub mod flux_spec;
 pub mod leftovers;
 pub mod logs;
 pub mod metrics;

@@ -119,7 +119,7 @@ fn a_node_that_is_killed_comes_back_and_the_container_stays() {
 #[test]
 #[ignore = "needs the image: cargo xtask containers"]
 fn a_node_that_the_kernel_kills_for_want_of_memory_comes_back() {
-    let container = DockerContainer::start(&["--memory=80m", "--memory-swap=80m"]);
+    let container = DockerContainer::start(&["--memory=64m", "--memory-swap=64m"]);
     container.wait_for_nodes(3);
     let restarts = |nodes: &[Value]| -> u64 {
         let count = |node: &Value| node["restarts"].as_u64().expect("a number");

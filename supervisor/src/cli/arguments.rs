@@ -44,6 +44,7 @@ pub(crate) fn command() -> Command {
             metrics(),
             exec(),
             config(),
+            super::flux_arguments::command(config_file()),
             completions(),
             man(),
         ])

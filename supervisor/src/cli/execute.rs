@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use repram_config::Problems;
 
 use super::command::{
-    claims, completions, config, events, health, log_stats, logs, man, metrics, reload, restart,
-    scale, status, stop,
+    claims, completions, config, events, flux_spec, health, log_stats, logs, man, metrics, reload,
+    restart, scale, status, stop,
 };
 use super::{Invocation, code};
 use crate::control::ClientError;
@@ -109,6 +109,7 @@ pub fn execute(invocation: Invocation) -> ExitCode {
         Invocation::Metrics(options) => ask(metrics::show(&options)),
         Invocation::Completions(shell) => completions::show(shell),
         Invocation::Config(options) => config::show(&options),
+        Invocation::FluxSpec(options) => flux_spec::run(&options),
         Invocation::Status(options) => ask(status::show(&options)),
         Invocation::Health(options) => ask(health::ask(&options)),
         Invocation::Claims(options) => ask(claims::show(&options)),

@@ -8,8 +8,9 @@ use clap::ArgMatches;
 use clap_complete::Shell;
 use repram_config::Flag;
 
+use super::flux_arguments::FluxSpecOptions;
 use super::since::Since;
-use super::{arguments, code, flags};
+use super::{arguments, code, flags, flux_arguments};
 use crate::fleet::NodeIndex;
 
 /// Lines that `logs -f` shows of the past when nothing else is asked for, as `tail` does.
@@ -46,6 +47,8 @@ pub enum Invocation {
     Claims(ClaimsOptions),
     /// Show the settings.
     Config(ConfigOptions),
+    /// Make or check the specification of a Flux app.
+    FluxSpec(FluxSpecOptions),
     /// Show metrics.
     Metrics(MetricsOptions),
     /// Print a completion script.
@@ -284,6 +287,7 @@ fn invocation((name, matches): (&str, &ArgMatches)) -> Option<Invocation> {
             run: run(matches),
             json: json(),
         }),
+        "flux-spec" => Invocation::FluxSpec(flux_arguments::options(matches, run(matches))?),
         "status" => Invocation::Status(asking(matches)),
         "health" => Invocation::Health(asking(matches)),
         "claims" => Invocation::Claims(asking(matches)),
@@ -440,6 +444,11 @@ mod tests {
         check("exec ls -h", "command: [\"ls\", \"-h\"]");
         check("exec --stop-timeout 2s -- ls", "key: \"stop_timeout\"");
         check("metrics --nodes", "nodes: true");
+        check("flux-spec --check -", "Check(\"-\")");
+        check(
+            "flux-spec --owner me --image i:1 --node-count 2",
+            "name: \"repram\"",
+        );
         check("man", "Man(None)");
         check("man /x", "Man(Some(\"/x\"))");
         check("completions zsh", "Completions(Zsh)");

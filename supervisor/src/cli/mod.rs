@@ -9,6 +9,7 @@ pub mod code;
 mod command;
 mod execute;
 mod flags;
+mod flux_arguments;
 mod invocation;
 mod locate;
 mod node_name;
@@ -19,6 +20,7 @@ mod since;
 #[cfg(test)]
 pub(crate) use arguments::with_json;
 pub use execute::execute;
+pub use flux_arguments::FluxSpecOptions;
 pub use invocation::{
     ChangeOptions, ClaimsOptions, ConfigOptions, EventsOptions, ExecOptions, HealthOptions,
     Invocation, Lines, LogStatsOptions, LogsOptions, MetricsOptions, Place, ReloadOptions,

@@ -5,6 +5,7 @@ pub(crate) mod claims;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod events;
+pub(crate) mod flux_spec;
 pub(crate) mod health;
 pub(crate) mod lines;
 pub(crate) mod log_stats;
