@@ -121,7 +121,7 @@ impl Rig {
     /// Writes a line as `flux-node-N` and waits until it is in the file.
     async fn line(&self, number: u32, line: &str) {
         let (read, write) = pipe2(OFlag::O_CLOEXEC).expect("pipe");
-        self.logs.attach(&format!("flux-node-{number}"), read);
+        self.logs.attach(&format!("flux-node-{number}"), 1, read);
         File::from(write)
             .write_all(format!("{line}\n").as_bytes())
             .expect("write");
@@ -363,7 +363,7 @@ async fn without_files_lines_can_only_be_followed() {
         .await
         .expect("answers");
     let (read, write) = pipe2(OFlag::O_CLOEXEC).expect("pipe");
-    rig.logs.attach("flux-node-1", read);
+    rig.logs.attach("flux-node-1", 1, read);
     File::from(write).write_all(b"live\n").expect("write");
     let piece = answer.piece().await.expect("whole").expect("a line");
     let line: Value = serde_json::from_slice(&piece).expect("JSON");

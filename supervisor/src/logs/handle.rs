@@ -17,6 +17,7 @@ use super::history::{History, LogQuery};
 use super::latch::Latch;
 use super::mailbox::{Command, Mailbox};
 use super::stats::{DestinationStats, LOG_STATS_SCHEMA, LogStats, NodeLogStats};
+use super::tail::LastLines;
 use crate::event::Event;
 
 /// The running logs. Clones are handles of the same threads; no call blocks on a disk or on
@@ -71,12 +72,13 @@ impl Logs {
         Self(Arc::new(inner))
     }
 
-    /// Reads what `node` writes from the read end of its pipe (stdout and stderr share one,
-    /// so that their order is kept) until every writer has closed it.
+    /// Reads what the process of this generation of `node` writes from the read end of its
+    /// pipe (stdout and stderr share one, so that their order is kept) until every writer has
+    /// closed it.
     ///
     /// # Panics
     /// When `node` is not of the form `flux-node-N`, after which its file is named.
-    pub fn attach(&self, node: &str, pipe: OwnedFd) {
+    pub fn attach(&self, node: &str, generation: u64, pipe: OwnedFd) {
         assert!(is_node_name(node), "{node:?} is no name of a node");
         let node = {
             let mut nodes = self.0.nodes();
@@ -87,7 +89,20 @@ impl Logs {
                 node
             })
         };
-        self.0.mailbox.post(Command::Attach { node, pipe });
+        self.0.mailbox.post(Command::Attach {
+            node,
+            generation,
+            pipe,
+        });
+    }
+
+    /// What the last processes of a node wrote last, with everything that they had written
+    /// before this call; nothing after the end.
+    pub(crate) async fn last_lines(&self, node: &str) -> LastLines {
+        let (reply, lines) = oneshot::channel();
+        let node = node.to_owned();
+        self.0.mailbox.post(Command::Tail { node, reply });
+        lines.await.unwrap_or_default()
     }
 
     /// Shows an event on the container's stdout and to everyone who follows events, after

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use repram_config::LogStdout;
+use tokio::sync::oneshot;
 
 use super::batch::Node;
 use super::feed::{EventFollowing, LineFollowing};
+use super::tail::LastLines;
 use super::waker::Waker;
 use crate::event::Event;
 
@@ -19,8 +21,17 @@ const WAITING_MAX: usize = 1024;
 /// One wish.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Read this pipe.
-    Attach { node: Arc<Node>, pipe: OwnedFd },
+    /// Read this pipe of the process of this generation.
+    Attach {
+        node: Arc<Node>,
+        generation: u64,
+        pipe: OwnedFd,
+    },
+    /// Say what the processes of this node wrote last, with everything before this call.
+    Tail {
+        node: String,
+        reply: oneshot::Sender<LastLines>,
+    },
     /// Show this event, after what the nodes have written until now.
     Event(Event),
     /// Tell this event to those who follow events; stdout has it already or cannot have it.

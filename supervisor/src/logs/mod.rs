@@ -27,11 +27,13 @@ mod latch;
 mod mailbox;
 mod outbox;
 mod reader;
+mod route;
 mod show;
 mod stamp;
 mod stats;
 mod stdout;
 mod tally;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod waker;
@@ -47,3 +49,4 @@ pub(crate) use lane::Loss;
 pub use repram_config::{LogFormat, LogStdout};
 pub(crate) use stamp::Stamp;
 pub use stats::{DestinationStats, FileCount, LOG_STATS_SCHEMA, LineCount, LogStats, NodeLogStats};
+pub use tail::LastLines;

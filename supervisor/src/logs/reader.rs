@@ -17,12 +17,12 @@ use super::destinations::Destinations;
 use super::feed::{Feed, LineFollowing};
 use super::files::{FileOrder, Snapshot};
 use super::framer::Framer;
-use super::lane::Verdict;
 use super::latch::Latch;
 use super::mailbox::{Command, Mailbox};
-use super::outbox::Outbox;
+use super::route::{Patience, Route, hand_over};
 use super::show::ShowOrder;
 use super::stamp::Stamp;
+use super::tail::Tails;
 use super::waker::Waker;
 use crate::event::{Event, EventKind};
 
@@ -58,6 +58,8 @@ pub(crate) struct Reader {
     buffer: Vec<u8>,
     pipes: BTreeMap<u64, Pipe>,
     nodes: Vec<Arc<Node>>,
+    /// By the index of the node.
+    tails: BTreeMap<usize, Tails>,
     next_key: u64,
 }
 
@@ -65,6 +67,7 @@ pub(crate) struct Reader {
 struct Pipe {
     fd: OwnedFd,
     node: Arc<Node>,
+    generation: u64,
     framer: Framer,
     /// A destination is full; the pipe is left alone, at most until then.
     held: Option<Instant>,
@@ -86,13 +89,6 @@ struct Ready {
     woken: bool,
     /// So many pipes had something.
     pipes: usize,
-}
-
-/// Whether a full destination may hold a pipe back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Patience {
-    Some,
-    None,
 }
 
 /// A moment by both clocks: one to show, one to count with.
@@ -132,6 +128,7 @@ impl Reader {
             buffer: vec![0; READ_SIZE],
             pipes: BTreeMap::new(),
             nodes: Vec::new(),
+            tails: BTreeMap::new(),
             next_key: WAKER + 1,
         })
     }
@@ -204,8 +201,8 @@ impl Reader {
             Err(Errno::EINTR) => return Found::Bytes,
             Err(_) => return self.end(key, now, route),
         };
-        let node = Arc::clone(&pipe.node);
-        self.deliver(node, lines, now.stamp, route);
+        let (node, generation) = (Arc::clone(&pipe.node), pipe.generation);
+        self.deliver(node, generation, lines, now.stamp, route);
         Found::Bytes
     }
 
@@ -214,15 +211,24 @@ impl Reader {
         if let Some(mut pipe) = self.pipes.remove(&key) {
             let lines = pipe.framer.finish();
             pipe.node.cut.add(pipe.framer.take_cuts());
-            self.deliver(pipe.node, lines, now.stamp, route);
+            self.deliver(pipe.node, pipe.generation, lines, now.stamp, route);
         }
         Found::End
     }
 
-    fn deliver(&mut self, node: Arc<Node>, lines: Bytes, stamp: Stamp, route: Route) {
+    fn deliver(
+        &mut self,
+        node: Arc<Node>,
+        generation: u64,
+        lines: Bytes,
+        stamp: Stamp,
+        route: Route,
+    ) {
         if lines.is_empty() {
             return;
         }
+        let tails = self.tails.entry(node.index).or_default();
+        tails.push(generation, &lines);
         let batch = Batch { node, stamp, lines };
         batch.node.read.add(batch.amount());
         self.feed.lines(&batch);
@@ -280,7 +286,7 @@ impl Reader {
         })
     }
 
-    fn attach(&mut self, node: Arc<Node>, pipe: OwnedFd) {
+    fn attach(&mut self, node: Arc<Node>, generation: u64, pipe: OwnedFd) {
         // Both concern this end only. A pipe that stays small is merely slower.
         let _ = fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
         let _ = fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));
@@ -295,6 +301,7 @@ impl Reader {
             Pipe {
                 fd: pipe,
                 node,
+                generation,
                 framer,
                 held: None,
             },
@@ -319,7 +326,18 @@ impl Reader {
 
     fn carry_out(&mut self, command: Command) -> Option<Instant> {
         match command {
-            Command::Attach { node, pipe } => self.attach(node, pipe),
+            Command::Attach {
+                node,
+                generation,
+                pipe,
+            } => self.attach(node, generation, pipe),
+            Command::Tail { node, reply } => {
+                self.catch_up();
+                let known = self.nodes.iter().find(|known| known.name == node);
+                let tails = known.and_then(|known| self.tails.get(&known.index));
+                // Whoever asked may have gone.
+                let _ = reply.send(tails.map(Tails::lines).unwrap_or_default());
+            }
             Command::Event(event) => {
                 self.catch_up();
                 let event = Arc::new(event);
@@ -432,59 +450,11 @@ impl Reader {
                     // A helper that outlived its node may write for ever.
                     Found::Bytes if read < READS_PER_PIPE => {}
                     Found::Bytes | Found::Nothing => {
-                        let route = Route {
-                            files: Verdict::Take,
-                            shown: Verdict::Take,
-                        };
-                        self.end(key, now, route);
+                        self.end(key, now, Route::TAKEN);
                         break;
                     }
                 }
             }
         }
-    }
-}
-
-/// What to do with a batch, per destination.
-#[derive(Clone, Copy, Debug)]
-struct Route {
-    files: Verdict,
-    shown: Verdict,
-}
-
-impl Route {
-    /// Asks both destinations; an error is the time until which the pipe has to wait.
-    fn find(
-        to: &Destinations,
-        node: &Node,
-        now: Instant,
-        patience: Patience,
-    ) -> Result<Self, Instant> {
-        let files = to
-            .files
-            .as_ref()
-            .map_or(Verdict::Take, |files| files.verdict(node, now));
-        let shown = to
-            .lines_shown()
-            .map_or(Verdict::Take, |shown| shown.verdict(node, now));
-        let route = Self { files, shown };
-        let holds = [files, shown]
-            .into_iter()
-            .filter_map(|verdict| match verdict {
-                Verdict::Hold(until) => Some(until),
-                Verdict::Take | Verdict::Drop => None,
-            });
-        match holds.min().filter(|_| patience == Patience::Some) {
-            Some(until) => Err(until),
-            None => Ok(route),
-        }
-    }
-}
-
-/// Queues a batch or counts it as lost. Who would hold it but must not, loses it.
-fn hand_over<O>(to: &Outbox<O>, batch: &Batch, verdict: Verdict) {
-    match verdict {
-        Verdict::Take => to.take_in(batch.clone()),
-        Verdict::Hold(_) | Verdict::Drop => to.drop_lines(batch),
     }
 }

@@ -74,7 +74,7 @@ fn build(config: LogConfig, stdout: impl Write + Send + 'static) -> Logs {
 /// A node: what is written here is its log.
 fn node(logs: &Logs, name: &str) -> File {
     let (read, write) = pipe2(OFlag::O_CLOEXEC).expect("pipe");
-    logs.attach(name, read);
+    logs.attach(name, 1, read);
     File::from(write)
 }
 
@@ -475,4 +475,31 @@ fn a_stdout_that_does_not_block_is_waited_for() {
     reader.read_to_end(&mut read).expect("reads");
     writer.join().expect("no panic").expect("writes");
     assert_eq!(read.len(), expect);
+}
+
+#[tokio::test]
+async fn what_a_process_wrote_last_is_kept_without_files() {
+    let dir = tempfile::tempdir().expect("directory");
+    let config = LogConfig {
+        dir: None,
+        stdout: LogStdout::Off,
+        ..config(&dir)
+    };
+    let logs = build(config, io::sink());
+    let mut first = node(&logs, "flux-node-1");
+    first.write_all(b"one\ntwo\nand no end").expect("write");
+    assert_eq!(
+        logs.last_lines("flux-node-1").await,
+        [(1, vec!["one".to_owned(), "two".to_owned()])].into()
+    );
+    drop(first);
+    let (read, write) = pipe2(OFlag::O_CLOEXEC).expect("pipe");
+    logs.attach("flux-node-1", 2, read);
+    File::from(write).write_all(b"\xff three\n").expect("write");
+    let lines = logs.last_lines("flux-node-1").await;
+    assert_eq!(lines[&1], ["one", "two", "and no end"]);
+    assert_eq!(lines[&2], ["\u{fffd} three"]);
+    assert!(logs.last_lines("flux-node-2").await.is_empty());
+    logs.finish(Duration::from_secs(60));
+    assert!(logs.last_lines("flux-node-1").await.is_empty());
 }

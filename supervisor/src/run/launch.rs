@@ -205,7 +205,7 @@ impl Launcher {
             }),
         };
         let pid = spawn.start()?.as_raw().cast_unsigned();
-        logs.attach(&member.name, output.read);
+        logs.attach(&member.name, generation, output.read);
         let listening = tokio::spawn(listen(notify, member.index, pid, news.clone()));
         let link = channel.map(|(link, _)| link);
         Ok(Running::new(pid, link, listening.abort_handle()))
