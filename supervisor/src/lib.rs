@@ -39,3 +39,4 @@ pub mod style;
 pub mod terminal;
 pub mod usage;
 pub mod wall_clock;
+pub mod why;

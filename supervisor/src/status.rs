@@ -106,6 +106,15 @@ pub struct NodeStatus {
     pub probes: Vec<ProbeStatus>,
 }
 
+impl NodeStatus {
+    /// Whether there is nothing to say about it: it is ready, and it has not failed since it
+    /// last ran stably.
+    #[must_use]
+    pub fn is_fine(&self) -> bool {
+        self.state == NodePhase::Ready && self.reason.is_none() && self.failures == 0
+    }
+}
+
 /// One answer of a node to a probe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeStatus {
@@ -138,6 +147,9 @@ pub struct NodeExit {
     pub process: Option<EndedProcess>,
     /// What the supervisor did about it; none while it still ends what the process left.
     pub follow_up: Option<FollowUp>,
+    /// What the process wrote last, at most ten lines of two KiB together. Only `why` tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<Vec<String>>,
 }
 
 /// A process that has ended.

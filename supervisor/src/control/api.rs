@@ -14,8 +14,8 @@ use tokio::time::timeout;
 
 use super::body::Content;
 use super::problem::Problem;
-use super::query::Query;
-use super::request::{Health, REQUESTS_MAX, Request, StopReply, Stopping};
+use super::query::{EventQuery, Query};
+use super::request::{REQUESTS_MAX, Request, StopReply, Stopping};
 use super::route::Route;
 use super::stream::{self, LiveEvents, Place, Shown};
 use crate::event::{Event, EventKind};
@@ -129,7 +129,7 @@ impl Api {
             }
             Route::Health => {
                 query.finish()?;
-                let health = Health::from(&self.status().await?);
+                let health = self.ask(|reply| Request::Health { reply }).await?;
                 let yes = health.healthy;
                 let status = if yes {
                     StatusCode::OK
@@ -138,6 +138,7 @@ impl Api {
                 };
                 Ok(json(status, &health))
             }
+            Route::Why => self.why(query).await,
             Route::Claims => {
                 query.finish()?;
                 let claims = self.ask(|reply| Request::Claims { reply }).await?;
@@ -166,8 +167,9 @@ impl Api {
             }
             Route::Events => {
                 let follow = query.switch("follow", false)?;
+                let wanted = query.events()?;
                 query.finish()?;
-                self.events(follow).await
+                self.events(follow, wanted).await
             }
         }
     }
@@ -241,19 +243,23 @@ impl Api {
         Ok((recent, LiveEvents { events, place }))
     }
 
-    async fn events(&self, follow: bool) -> Answer {
+    async fn events(&self, follow: bool, wanted: EventQuery) -> Answer {
         let content_of = |pieces| content(StatusCode::OK, JSON_LINES, pieces);
         if !follow {
-            let events = soon(self.logs.recent_events(), "the supervisor").await?;
+            let mut events = soon(self.logs.recent_events(), "the supervisor").await?;
+            events.retain(|event| wanted.matches(event));
             return Ok(content_of(Content::Whole(Some(stream::json_lines(
                 &events,
             )))));
         }
-        let (recent, live) = self.follow_events().await?;
+        let (mut recent, live) = self.follow_events().await?;
+        recent.retain(|event| wanted.matches(event));
+        let shown = move |event: &Event| match wanted.matches(event) {
+            true => Shown::Yes,
+            false => Shown::No,
+        };
         Ok(content_of(Content::Stream(stream::events(
-            recent,
-            live,
-            |_| Shown::Yes,
+            recent, live, shown,
         ))))
     }
 }

@@ -3,6 +3,7 @@
 //! | call | answer |
 //! |---|---|
 //! | `GET /status` | 200 [`FleetStatus`](crate::status::FleetStatus) |
+//! | `GET /why?node=` | 200 [`FleetWhy`](crate::why::FleetWhy): the stories of these nodes, or of all that are not fine |
 //! | `GET /health` | 200 or 503 [`Health`] |
 //! | `GET /claims` | 200 [`Claims`](crate::claims::Claims) |
 //! | `GET /metrics?nodes=` | 200 a page for Prometheus ([`metrics`](crate::metrics)), with `nodes` those of the nodes as well |
@@ -14,7 +15,7 @@
 //! | `POST /scale?to=&dry_run=&wait=` | as `/restart` |
 //! | `GET /logs?follow=&node=&since=&lines=&format=` | 200, a stream of lines |
 //! | `POST /logs/rotate` | 200 [`RotateReport`](crate::logs::RotateReport) |
-//! | `GET /events?follow=` | 200, a stream of JSON lines |
+//! | `GET /events?follow=&node=&since=&until=` | 200, a stream of JSON lines |
 //!
 //! With `dry_run` nothing is done, and the answer is 200 with the [`Plan`](crate::fleet::Plan);
 //! with `wait=false` it is 202 with the number of the change and its plan.
@@ -46,6 +47,7 @@ mod server;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod why;
 
 pub use address::ControlAddress;
 pub use admin::{AdminSocket, Gate, Taken, Token};
@@ -53,8 +55,8 @@ pub use change::Decision;
 pub use client::{Answer, ClientError, ControlClient};
 pub use problem::Problem;
 pub use request::{
-    Begun, ChangeOrder, Ended, Figures, Health, REQUESTS_MAX, ReloadReply, Request, StopReply,
-    Stopping,
+    Begun, ChangeOrder, Ended, Figures, HEALTH_SCHEMA, Health, REQUESTS_MAX, ReloadReply, Request,
+    StopReply, Stopping, UnknownNode,
 };
 pub use route::calls;
 pub use server::{Control, ControlConfig, ControlError};

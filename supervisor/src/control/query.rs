@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 
 use super::problem::Problem;
+use crate::event::Event;
 use crate::fleet::NodeIndex;
 use crate::logs::{LineForm, LogQuery, NodeFilter};
 
@@ -79,6 +80,15 @@ impl Query {
         self.all("node").into_iter().map(node).collect()
     }
 
+    /// Which events are wanted.
+    pub(crate) fn events(&mut self) -> Result<EventQuery, Problem> {
+        Ok(EventQuery {
+            nodes: self.nodes()?.into_iter().map(NodeIndex::name).collect(),
+            since: self.time("since")?,
+            until: self.time("until")?,
+        })
+    }
+
     /// Which lines are wanted, and in which form.
     pub(crate) fn lines(&mut self) -> Result<(LogQuery, LineForm), Problem> {
         let (since, until) = (self.time("since")?, self.time("until")?);
@@ -123,6 +133,28 @@ impl Query {
                 "there is no parameter {name:?} here"
             ))),
         }
+    }
+}
+
+/// Which events are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct EventQuery {
+    /// Of these nodes; none means all, and those of the fleet.
+    nodes: Vec<String>,
+    /// From then on.
+    since: Option<Timestamp>,
+    /// Before then.
+    until: Option<Timestamp>,
+}
+
+impl EventQuery {
+    /// Whether this event is.
+    pub(crate) fn matches(&self, event: &Event) -> bool {
+        let of_these = |node: &String| self.nodes.contains(node);
+        let node = self.nodes.is_empty() || event.node.as_ref().is_some_and(of_these);
+        let time = self.since.is_none_or(|since| event.time >= since)
+            && self.until.is_none_or(|until| event.time < until);
+        node && time
     }
 }
 

@@ -6,10 +6,11 @@ use tokio::sync::oneshot;
 
 use super::change::Decision;
 use crate::claims::Claims;
-use crate::fleet::{Plan, Refusal, RestartOrder, Ticket};
+use crate::fleet::{NodeIndex, Plan, Refusal, RestartOrder, Ticket};
 use crate::metrics::{Tally, Target};
 use crate::reload::{ReloadPlan, ReloadRefused};
 use crate::status::{FleetPhase, FleetStatus};
+use crate::why::FleetWhy;
 
 /// Requests that wait for the event loop; a client beyond it gets 503.
 pub const REQUESTS_MAX: usize = 16;
@@ -26,6 +27,18 @@ pub enum Request {
     Figures {
         /// Where the answer goes.
         reply: oneshot::Sender<Box<Figures>>,
+    },
+    /// Are enough nodes ready?
+    Health {
+        /// Where the answer goes.
+        reply: oneshot::Sender<Health>,
+    },
+    /// Why are nodes as they are?
+    Why {
+        /// These nodes; none means all that are not fine.
+        nodes: Vec<NodeIndex>,
+        /// Where the answer goes: all but what the nodes wrote.
+        reply: oneshot::Sender<Result<FleetWhy, UnknownNode>>,
     },
     /// Who holds which slot of the range?
     Claims {
@@ -98,6 +111,16 @@ pub enum ChangeOrder {
 /// What becomes of the fleet, or why the settings cannot be used.
 pub type ReloadReply = Result<ReloadPlan, ReloadRefused>;
 
+/// There is no such node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no {}; the fleet has flux-node-1 to flux-node-{nodes}", node.name())]
+pub struct UnknownNode {
+    /// Which was asked for.
+    pub node: NodeIndex,
+    /// How many there are.
+    pub nodes: u16,
+}
+
 /// What became of the order to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReply {
@@ -130,9 +153,16 @@ pub struct Stopping {
     pub started: bool,
 }
 
+/// Version of the JSON that `health --json` prints; it grows when a field is renamed, removed
+/// or changes its meaning, not when one is added.
+pub const HEALTH_SCHEMA: u32 = 1;
+
 /// Whether enough nodes are ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
+    /// [`HEALTH_SCHEMA`].
+    #[serde(default)]
+    pub schema: u32,
     /// Yes or no.
     pub healthy: bool,
     /// What the fleet is doing.
@@ -143,17 +173,7 @@ pub struct Health {
     pub nodes: u16,
     /// Nodes that have to be ready.
     pub needed: u16,
-}
-
-impl From<&FleetStatus> for Health {
-    fn from(status: &FleetStatus) -> Self {
-        Self {
-            healthy: status.healthy,
-            phase: status.phase,
-            ready: status.ready,
-            // There are no more nodes than ports.
-            nodes: u16::try_from(status.nodes.len()).unwrap_or(u16::MAX),
-            needed: status.min_ready.max(1),
-        }
-    }
+    /// What the others do: `flux-node-2 is waiting`.
+    #[serde(default)]
+    pub lacking: Vec<String>,
 }

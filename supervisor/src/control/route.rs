@@ -9,6 +9,7 @@ use super::problem::Problem;
 pub(crate) enum Route {
     Status,
     Health,
+    Why,
     Claims,
     Metrics,
     Logs,
@@ -51,6 +52,7 @@ const fn post(path: &'static str, route: Route) -> Call {
 pub(crate) const CALLS: &[Call] = &[
     get("/status", Route::Status),
     get("/health", Route::Health),
+    get("/why", Route::Why),
     get("/claims", Route::Claims),
     get("/metrics", Route::Metrics),
     get("/logs", Route::Logs),

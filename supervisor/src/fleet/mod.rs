@@ -31,6 +31,7 @@ mod life;
 mod moving;
 mod node;
 mod order;
+mod outlook;
 mod policy;
 mod restart;
 mod rolling;

@@ -66,7 +66,7 @@ impl Fleet {
     }
 
     /// When a node goes whatever the others do: so that it can still finish in order.
-    fn move_at_latest(&self, going: Move) -> Time {
+    pub(super) fn move_at_latest(&self, going: Move) -> Time {
         going.until.saturating_sub(self.config.stop_timeout)
     }
 

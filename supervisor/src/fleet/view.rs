@@ -11,6 +11,7 @@ use super::policy::ProbeRecord;
 use super::types::{NodeIndex, Ports, Time};
 use crate::exit::ExitClass;
 use crate::status::NodePhase;
+use crate::why::{LifeWatch, Outlook, Probing};
 
 /// One node, as the status shows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +47,14 @@ pub struct NodeView {
     pub reason: Option<String>,
     /// What it answered when it was asked, the latest first.
     pub probes: Vec<ProbeRecord>,
+    /// What is done with it next.
+    pub outlook: Outlook<Time>,
+    /// How its life is watched.
+    pub life: LifeWatch<Time>,
+    /// The probe that says whether it has started or is ready.
+    pub probing: Option<Probing<Time>>,
+    /// Failures without a stable run that make it `failed`.
+    pub budget: u32,
 }
 
 /// One node, as the others are told.
@@ -92,6 +101,10 @@ impl Fleet {
             message: node.message.clone(),
             reason: self.reason(node),
             probes: node.probes.iter().rev().cloned().collect(),
+            outlook: self.outlook(node),
+            life: self.life_watch(node),
+            probing: self.probing(node),
+            budget: self.config.restart.budget,
         })
     }
 
@@ -104,10 +117,7 @@ impl Fleet {
                     let failed = last.pid == process.pid && !last.answer.passed;
                     failed.then(|| last.answer.summary.clone())
                 }
-                Health::Ready { .. } => self.is_lifeless(node).then(|| {
-                    "no sign of life; it is not ended, because MIN_READY nodes would not be left"
-                        .to_owned()
-                }),
+                Health::Ready { .. } => self.reason_of_ready(node),
                 Health::Unready { reason } => Some(reason.clone()),
             },
             State::Stopping {
@@ -122,6 +132,19 @@ impl Fleet {
             | State::Failed { .. }
             | State::Stopped => None,
         }
+    }
+
+    fn reason_of_ready(&self, node: &Node) -> Option<String> {
+        if self.is_lifeless(node) {
+            let reason =
+                "no sign of life; it is not ended, because MIN_READY nodes would not be left";
+            return Some(reason.to_owned());
+        }
+        let going = node.moving?;
+        Some(match going.ports {
+            Some(ports) => format!("its port is another's, it moves to {}", ports.http),
+            None => "its port is another's, and no other is free".to_owned(),
+        })
     }
 
     /// Every node that has a slot, as the others are told.

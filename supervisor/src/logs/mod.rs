@@ -32,8 +32,8 @@ mod show;
 mod stamp;
 mod stats;
 mod stdout;
-mod tally;
 mod tail;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod waker;

@@ -7,15 +7,16 @@ use repram_config::LogDir;
 use super::member::{Member, Running};
 use super::shell::Shell;
 use crate::cli::render;
-use crate::control::Figures;
+use crate::control::{Figures, HEALTH_SCHEMA, Health, UnknownNode};
 use crate::fleet::{ChangeView, ExitRecord, NodeIndex, NodeView, Time};
 use crate::metrics::Target;
 use crate::probe::reachable;
 use crate::status::{
-    ChangeStatus, EndedProcess, FleetStatus, NodeExit, NodeStatus, OomStatus, ProbeStatus,
-    STATUS_SCHEMA,
+    ChangeStatus, EndedProcess, FleetStatus, NodeExit, NodePhase, NodeStatus, OomStatus,
+    ProbeStatus, STATUS_SCHEMA,
 };
 use crate::wall_clock::WallClock;
+use crate::why::{Earlier, FleetWhy, NodeWhy, WHY_SCHEMA};
 
 impl Shell {
     /// The whole fleet at this moment.
@@ -44,6 +45,77 @@ impl Shell {
         }
     }
 
+    /// Whether enough nodes are ready.
+    pub(super) fn health(&self) -> Health {
+        let lacking = self.fleet.views(self.now()).filter_map(|view| {
+            let name = view.node.name();
+            (view.phase != NodePhase::Ready).then(|| format!("{name} is {}", view.phase.as_str()))
+        });
+        Health {
+            schema: HEALTH_SCHEMA,
+            healthy: self.fleet.is_healthy(),
+            phase: self.fleet.phase(),
+            ready: self.fleet.ready(),
+            nodes: u16::try_from(self.members.len()).expect("no more nodes than ports"),
+            needed: self.fleet.min_ready().max(1),
+            lacking: lacking.collect(),
+        }
+    }
+
+    /// The stories of these nodes, or of all that are not fine, without what they wrote.
+    pub(super) fn why(&self, asked: &[NodeIndex]) -> Result<FleetWhy, UnknownNode> {
+        let count = u16::try_from(self.members.len()).expect("no more nodes than ports");
+        if let Some(&node) = asked.iter().find(|node| node.0 >= count) {
+            return Err(UnknownNode { node, nodes: count });
+        }
+        let (now, dates) = (self.now(), self.wall_clock());
+        let (mut nodes, mut earlier) = (Vec::new(), Vec::new());
+        for view in self.fleet.views(now) {
+            let failures = view.exits.iter().filter(|exit| !exit.class.is_wanted());
+            let last = failures.max_by_key(|exit| exit.time).map(|exit| Earlier {
+                node: view.node.name(),
+                time: dates.date(exit.time),
+                class: exit.class,
+                cause: exit.cause.clone(),
+            });
+            let is_asked = asked.contains(&view.node);
+            let why = self.node_why(view, dates);
+            if is_asked || (asked.is_empty() && !why.status.is_fine()) {
+                nodes.push(why);
+            } else if asked.is_empty() {
+                earlier.extend(last);
+            }
+        }
+        Ok(FleetWhy {
+            schema: WHY_SCHEMA,
+            phase: self.fleet.phase(),
+            ready: self.fleet.ready(),
+            count,
+            canary: self.fleet.canary().map(NodeIndex::name),
+            changes: self.changes_under_way(dates),
+            nodes,
+            earlier,
+        })
+    }
+
+    fn node_why(&self, view: NodeView, dates: &WallClock) -> NodeWhy {
+        let date = |time: Time| dates.date(time);
+        NodeWhy {
+            next: view.outlook.clone().map(date),
+            life: view.life.clone().map(date),
+            probing: view.probing.clone().map(|probing| probing.map(date)),
+            budget: view.budget,
+            pss: None,
+            lines: Vec::new(),
+            exits: view
+                .exits
+                .iter()
+                .map(|exit| node_exit(exit, dates))
+                .collect(),
+            status: self.node_status(view, dates),
+        }
+    }
+
     fn changes_under_way(&self, dates: &WallClock) -> Vec<ChangeStatus> {
         let change = |view: ChangeView| ChangeStatus {
             change: view.ticket.0,
@@ -69,11 +141,7 @@ impl Shell {
             restarts: view.restarts,
             failures: view.failures,
             next_start: view.next_start.map(|time| dates.date(time)),
-            last_exit: view
-                .exits
-                .into_iter()
-                .next()
-                .map(|exit| node_exit(exit, dates)),
+            last_exit: view.exits.first().map(|exit| node_exit(exit, dates)),
             exits: view.exit_counts,
             usage: member.process.as_ref().and_then(Running::usage),
             message: view.message,
@@ -120,8 +188,8 @@ impl Shell {
 }
 
 /// The end of a process, with dates.
-fn node_exit(record: ExitRecord, dates: &WallClock) -> NodeExit {
-    let process = record.life.map(|life| EndedProcess {
+fn node_exit(record: &ExitRecord, dates: &WallClock) -> NodeExit {
+    let process = record.life.as_ref().map(|life| EndedProcess {
         pid: life.pid,
         generation: life.generation,
         ran_ms: millis(record.time.saturating_sub(life.started)),
@@ -140,9 +208,10 @@ fn node_exit(record: ExitRecord, dates: &WallClock) -> NodeExit {
     NodeExit {
         time: dates.date(record.time),
         class: record.class,
-        cause: record.cause,
+        cause: record.cause.clone(),
         process,
-        follow_up: record.follow_up,
+        follow_up: record.follow_up.clone(),
+        lines: None,
     }
 }
 

@@ -185,6 +185,12 @@ fn take_request(shell: &mut Shell, request: Request) {
         Request::Figures { reply } => {
             let _ = reply.send(Box::new(shell.figures()));
         }
+        Request::Health { reply } => {
+            let _ = reply.send(shell.health());
+        }
+        Request::Why { nodes, reply } => {
+            let _ = reply.send(shell.why(&nodes));
+        }
         Request::Claims { reply } => {
             let survey = Survey::of(shell);
             tokio::spawn(async move {

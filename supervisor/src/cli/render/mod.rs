@@ -5,10 +5,13 @@ mod log_stats;
 mod plan;
 mod progress;
 mod reload;
+mod size;
 mod span;
 mod status;
 mod table;
 mod view;
+mod why;
+mod wrap;
 
 pub use claims::{claims, claims_at};
 pub use log_stats::{log_stats, log_stats_at};
@@ -17,3 +20,4 @@ pub use progress::{Outcome, Progress};
 pub use reload::{reload, reload_for};
 pub use status::{health_line, status, status_at};
 pub use view::View;
+pub use why::{why_fleet, why_node};

@@ -2,12 +2,15 @@
 
 use jiff::Timestamp;
 
+use super::size::{percent, short_latency, short_size};
 use super::span::{millis_between, short_span};
-use super::table::{Align, Cell, table};
+use super::table::{Cell, Column, table_by_rank};
 use super::view::View;
+use super::wrap::wrapped;
 use crate::control::Health;
 use crate::event::span;
-use crate::status::{FleetPhase, FleetStatus, NodePhase, NodeStatus};
+use crate::exit::ExitClass;
+use crate::status::{ChangeStatus, FleetPhase, FleetStatus, NodeExit, NodePhase, NodeStatus};
 use crate::style::Colour;
 
 /// The status for whoever looks at our stdout now: a line about the fleet, then a table of
@@ -21,74 +24,132 @@ pub fn status(status: &FleetStatus) -> String {
 #[must_use]
 pub fn status_at(status: &FleetStatus, view: &View) -> String {
     let head = [
-        ("NODE", Align::Left),
-        ("STATE", Align::Left),
-        ("FOR", Align::Right),
-        ("PID", Align::Right),
-        ("HTTP", Align::Right),
-        ("GOSSIP", Align::Right),
-        ("RESTARTS", Align::Right),
-        ("LAST EXIT", Align::Left),
+        Column::left("NODE", 0),
+        Column::left("STATE", 0),
+        Column::right("FOR", 1),
+        Column::right("PID", 5),
+        Column::right("HTTP", 2),
+        Column::right("GOSSIP", 9),
+        Column::right("RESTARTS", 3),
+        Column::right("CPU", 7),
+        Column::right("MEMORY", 6),
+        Column::right("PROBE", 8),
+        Column::left("LAST EXIT", 4),
     ];
-    let rows: Vec<_> = status
-        .nodes
-        .iter()
-        .map(|node| row(node, view.now))
-        .collect();
-    let notes: String = status
-        .nodes
-        .iter()
-        .filter_map(|node| note(node, view))
-        .collect();
-    summary(status, view) + &table(head, &rows, view.style, view.width) + &notes
+    let nodes = status.nodes.iter();
+    let rows: Vec<_> = nodes.map(|node| row(node, view.now)).collect();
+    let mut text = summary(status, view);
+    text += &table_by_rank(head, &rows, view.style, view.width);
+    text + &notes(status, view)
+}
+
+/// `healthy: 3 of 3 nodes ready, 2 needed; supervisor 4711, up 5 min 2 s`, and what is under
+/// way.
+fn summary(status: &FleetStatus, view: &View) -> String {
+    let (word, colour) = word(status.healthy, status.phase);
+    let up = span(millis_between(status.started, view.now));
+    let rest = format!(
+        "{}; supervisor {}, up {up}",
+        counts(status.ready, status.nodes.len(), status.min_ready.max(1)),
+        status.pid,
+    );
+    let mut text = wrapped("", "  ", &format!("{word}: {rest}"), view.width);
+    // The first word is never broken off.
+    text.replace_range(..word.len(), &view.style.paint(colour, word));
+    if let Some(canary) = &status.canary {
+        let what = format!(
+            "many nodes failed together: {canary} goes ahead alone, the others follow when it is \
+             ready"
+        );
+        text += &wrapped("", "  ", &what, view.width);
+    }
+    for change in &status.changes {
+        text += &wrapped("", "  ", &change_line(change, view.now), view.width);
+    }
+    text
+}
+
+/// `change 3, rolling restart of flux-node-1, flux-node-2, for 12 s: at flux-node-2, 2 of 2`
+pub(super) fn change_line(change: &ChangeStatus, now: Timestamp) -> String {
+    let ChangeStatus {
+        change,
+        what,
+        since,
+        progress,
+    } = change;
+    let age = short_span(millis_between(*since, now));
+    format!("change {change}, {what}, for {age}: {progress}")
 }
 
 /// A start that takes longer deserves a word; quicker ones would only flicker.
 const LONG_START_MS: u64 = 5_000;
 
-/// Why a node is not as it should be: `flux-node-2 is unready: /health answered 503 ...`
-fn note(node: &NodeStatus, view: &View) -> Option<String> {
-    let reason = node.reason.as_deref()?;
-    let fresh = millis_between(node.since, view.now) < LONG_START_MS;
-    if node.state == NodePhase::Starting && fresh {
-        return None;
+/// A line for each node that is not as it should be, and where more is told.
+fn notes(status: &FleetStatus, view: &View) -> String {
+    let mut text = String::new();
+    let mut noted = Vec::new();
+    for node in &status.nodes {
+        if let Some(note) = note(node, view.now) {
+            text += &wrapped("", "  ", &note, view.width);
+            noted.push(node.node.trim_start_matches("flux-node-"));
+        }
     }
-    Some(format!(
-        "{} is {}: {reason}\n",
-        node.node,
-        node.state.as_str()
-    ))
+    let which = match noted[..] {
+        [] => return text,
+        [one] => format!(" {one}"),
+        _ => String::new(),
+    };
+    let hint = format!("`supervisor why{which}` tells more");
+    text + &wrapped("", "  ", &view.style.paint(Colour::Dim, &hint), view.width)
 }
 
-/// `healthy: 3 of 3 nodes ready, 2 needed; supervisor 4711, up 5 min 2 s`
-fn summary(status: &FleetStatus, view: &View) -> String {
-    let (word, colour) = word(status.healthy, status.phase);
-    let up = span(millis_between(status.started, view.now));
-    format!(
-        "{}: {}; supervisor {}, up {up}\n",
-        view.style.paint(colour, word),
-        counts(&Health::from(status)),
-        status.pid,
-    )
+/// Why a node is not as it should be: `flux-node-2 is unready: /health answered 503 ...`
+fn note(node: &NodeStatus, now: Timestamp) -> Option<String> {
+    let fresh = millis_between(node.since, now) < LONG_START_MS;
+    let state = node.state.as_str();
+    let failure = node.last_exit.as_ref();
+    let failure = failure.filter(|exit| !exit.class.is_wanted() && node.failures > 0);
+    let failure = failure.map(|exit| exit.cause.as_str());
+    let why = match node.state {
+        NodePhase::Ready | NodePhase::Unready => node.reason.as_deref()?,
+        NodePhase::Starting if fresh => return None,
+        NodePhase::Starting => node.reason.as_deref().or(failure)?,
+        NodePhase::Stopping => node.reason.as_deref()?,
+        NodePhase::Waiting | NodePhase::Failed => failure?,
+        NodePhase::NoPort => node.message.as_deref()?,
+        NodePhase::Clearing | NodePhase::Stopped => return None,
+    };
+    let next = node.next_start.filter(|next| *next > now);
+    let next = next.map_or(String::new(), |next| {
+        format!("; next start in {}", short_span(millis_between(now, next)))
+    });
+    Some(format!("{} is {state}: {why}{next}", node.node))
 }
 
-/// One line that says whether enough nodes are ready.
+/// One line that says whether enough nodes are ready, and what the others do.
 #[must_use]
 pub fn health_line(health: &Health) -> String {
-    format!(
-        "{}: {}\n",
-        word(health.healthy, health.phase).0,
-        counts(health)
-    )
+    /// Nodes that are named.
+    const NAMED: usize = 3;
+    let word = word(health.healthy, health.phase).0;
+    let mut line = format!(
+        "{word}: {}",
+        counts(health.ready, health.nodes.into(), health.needed)
+    );
+    let (named, more) = match health.lacking.split_at_checked(NAMED) {
+        Some((named, more)) => (named, more.len()),
+        None => (&health.lacking[..], 0),
+    };
+    if !named.is_empty() {
+        line += &format!("; {}", named.join(", "));
+    }
+    if more > 0 {
+        line += &format!(", and {more} more");
+    }
+    line + "\n"
 }
 
-fn counts(health: &Health) -> String {
-    let Health {
-        ready,
-        nodes,
-        needed,
-        ..
-    } = health;
+fn counts(ready: u16, nodes: usize, needed: u16) -> String {
     format!("{ready} of {nodes} nodes ready, {needed} needed")
 }
 
@@ -102,20 +163,30 @@ fn word(healthy: bool, phase: FleetPhase) -> (&'static str, Colour) {
     }
 }
 
-fn row(node: &NodeStatus, now: Timestamp) -> [Cell; 8] {
+fn row(node: &NodeStatus, now: Timestamp) -> [Cell; 11] {
+    let usage = node.usage.as_ref();
+    let probe = node.probes.first();
     [
         Cell::new(&node.node),
-        match state_colour(node.state) {
-            Some(colour) => Cell::coloured(node.state.as_str(), colour),
-            None => Cell::new(node.state.as_str()),
-        },
+        state_cell(node.state),
         Cell::new(short_span(millis_between(node.since, now))),
         Cell::optional(node.pid),
         Cell::optional(node.http_port),
         Cell::optional(node.gossip_port),
         Cell::new(node.restarts.to_string()),
-        last_exit(node, now),
+        Cell::optional(usage.map(|usage| percent(usage.cpu_percent))),
+        Cell::optional(usage.map(|usage| short_size(usage.rss))),
+        Cell::optional(probe.map(|probe| short_latency(probe.latency_us))),
+        Cell::optional(node.last_exit.as_ref().map(|exit| last_exit(exit, now))),
     ]
+}
+
+/// The state in its colour.
+pub(super) fn state_cell(state: NodePhase) -> Cell {
+    match state_colour(state) {
+        Some(colour) => Cell::coloured(state.as_str(), colour),
+        None => Cell::new(state.as_str()),
+    }
 }
 
 fn state_colour(state: NodePhase) -> Option<Colour> {
@@ -131,16 +202,18 @@ fn state_colour(state: NodePhase) -> Option<Colour> {
     }
 }
 
-/// How the last process ended, and when there will be another: `SIGKILL, next in 12 s`.
-fn last_exit(node: &NodeStatus, now: Timestamp) -> Cell {
-    let exit = node.last_exit.as_ref().map(|exit| match &exit.process {
-        Some(process) => process.how.clone(),
-        None => exit.class.to_string(),
-    });
-    let next = node.next_start.filter(|next| *next > now);
-    let next = next.map(|next| format!("next in {}", short_span(millis_between(now, next))));
-    let parts: Vec<String> = exit.into_iter().chain(next).collect();
-    Cell::optional((!parts.is_empty()).then(|| parts.join(", ")))
+/// How and when the last process ended: `SIGKILL, 12 s ago`, `watchdog, 3 min ago`.
+fn last_exit(exit: &NodeExit, now: Timestamp) -> String {
+    let ago = short_span(millis_between(exit.time, now));
+    format!("{}, {ago} ago", ended_by(exit))
+}
+
+/// The end in a word or two: the class, where it says more than the code or the signal.
+pub(super) fn ended_by(exit: &NodeExit) -> String {
+    match (exit.class, &exit.process) {
+        (ExitClass::ExitCode | ExitClass::Signal, Some(process)) => process.how.clone(),
+        (class, _) => class.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -151,6 +224,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::control::HEALTH_SCHEMA;
     use crate::exit::{ExitClass, ExitReason};
     use crate::status::{EndedProcess, NodeExit, STATUS_SCHEMA};
     use crate::style::Style;
@@ -234,6 +308,7 @@ mod tests {
                 oom: None,
             }),
             follow_up: None,
+            lines: None,
         })
     }
 
@@ -315,6 +390,35 @@ flux-node-3 is unready: /health answered 503 Service Unavailable
         assert_eq!(text.lines().count(), 2 + 4 + 2, "{text}");
     }
 
+    fn health(phase: FleetPhase, healthy: bool, lacking: &[&str]) -> Health {
+        Health {
+            schema: HEALTH_SCHEMA,
+            healthy,
+            phase,
+            ready: 1,
+            nodes: 5,
+            needed: 4,
+            lacking: lacking.iter().map(|text| (*text).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn health_is_one_line_with_the_reason() {
+        let check = |lacking: &[&str], expect: &str| {
+            let health = health(FleetPhase::Running, lacking.is_empty(), lacking);
+            assert_eq!(health_line(&health), expect);
+        };
+        check(&[], "healthy: 1 of 5 nodes ready, 4 needed\n");
+        check(
+            &["flux-node-2 is failed"],
+            "unhealthy: 1 of 5 nodes ready, 4 needed; flux-node-2 is failed\n",
+        );
+        check(
+            &["a", "b", "c", "d", "e"],
+            "unhealthy: 1 of 5 nodes ready, 4 needed; a, b, c, and 2 more\n",
+        );
+    }
+
     #[test]
     fn the_fleet_is_in_one_word() {
         let check = |phase: FleetPhase, healthy: bool, expect: &str| {
@@ -325,7 +429,7 @@ flux-node-3 is unready: /health answered 503 Service Unavailable
             };
             let text = status_at(&status, &view(Style::Plain, None));
             assert!(text.starts_with(&format!("{expect}: ")), "{text}");
-            assert!(health_line(&Health::from(&status)).starts_with(expect));
+            assert!(health_line(&health(phase, healthy, &[])).starts_with(expect));
         };
         check(FleetPhase::Starting, false, "starting");
         check(FleetPhase::Starting, true, "healthy");

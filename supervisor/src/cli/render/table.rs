@@ -46,41 +46,114 @@ pub(crate) enum Align {
     Right,
 }
 
+/// The head of a column.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    pub(crate) align: Align,
+    /// When there is not room for all, those with the highest rank are left out first; those
+    /// with rank 0 never.
+    pub(crate) rank: u8,
+}
+
+impl Column {
+    pub(crate) fn left(name: &'static str, rank: u8) -> Self {
+        let align = Align::Left;
+        Self { name, align, rank }
+    }
+
+    pub(crate) fn right(name: &'static str, rank: u8) -> Self {
+        let align = Align::Right;
+        Self { name, align, rank }
+    }
+}
+
+/// Columns that the last one needs at least to be worth its place: two short words.
+const LAST_COLUMN: usize = 12;
+
 /// Sets `rows` under `head`. When `width` is given, the last column is cut to it.
 pub(crate) fn table<const N: usize>(
-    head: [(&str, Align); N],
+    head: [(&'static str, Align); N],
+    rows: &[[Cell; N]],
+    style: Style,
+    width: Option<usize>,
+) -> String {
+    let columns = head.map(|(name, align)| Column {
+        name,
+        align,
+        rank: 0,
+    });
+    let rows: Vec<&[Cell]> = rows.iter().map(<[Cell; N]>::as_slice).collect();
+    set(&columns, &rows, style, width)
+}
+
+/// Sets `rows` under `head` without the columns for which there is no room: those of the
+/// highest rank are left out first. Then the last column is cut to the width.
+pub(crate) fn table_by_rank<const N: usize>(
+    head: [Column; N],
     rows: &[[Cell; N]],
     style: Style,
     width: Option<usize>,
 ) -> String {
     let widest = |column: usize| {
         let cells = rows.iter().map(|row| row[column].columns());
-        cells
-            .chain([head[column].0.chars().count()])
-            .max()
-            .unwrap_or(0)
+        cells.fold(head[column].name.chars().count(), usize::max)
     };
-    let mut widths: [usize; N] = std::array::from_fn(widest);
+    let mut kept: Vec<usize> = (0..N).collect();
+    let needed = |kept: &[usize]| {
+        let last = kept.last().map_or(0, |last| widest(*last).min(LAST_COLUMN));
+        let others = kept.split_last().map_or(&[][..], |(_, others)| others);
+        last + others
+            .iter()
+            .map(|column| widest(*column) + GAP.len())
+            .sum::<usize>()
+    };
+    while width.is_some_and(|width| needed(&kept) > width) {
+        let least = kept.iter().copied().max_by_key(|column| head[*column].rank);
+        let Some(least) = least.filter(|column| head[*column].rank > 0) else {
+            break;
+        };
+        kept.retain(|column| *column != least);
+    }
+    let columns: Vec<Column> = kept.iter().map(|column| head[*column]).collect();
+    let rows: Vec<Vec<Cell>> = rows
+        .iter()
+        .map(|row| kept.iter().map(|column| row[*column].clone()).collect())
+        .collect();
+    let rows: Vec<&[Cell]> = rows.iter().map(Vec::as_slice).collect();
+    set(&columns, &rows, style, width)
+}
+
+fn set(head: &[Column], rows: &[&[Cell]], style: Style, width: Option<usize>) -> String {
+    let widest = |(column, head): (usize, &Column)| {
+        let cells = rows.iter().map(|row| row[column].columns());
+        cells.fold(head.name.chars().count(), usize::max)
+    };
+    let mut widths: Vec<usize> = head.iter().enumerate().map(widest).collect();
     if let (Some(width), Some((last, others))) = (width, widths.split_last_mut()) {
         let used: usize = others.iter().map(|column| column + GAP.len()).sum();
         *last = (*last).min(width.saturating_sub(used));
     }
-    let names = head.map(|(name, _)| Cell::coloured(name, Colour::Bold));
+    let names = head
+        .iter()
+        .map(|head| Cell::coloured(head.name, Colour::Bold));
+    let names: Vec<Cell> = names.collect();
     let mut out = String::new();
-    for row in std::iter::once(&names).chain(rows) {
+    for row in std::iter::once(names.as_slice()).chain(rows.iter().copied()) {
         for (column, cell) in row.iter().enumerate() {
+            let is_last = column + 1 == head.len();
             let text = fit(&cell.text, widths[column]);
             let padding = " ".repeat(widths[column] - text.chars().count());
             let text = cell
                 .colour
                 .map_or(text.clone(), |colour| style.paint(colour, &text));
-            match head[column].1 {
+            match head[column].align {
                 Align::Right => out.extend([padding.as_str(), &text]),
                 // Nothing follows the last column.
-                Align::Left if column + 1 == N => out.push_str(&text),
+                Align::Left if is_last => out.push_str(&text),
                 Align::Left => out.extend([text.as_str(), &padding]),
             }
-            if column + 1 < N {
+            if !is_last {
                 out.push_str(GAP);
             }
         }
@@ -127,6 +200,32 @@ mod tests {
             "NAME  N  WHY\na     1  too…\n",
         );
         check(&[["ä", "1", "x"]], Some(2), "NAME  N  \nä     1  \n");
+    }
+
+    #[test]
+    fn columns_that_do_not_fit_are_left_out_by_rank() {
+        let check = |width: Option<usize>, expect: &str| {
+            let head = [
+                Column::left("NAME", 0),
+                Column::right("NUMBER", 2),
+                Column::right("PORT", 1),
+                Column::left("WHY", 3),
+            ];
+            let row = ["a", "1", "8081", "a long reason"].map(Cell::new);
+            assert_eq!(table_by_rank(head, &[row], Style::Plain, width), expect);
+        };
+        check(
+            Some(33),
+            "NAME  NUMBER  PORT  WHY\na          1  8081  a long reason\n",
+        );
+        check(
+            Some(32),
+            "NAME  NUMBER  PORT  WHY\na          1  8081  a long reas…\n",
+        );
+        check(Some(31), "NAME  NUMBER  PORT\na          1  8081\n");
+        check(Some(17), "NAME  PORT\na     8081\n");
+        check(Some(9), "NAME\na\n");
+        check(Some(1), "…\na\n");
     }
 
     #[test]
