@@ -234,3 +234,114 @@ impl<T> Tally<T> {
         }
     }
 }
+
+/// Stories for tests.
+#[cfg(test)]
+pub(crate) mod sample {
+    use std::collections::BTreeMap;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::exit::ExitReason;
+    use crate::status::{EndedProcess, FollowUp, NodePhase};
+
+    /// The moment at which these stories are told.
+    pub(crate) fn now() -> Timestamp {
+        at(1_795_176_000_000)
+    }
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millisecond(ms).expect("in range")
+    }
+
+    fn ago(ms: i64) -> Timestamp {
+        at(now().as_millisecond() - ms)
+    }
+
+    /// An end some time ago, with what was written last.
+    pub(crate) fn exit(ms_ago: i64, class: ExitClass, how: Option<ExitReason>) -> NodeExit {
+        NodeExit {
+            time: ago(ms_ago),
+            class,
+            cause: "it ended by itself".to_owned(),
+            process: how.map(|reason| EndedProcess {
+                pid: 4711,
+                generation: 1,
+                ran_ms: 1_500,
+                was_ready: false,
+                killed: false,
+                reason,
+                how: reason.to_string(),
+                user_ms: 12,
+                system_ms: 3,
+                max_rss: 6_400_000,
+                oom: None,
+            }),
+            follow_up: Some(FollowUp::Restart {
+                delay_ms: 0,
+                failures: 1,
+                budget: 10,
+            }),
+            lines: None,
+        }
+    }
+
+    /// A node in a state.
+    pub(crate) fn status(state: NodePhase) -> NodeStatus {
+        NodeStatus {
+            node: "flux-node-2".to_owned(),
+            uuid: Uuid::nil(),
+            generation: 2,
+            state,
+            since: ago(1_200),
+            pid: None,
+            http_port: Some(8082),
+            gossip_port: Some(9082),
+            restarts: 1,
+            failures: 0,
+            next_start: None,
+            last_exit: None,
+            exits: BTreeMap::new(),
+            usage: None,
+            message: None,
+            reason: None,
+            probes: Vec::new(),
+        }
+    }
+
+    /// A node about which there is nothing to say but this.
+    pub(crate) fn node(state: NodePhase, next: Outlook<Timestamp>) -> NodeWhy {
+        NodeWhy {
+            schema: WHY_SCHEMA,
+            status: status(state),
+            next,
+            life: LifeWatch::None,
+            probing: None,
+            budget: 10,
+            pss: None,
+            lines: Vec::new(),
+            exits: Vec::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// A node that has crashed and waits for its next start.
+    pub(crate) fn crashed() -> NodeWhy {
+        let mut earlier = exit(9_000, ExitClass::Signal, Some(ExitReason::Signal(11)));
+        earlier.process.as_mut().expect("it ran").generation = 0;
+        let at = ago(-3_100);
+        NodeWhy {
+            status: NodeStatus {
+                failures: 2,
+                next_start: Some(at),
+                ..status(NodePhase::Waiting)
+            },
+            exits: vec![
+                exit(1_200, ExitClass::ExitCode, Some(ExitReason::Code(78))),
+                earlier,
+            ],
+            ..node(NodePhase::Waiting, Outlook::Start { at })
+        }
+    }
+}

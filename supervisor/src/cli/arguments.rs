@@ -33,6 +33,7 @@ pub(crate) fn command() -> Command {
         .subcommands([
             run(),
             status(),
+            why(),
             logs(),
             events(),
             restart(),
@@ -85,6 +86,29 @@ fn status() -> Command {
         .arg(json("Print the status as a JSON object"))
 }
 
+fn why() -> Command {
+    asking("why")
+        .about("Tell why a node is as it is, what was done about it, and what comes next")
+        .long_about(
+            "Tells the story of a node: what it does and since when, what the supervisor will do \
+             next and when, how its last processes ended and what was done about it, with the \
+             last lines of each and what it answered to probes. Without a node there is a \
+             paragraph for each that is not fine, or the word that all is fine.",
+        )
+        .after_help(
+            "Example:\n  supervisor why          which nodes are not fine\n  \
+             supervisor why 3        all about flux-node-3",
+        )
+        .args([
+            Arg::new("which")
+                .value_name("NODE")
+                .value_parser(parse_node)
+                .help("A node: a number or a name [default: all that are not fine]"),
+            json("Print the story as a JSON object"),
+            utc(),
+        ])
+}
+
 fn logs() -> Command {
     asking("logs")
         .about("Show what the nodes write, merged in the order of time")
@@ -108,24 +132,6 @@ fn logs() -> Command {
                 .long("follow")
                 .action(ArgAction::SetTrue)
                 .help("Go on with lines as they come"),
-            Arg::new("node")
-                .long("node")
-                .value_name("NODE")
-                .action(ArgAction::Append)
-                .value_delimiter(',')
-                .value_parser(parse_node)
-                .help("Only of this node: a number or a name; may be repeated"),
-            Arg::new("since")
-                .long("since")
-                .value_name("TIME")
-                .value_parser(Since::parse)
-                .help("From then on: 5m, 1h30m, 12:00, 2026-11-20T12:00:00Z"),
-            Arg::new("until")
-                .long("until")
-                .value_name("TIME")
-                .value_parser(Since::parse)
-                .conflicts_with("follow")
-                .help("Up to then, in the same forms"),
             Arg::new("lines")
                 .short('n')
                 .long("lines")
@@ -140,6 +146,7 @@ fn logs() -> Command {
             json("One JSON object per line").conflicts_with("raw"),
             utc(),
         ])
+        .args(chosen())
         .args(flags::log_dir())
         .args_conflicts_with_subcommands(true)
         .disable_help_subcommand(true)
@@ -160,7 +167,15 @@ fn logs() -> Command {
 fn events() -> Command {
     asking("events")
         .about("Show what happened to the fleet, and why")
-        .after_help("Example:\n  supervisor events -f")
+        .long_about(
+            "Shows what happened to the fleet and what the supervisor did: the last 512 events, \
+             the oldest first, and with -f those that come.",
+        )
+        .after_help(
+            "Example:\n  supervisor events -f\n  \
+             supervisor events --node 2 --since 5m\n  \
+             supervisor events --json | jq 'select(.event == \"node_exited\")'",
+        )
         .args([
             Arg::new("follow")
                 .short('f')
@@ -170,6 +185,31 @@ fn events() -> Command {
             json("One JSON object per line"),
             utc(),
         ])
+        .args(chosen())
+}
+
+/// Which lines or events are wanted: of which nodes, and from when to when.
+fn chosen() -> [Arg; 3] {
+    [
+        Arg::new("node")
+            .long("node")
+            .value_name("NODE")
+            .action(ArgAction::Append)
+            .value_delimiter(',')
+            .value_parser(parse_node)
+            .help("Only of this node: a number or a name; may be repeated"),
+        Arg::new("since")
+            .long("since")
+            .value_name("TIME")
+            .value_parser(Since::parse)
+            .help("From then on: 5m, 1h30m, 12:00, 2026-11-20T12:00:00Z"),
+        Arg::new("until")
+            .long("until")
+            .value_name("TIME")
+            .value_parser(Since::parse)
+            .conflicts_with("follow")
+            .help("Up to then, in the same forms"),
+    ]
 }
 
 fn restart() -> Command {
@@ -295,8 +335,9 @@ fn health() -> Command {
     asking("health")
         .about("Say by the exit code whether enough nodes are ready")
         .long_about(
-            "Says whether enough nodes are ready: at least MIN_READY, and at least one. The \
-             exit code is 0 for yes, 1 for no and 69 when no supervisor answers.",
+            "Says in one line whether enough nodes are ready, at least MIN_READY and at least \
+             one, and what the others do. The exit code is 0 for yes, 1 for no and 69 when no \
+             supervisor answers.",
         )
         .after_help("Example, in a Dockerfile:\n  HEALTHCHECK CMD [\"supervisor\", \"health\"]")
         .arg(json("Print the answer as a JSON object"))

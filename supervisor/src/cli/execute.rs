@@ -9,7 +9,7 @@ use repram_config::Problems;
 
 use super::command::{
     claims, completions, config, events, flux_spec, health, log_stats, logs, man, metrics, reload,
-    restart, scale, status, stop,
+    restart, scale, status, stop, why,
 };
 use super::{Invocation, code};
 use crate::control::ClientError;
@@ -111,6 +111,7 @@ pub fn execute(invocation: Invocation) -> ExitCode {
         Invocation::Config(options) => config::show(&options),
         Invocation::FluxSpec(options) => flux_spec::run(&options),
         Invocation::Status(options) => ask(status::show(&options)),
+        Invocation::Why(options) => ask(why::show(&options)),
         Invocation::Health(options) => ask(health::ask(&options)),
         Invocation::Claims(options) => ask(claims::show(&options)),
         Invocation::Logs(options) => ask(logs::show(&options)),

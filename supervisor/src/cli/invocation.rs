@@ -43,6 +43,8 @@ pub enum Invocation {
     Stop(StopOptions),
     /// Ask whether enough nodes are ready.
     Health(HealthOptions),
+    /// `why`: tell why nodes are as they are.
+    Why(WhyOptions),
     /// Show who holds which slot.
     Claims(ClaimsOptions),
     /// Show the settings.
@@ -176,6 +178,19 @@ pub struct StopOptions {
     pub json: bool,
 }
 
+/// Options of `supervisor why`.
+#[derive(Clone, Debug, Default)]
+pub struct WhyOptions {
+    /// Which supervisor.
+    pub place: Place,
+    /// Of this node; none means all that are not fine.
+    pub node: Option<NodeIndex>,
+    /// Print JSON.
+    pub json: bool,
+    /// Show times in UTC.
+    pub utc: bool,
+}
+
 /// Options of `supervisor events`.
 #[derive(Clone, Debug, Default)]
 pub struct EventsOptions {
@@ -183,6 +198,12 @@ pub struct EventsOptions {
     pub place: Place,
     /// Go on with events as they come.
     pub follow: bool,
+    /// Of these nodes; none means all, and those of the fleet.
+    pub nodes: Vec<NodeIndex>,
+    /// From then on.
+    pub since: Option<Since>,
+    /// Up to then.
+    pub until: Option<Since>,
     /// Print JSON lines.
     pub json: bool,
     /// Show times in UTC.
@@ -276,7 +297,6 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
 fn invocation((name, matches): (&str, &ArgMatches)) -> Option<Invocation> {
     let json = || matches.get_flag("json");
     let utc = || matches.get_flag("utc");
-    let follow = || matches.get_flag("follow");
     Some(match name {
         "run" => Invocation::Run(run(matches)),
         "exec" => Invocation::Exec(ExecOptions {
@@ -289,6 +309,12 @@ fn invocation((name, matches): (&str, &ArgMatches)) -> Option<Invocation> {
         }),
         "flux-spec" => Invocation::FluxSpec(flux_arguments::options(matches, run(matches))?),
         "status" => Invocation::Status(asking(matches)),
+        "why" => Invocation::Why(WhyOptions {
+            place: place(matches),
+            node: matches.get_one("which").copied(),
+            json: json(),
+            utc: utc(),
+        }),
         "health" => Invocation::Health(asking(matches)),
         "claims" => Invocation::Claims(asking(matches)),
         "logs" => match matches.subcommand() {
@@ -296,22 +322,10 @@ fn invocation((name, matches): (&str, &ArgMatches)) -> Option<Invocation> {
             Some((_, matches)) => Invocation::Rotate(asking(matches)),
             None => Invocation::Logs(logs(matches)),
         },
-        "events" => {
-            let place = place(matches);
-            Invocation::Events(EventsOptions {
-                place,
-                follow: follow(),
-                json: json(),
-                utc: utc(),
-            })
-        }
+        "events" => Invocation::Events(events(matches)),
         "restart" => Invocation::Restart(RestartOptions {
             change: change(matches),
-            nodes: matches
-                .get_many("nodes")
-                .unwrap_or_default()
-                .cloned()
-                .collect(),
+            nodes: nodes(matches, "nodes"),
             rolling: matches.get_flag("rolling"),
             force: matches.get_flag("force"),
             abort: matches.get_flag("abort"),
@@ -341,11 +355,7 @@ fn logs(matches: &ArgMatches) -> LogsOptions {
     LogsOptions {
         place: place(matches),
         follow: matches.get_flag("follow"),
-        nodes: matches
-            .get_many("node")
-            .unwrap_or_default()
-            .cloned()
-            .collect(),
+        nodes: nodes(matches, "node"),
         since: matches.get_one("since").cloned(),
         until: matches.get_one("until").cloned(),
         lines: matches.get_one("lines").copied().unwrap_or_default(),
@@ -353,6 +363,23 @@ fn logs(matches: &ArgMatches) -> LogsOptions {
         json: matches.get_flag("json"),
         utc: matches.get_flag("utc"),
     }
+}
+
+fn events(matches: &ArgMatches) -> EventsOptions {
+    EventsOptions {
+        place: place(matches),
+        follow: matches.get_flag("follow"),
+        nodes: nodes(matches, "node"),
+        since: matches.get_one("since").cloned(),
+        until: matches.get_one("until").cloned(),
+        json: matches.get_flag("json"),
+        utc: matches.get_flag("utc"),
+    }
+}
+
+fn nodes(matches: &ArgMatches, name: &str) -> Vec<NodeIndex> {
+    let nodes = matches.get_many(name).unwrap_or_default();
+    nodes.copied().collect()
 }
 
 fn run(matches: &ArgMatches) -> RunOptions {
@@ -427,6 +454,15 @@ mod tests {
         check("logs rotate", "Rotate(");
         check("logs stats --json", "LogStats(");
         check("events -f --utc", "follow: true");
+        check(
+            "events --node 2 --since 5m",
+            "nodes: [NodeIndex(1)], since: Some(",
+        );
+        check("why", "node: None");
+        check(
+            "why flux-node-3 --json",
+            "node: Some(NodeIndex(2)), json: true",
+        );
         check("reload --dry-run", "dry_run: true, wait: true");
         check("stop --now --no-wait", "now: true, wait: false");
         check("config --json --base-port 1", "json: true");
@@ -462,6 +498,9 @@ mod tests {
         check("run --node-cuont 3");
         check("status --node-count 3");
         check("logs --raw --json");
+        check("events -f --until 5m");
+        check("why 0");
+        check("why 1 2");
         check("logs -n some");
         check("logs --node first");
         check("logs --node 0");

@@ -14,13 +14,14 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::{
-    ChangeOrder, ClientError, Control, ControlAddress, ControlClient, ControlConfig, Health,
-    Problem, REQUESTS_MAX, Request, StopReply,
+    ChangeOrder, ClientError, Control, ControlAddress, ControlClient, ControlConfig, HEALTH_SCHEMA,
+    Health, Problem, REQUESTS_MAX, Request, StopReply,
 };
 use crate::event::{Event, EventKind};
 use crate::fleet::{NodeIndex, Refusal};
 use crate::logs::{LogConfig, LogStats, Logs, RotateReport};
 use crate::status::{FleetPhase, FleetStatus, STATUS_SCHEMA};
+use crate::why::NodeWhy;
 
 /// Long enough for a busy machine; a test that works never waits for it.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -87,6 +88,18 @@ fn status(healthy: bool) -> FleetStatus {
     }
 }
 
+fn health(healthy: bool) -> Health {
+    Health {
+        schema: HEALTH_SCHEMA,
+        healthy,
+        phase: FleetPhase::Running,
+        ready: 2,
+        nodes: 3,
+        needed: 1,
+        lacking: vec!["flux-node-3 is failed".to_owned()],
+    }
+}
+
 fn stopped() -> Event {
     let kind = EventKind::FleetStopped { after_ms: 5 };
     Event {
@@ -101,6 +114,7 @@ impl Rig {
     async fn answer(&mut self, healthy: bool) {
         match self.requests.recv().await {
             Some(Request::Status { reply }) => reply.send(status(healthy)).expect("waits"),
+            Some(Request::Health { reply }) => reply.send(health(healthy)).expect("waits"),
             other => panic!("{other:?}"),
         }
     }
@@ -145,11 +159,8 @@ async fn status_and_health_come_from_the_event_loop() {
         );
         let answer = answer.expect("answers");
         assert_eq!(answer.status().as_u16(), if healthy { 200 } else { 503 });
-        let health = answer.json::<Health>().await.expect("health");
-        assert_eq!(
-            (health.healthy, health.ready, health.needed),
-            (healthy, 2, 1)
-        );
+        let found = answer.json::<Health>().await.expect("health");
+        assert_eq!(found, health(healthy));
     }
 }
 
@@ -183,6 +194,12 @@ async fn wrong_calls_are_told_apart() {
     check(Method::GET, "/stop", 405, "POST").await;
     check(Method::GET, "/status?x=1", 400, "\"x\"").await;
     check(Method::POST, "/stop?now=maybe", 400, "true or false").await;
+    check(Method::POST, "/why", 405, "GET").await;
+    check(Method::POST, "/nodes/1/why", 405, "GET").await;
+    check(Method::GET, "/nodes/x/why", 404, "\"x\"").await;
+    check(Method::GET, "/nodes/1/2/why", 404, "GET /status").await;
+    check(Method::GET, "/events?node=x", 400, "flux-node-2").await;
+    check(Method::GET, "/events?since=yesterday", 400, "since").await;
     check(Method::GET, "/scale", 405, "POST").await;
     check(
         Method::POST,
@@ -402,6 +419,76 @@ async fn events_are_listed_and_followed() {
     assert!(answer.piece().await.expect("whole").is_some());
     rig.logs.finish(LIMIT);
     assert!(answer.piece().await.expect("whole").is_none());
+}
+
+#[tokio::test]
+async fn events_are_chosen_by_node_and_time() {
+    let rig = rig();
+    let kind = |message: &str| EventKind::Warning {
+        message: message.to_owned(),
+    };
+    let event = |second: i64, node: Option<&str>, message: &str| Event {
+        time: Timestamp::from_second(second).expect("in range"),
+        node: node.map(str::to_owned),
+        kind: kind(message),
+    };
+    rig.logs.event(&event(10, None, "a"));
+    rig.logs.event(&event(20, Some("flux-node-2"), "b"));
+    rig.logs.event(&event(30, Some("flux-node-1"), "c"));
+    let check = async |query: &str, expect: &[&str]| {
+        let (_, text) = rig.text(Method::GET, &format!("/events?{query}")).await;
+        let event = |line| serde_json::from_str::<Event>(line).expect("an event");
+        let found: Vec<EventKind> = text.lines().map(|line| event(line).kind).collect();
+        let expect: Vec<EventKind> = expect.iter().map(|text| kind(text)).collect();
+        assert_eq!(found, expect, "{query}");
+    };
+    check("", &["a", "b", "c"]).await;
+    check("node=2", &["b"]).await;
+    check("node=flux-node-1&node=2", &["b", "c"]).await;
+    check("since=1970-01-01T00:00:20Z", &["b", "c"]).await;
+    check("until=1970-01-01T00:00:20Z", &["a"]).await;
+
+    let call = rig
+        .client
+        .call(Method::GET, "/events?follow&node=2", |_| false);
+    let mut answer = call.await.expect("answers");
+    let first = answer.piece().await.expect("whole").expect("an event");
+    assert!(String::from_utf8_lossy(&first).contains("\"b\""));
+    rig.logs.event(&event(40, None, "d"));
+    rig.logs.event(&event(50, Some("flux-node-2"), "e"));
+    let next = answer.piece().await.expect("whole").expect("an event");
+    assert!(String::from_utf8_lossy(&next).contains("\"e\""));
+}
+
+#[tokio::test]
+async fn why_is_told_with_the_last_lines() {
+    let mut rig = rig();
+    rig.line(2, "giving up").await;
+    let client = ControlClient::find(&[rig.control.address().clone()]).expect("answers");
+    let ask = client.call(Method::GET, "/nodes/flux-node-2/why", |_| false);
+    let (answer, ()) = tokio::join!(ask, async {
+        match rig.requests.recv().await {
+            Some(Request::WhyNode {
+                node: NodeIndex(1),
+                reply,
+            }) => reply
+                .send(Some(crate::why::sample::crashed()))
+                .expect("waits"),
+            other => panic!("{other:?}"),
+        }
+    });
+    let why: NodeWhy = answer.expect("answers").json().await.expect("a story");
+    assert_eq!(why.exits[0].lines, Some(vec!["giving up".to_owned()]));
+    assert_eq!(why.exits[1].lines, Some(Vec::new()), "of another life");
+
+    let ask = client.call(Method::GET, "/nodes/9/why", |_| true);
+    let (answer, ()) = tokio::join!(ask, async {
+        match rig.requests.recv().await {
+            Some(Request::WhyNode { reply, .. }) => reply.send(None).expect("waits"),
+            other => panic!("{other:?}"),
+        }
+    });
+    assert_eq!(answer.expect("answers").status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

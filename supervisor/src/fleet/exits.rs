@@ -60,7 +60,7 @@ impl Ending {
         use crate::exit::ExitReason::{Code, Signal};
         let Ended { reason, oom, .. } = ended;
         match (reason, oom) {
-            (Code(_), _) => Self::new(ExitClass::ExitCode, "it ended by itself"),
+            (Code(_), _) => Self::new(ExitClass::ExitCode, format!("it ended by itself, {reason}")),
             (Signal(_), None) => Self::new(
                 ExitClass::Signal,
                 format!("{reason} ended it, which the supervisor had not sent"),

@@ -4,16 +4,14 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use http::Method;
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use repram_config::LogDir;
 
 use super::lines::LineBuffer;
 use super::output::{Reader, note, print, print_json};
+use super::period::{Period, zone};
 use super::{connect, locate};
 use crate::cli::execute::CommandError;
-use crate::cli::since::Since;
 use crate::cli::{LogsOptions, RotateOptions, code};
 use crate::control::ControlClient;
 use crate::logs::{
@@ -26,14 +24,9 @@ const PIECE_SIZE: usize = 64 << 10;
 
 /// Shows lines: from the supervisor when one answers, else from its files.
 pub(crate) async fn show(options: &LogsOptions) -> Result<u8, CommandError> {
-    let span = Span::of(options)?;
+    let span = Period::of(options.since.as_ref(), options.until.as_ref())?;
     let located = locate(&options.place)?;
-    let zone = if options.utc {
-        TimeZone::UTC
-    } else {
-        TimeZone::system()
-    };
-    let mut text = LineText::new(Clock::of(zone), Style::of(&std::io::stdout()));
+    let mut text = LineText::new(Clock::of(zone(options.utc)), Style::of(&std::io::stdout()));
     match located.connect() {
         Ok(client) => from_supervisor(&client, options, span, &mut text).await,
         Err(error) => match &located.log_dir {
@@ -71,31 +64,7 @@ pub(crate) async fn show(options: &LogsOptions) -> Result<u8, CommandError> {
     }
 }
 
-/// From when to when.
-#[derive(Clone, Copy, Debug, Default)]
-struct Span {
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
-}
-
-impl Span {
-    fn of(options: &LogsOptions) -> Result<Self, CommandError> {
-        let now = Zoned::now();
-        let moment = |flag: &str, since: &Option<Since>| {
-            let Some(since) = since else {
-                return Ok(None);
-            };
-            let wrong = || CommandError::Usage(format!("{flag} is no moment on the calendar"));
-            since.resolve(&now).map(Some).ok_or_else(wrong)
-        };
-        Ok(Self {
-            since: moment("--since", &options.since)?,
-            until: moment("--until", &options.until)?,
-        })
-    }
-}
-
-fn query(options: &LogsOptions, Span { since, until }: Span) -> LogQuery {
+fn query(options: &LogsOptions, Period { since, until }: Period) -> LogQuery {
     let nodes = NodeFilter::of(options.nodes.iter().map(|node| node.name()));
     LogQuery {
         nodes,
@@ -117,7 +86,7 @@ fn form(options: &LogsOptions) -> LineForm {
 async fn from_supervisor(
     client: &ControlClient,
     options: &LogsOptions,
-    span: Span,
+    span: Period,
     text: &mut LineText,
 ) -> Result<u8, CommandError> {
     let form = form(options);
@@ -137,7 +106,7 @@ async fn from_supervisor(
     Ok(code::OK)
 }
 
-fn call(options: &LogsOptions, span: Span, form: LineForm) -> String {
+fn call(options: &LogsOptions, span: Period, form: LineForm) -> String {
     let form = match form {
         LineForm::Text => "text",
         LineForm::Raw => "raw",
@@ -306,7 +275,7 @@ mod tests {
     #[test]
     fn times_are_shown_in_a_zone() {
         let check = |line: &str, expect: &str| {
-            let clock = Clock::Zone(TimeZone::fixed(Offset::constant(1)));
+            let clock = Clock::Zone(jiff::tz::TimeZone::fixed(Offset::constant(1)));
             let mut out = Vec::new();
             LineText::new(clock, Style::Plain).show(line.as_bytes(), &mut out);
             assert_eq!(
@@ -356,7 +325,7 @@ mod tests {
             nodes: vec![NodeIndex(0), NodeIndex(2)],
             ..LogsOptions::default()
         };
-        let span = Span {
+        let span = Period {
             since: Some("2026-11-20T12:00:00Z".parse().expect("time")),
             until: None,
         };

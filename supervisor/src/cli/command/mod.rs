@@ -13,11 +13,13 @@ pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod metrics;
 mod output;
+mod period;
 pub(crate) mod reload;
 pub(crate) mod restart;
 pub(crate) mod scale;
 pub(crate) mod status;
 pub(crate) mod stop;
+pub(crate) mod why;
 
 use super::Place;
 use super::execute::CommandError;

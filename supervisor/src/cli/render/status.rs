@@ -23,6 +23,9 @@ pub fn status(status: &FleetStatus) -> String {
 /// The same for somebody else at another time.
 #[must_use]
 pub fn status_at(status: &FleetStatus, view: &View) -> String {
+    // Our own nodes notify and are not asked.
+    let asked = status.nodes.iter().any(|node| !node.probes.is_empty());
+    let probe_rank = if asked { 8 } else { Column::LEFT_OUT };
     let head = [
         Column::left("NODE", 0),
         Column::left("STATE", 0),
@@ -33,7 +36,7 @@ pub fn status_at(status: &FleetStatus, view: &View) -> String {
         Column::right("RESTARTS", 3),
         Column::right("CPU", 7),
         Column::right("MEMORY", 6),
-        Column::right("PROBE", 8),
+        Column::right("PROBE", probe_rank),
         Column::left("LAST EXIT", 4),
     ];
     let nodes = status.nodes.iter();
@@ -226,7 +229,7 @@ mod tests {
     use super::*;
     use crate::control::HEALTH_SCHEMA;
     use crate::exit::{ExitClass, ExitReason};
-    use crate::status::{EndedProcess, NodeExit, STATUS_SCHEMA};
+    use crate::status::{EndedProcess, NodeExit, ProbeStatus, ProcessUsage, STATUS_SCHEMA};
     use crate::style::Style;
 
     fn now() -> Timestamp {
@@ -253,7 +256,12 @@ mod tests {
             next_start: None,
             last_exit: None,
             exits: BTreeMap::new(),
-            usage: None,
+            usage: Some(ProcessUsage {
+                rss: 6_400_000,
+                cpu_ms: 120,
+                cpu_percent: 0.28,
+                cpu_over_ms: 42_000,
+            }),
             message: None,
             reason: None,
             probes: Vec::new(),
@@ -317,49 +325,141 @@ mod tests {
         let status = fleet(vec![node(1, NodePhase::Ready), node(2, NodePhase::Ready)]);
         let expect = "\
 healthy: 2 of 2 nodes ready, 2 needed; supervisor 4711, up 5 min 2 s
-NODE         STATE   FOR   PID  HTTP  GOSSIP  RESTARTS  LAST EXIT
-flux-node-1  ready  42 s  1001  8081    9081         0  -
-flux-node-2  ready  42 s  1002  8082    9082         0  -
+NODE         STATE   FOR   PID  HTTP  GOSSIP  RESTARTS   CPU   MEMORY  LAST EXIT
+flux-node-1  ready  42 s  1001  8081    9081         0  0.3%  6.1 MiB  -
+flux-node-2  ready  42 s  1002  8082    9082         0  0.3%  6.1 MiB  -
 ";
         assert_eq!(status_at(&status, &view(Style::Plain, Some(80))), expect);
     }
 
-    #[test]
-    fn a_bad_hour_fits_80_columns() {
+    fn bad_hour() -> FleetStatus {
         let waiting = NodeStatus {
             since: ago(5),
             pid: None,
+            usage: None,
             restarts: 12_345,
+            failures: 3,
             next_start: Some(now() + SignedDuration::from_secs(25)),
             last_exit: exited(ExitReason::Code(101)),
             ..node(1, NodePhase::Waiting)
+        };
+        let probe = ProbeStatus {
+            time: ago(1),
+            pid: 4_194_304,
+            check: crate::fleet::Check::Readiness,
+            passed: false,
+            summary: "/health answered 503".to_owned(),
+            latency_us: 1_234,
         };
         let starting = NodeStatus {
             since: ago(86_400 * 3),
             pid: Some(4_194_304),
             restarts: 1,
             last_exit: exited(ExitReason::Signal(9)),
+            probes: vec![probe],
             ..node(2, NodePhase::Starting)
         };
         let none = NodeStatus {
             pid: None,
+            usage: None,
             http_port: None,
             gossip_port: None,
             since: ago(7_300),
+            message: Some("HTTP port 8083 is held by pid 7 (nc)".to_owned()),
             ..node(10, NodePhase::NoPort)
         };
-        let status = fleet(vec![waiting, starting, none]);
-        let expect = "\
+        fleet(vec![waiting, starting, none])
+    }
+
+    #[test]
+    fn a_bad_hour_fits_any_terminal() {
+        let check = |width: Option<usize>, expect: &str| {
+            let text = status_at(&bad_hour(), &view(Style::Plain, width));
+            assert_eq!(text, expect, "{width:?}");
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            assert!(width.is_none_or(|width| widest <= Some(width)), "{width:?}");
+        };
+        check(
+            None,
+            "\
 unhealthy: 0 of 3 nodes ready, 2 needed; supervisor 4711, up 5 min 2 s
-NODE          STATE     FOR      PID  HTTP  GOSSIP  RESTARTS  LAST EXIT
-flux-node-1   waiting   5 s        -  8081    9081     12345  exit code 101, ne…
-flux-node-2   starting  3 d  4194304  8082    9082         1  SIGKILL
-flux-node-10  no-port   2 h        -     -       -         0  -
-";
-        let text = status_at(&status, &view(Style::Plain, Some(80)));
-        assert_eq!(text, expect);
-        let full = status_at(&status, &view(Style::Plain, None));
-        assert!(full.contains("exit code 101, next in 25 s"), "{full}");
+NODE          STATE     FOR      PID  HTTP  GOSSIP  RESTARTS   CPU   MEMORY   PROBE  LAST EXIT
+flux-node-1   waiting   5 s        -  8081    9081     12345     -        -       -  exit code 101, 9 s ago
+flux-node-2   starting  3 d  4194304  8082    9082         1  0.3%  6.1 MiB  1.2 ms  SIGKILL, 9 s ago
+flux-node-10  no-port   2 h        -     -       -         0     -        -       -  -
+flux-node-1 is waiting: it ended by itself; next start in 25 s
+flux-node-10 is no-port: HTTP port 8083 is held by pid 7 (nc)
+`supervisor why` tells more
+",
+        );
+        check(
+            Some(80),
+            "\
+unhealthy: 0 of 3 nodes ready, 2 needed; supervisor 4711, up 5 min 2 s
+NODE          STATE     FOR      PID  HTTP  RESTARTS  LAST EXIT
+flux-node-1   waiting   5 s        -  8081     12345  exit code 101, 9 s ago
+flux-node-2   starting  3 d  4194304  8082         1  SIGKILL, 9 s ago
+flux-node-10  no-port   2 h        -     -         0  -
+flux-node-1 is waiting: it ended by itself; next start in 25 s
+flux-node-10 is no-port: HTTP port 8083 is held by pid 7 (nc)
+`supervisor why` tells more
+",
+        );
+        check(
+            Some(40),
+            "\
+unhealthy: 0 of 3 nodes ready, 2 needed;
+  supervisor 4711, up 5 min 2 s
+NODE          STATE     FOR  HTTP
+flux-node-1   waiting   5 s  8081
+flux-node-2   starting  3 d  8082
+flux-node-10  no-port   2 h     -
+flux-node-1 is waiting: it ended by
+  itself; next start in 25 s
+flux-node-10 is no-port: HTTP port 8083
+  is held by pid 7 (nc)
+`supervisor why` tells more
+",
+        );
+        check(
+            Some(30),
+            "\
+unhealthy: 0 of 3 nodes ready,
+  2 needed; supervisor 4711,
+  up 5 min 2 s
+NODE          STATE     FOR
+flux-node-1   waiting   5 s
+flux-node-2   starting  3 d
+flux-node-10  no-port   2 h
+flux-node-1 is waiting: it
+  ended by itself; next start
+  in 25 s
+flux-node-10 is no-port: HTTP
+  port 8083 is held by pid 7
+  (nc)
+`supervisor why` tells more
+",
+        );
+    }
+
+    #[test]
+    fn what_is_under_way_stands_above_the_table() {
+        let status = FleetStatus {
+            canary: Some("flux-node-2".to_owned()),
+            changes: vec![ChangeStatus {
+                change: 3,
+                what: "rolling restart of flux-node-1, flux-node-2".to_owned(),
+                since: ago(12),
+                progress: "at flux-node-2, 2 of 2".to_owned(),
+            }],
+            ..fleet(Vec::new())
+        };
+        let text = status_at(&status, &view(Style::Plain, None));
+        let expect = "\
+many nodes failed together: flux-node-2 goes ahead alone, the others follow when it is ready
+change 3, rolling restart of flux-node-1, flux-node-2, for 12 s: at flux-node-2, 2 of 2
+NODE";
+        assert!(text.contains(expect), "{text}");
     }
 
     #[test]
@@ -385,9 +485,10 @@ flux-node-10  no-port   2 h        -     -       -         0  -
         let expect = "\
 flux-node-2 is starting: /health refused the connection
 flux-node-3 is unready: /health answered 503 Service Unavailable
+`supervisor why` tells more
 ";
         assert!(text.ends_with(expect), "{text}");
-        assert_eq!(text.lines().count(), 2 + 4 + 2, "{text}");
+        assert_eq!(text.lines().count(), 2 + 4 + 3, "{text}");
     }
 
     fn health(phase: FleetPhase, healthy: bool, lacking: &[&str]) -> Health {

@@ -57,6 +57,9 @@ pub(crate) struct Column {
 }
 
 impl Column {
+    /// The rank of a column that is left out in any case.
+    pub(crate) const LEFT_OUT: u8 = u8::MAX;
+
     pub(crate) fn left(name: &'static str, rank: u8) -> Self {
         let align = Align::Left;
         Self { name, align, rank }
@@ -68,8 +71,8 @@ impl Column {
     }
 }
 
-/// Columns that the last one needs at least to be worth its place: two short words.
-const LAST_COLUMN: usize = 12;
+/// Columns that the last one needs at least to be worth its place: a few short words.
+const LAST_COLUMN: usize = 18;
 
 /// Sets `rows` under `head`. When `width` is given, the last column is cut to it.
 pub(crate) fn table<const N: usize>(
@@ -99,7 +102,9 @@ pub(crate) fn table_by_rank<const N: usize>(
         let cells = rows.iter().map(|row| row[column].columns());
         cells.fold(head[column].name.chars().count(), usize::max)
     };
-    let mut kept: Vec<usize> = (0..N).collect();
+    let mut kept: Vec<usize> = (0..N)
+        .filter(|column| head[*column].rank < Column::LEFT_OUT)
+        .collect();
     let needed = |kept: &[usize]| {
         let last = kept.last().map_or(0, |last| widest(*last).min(LAST_COLUMN));
         let others = kept.split_last().map_or(&[][..], |(_, others)| others);
@@ -209,20 +214,17 @@ mod tests {
                 Column::left("NAME", 0),
                 Column::right("NUMBER", 2),
                 Column::right("PORT", 1),
+                Column::left("NEVER", Column::LEFT_OUT),
                 Column::left("WHY", 3),
             ];
-            let row = ["a", "1", "8081", "a long reason"].map(Cell::new);
+            let row = ["a", "1", "8081", "x", "a long reason, a very long one"].map(Cell::new);
             assert_eq!(table_by_rank(head, &[row], Style::Plain, width), expect);
         };
         check(
-            Some(33),
-            "NAME  NUMBER  PORT  WHY\na          1  8081  a long reason\n",
+            Some(38),
+            "NAME  NUMBER  PORT  WHY\na          1  8081  a long reason, a …\n",
         );
-        check(
-            Some(32),
-            "NAME  NUMBER  PORT  WHY\na          1  8081  a long reas…\n",
-        );
-        check(Some(31), "NAME  NUMBER  PORT\na          1  8081\n");
+        check(Some(37), "NAME  NUMBER  PORT\na          1  8081\n");
         check(Some(17), "NAME  PORT\na     8081\n");
         check(Some(9), "NAME\na\n");
         check(Some(1), "…\na\n");

@@ -9,6 +9,7 @@ use super::status::{change_line, ended_by};
 use super::view::View;
 use super::wrap::wrapped;
 use crate::event::{count, span};
+use crate::exit::ExitClass;
 use crate::status::{EndedProcess, FollowUp, NodeExit, NodePhase, NodeStatus};
 use crate::style::Colour;
 use crate::why::{Earlier, FleetWhy, LifeWatch, NodeWhy, Outlook, Tally};
@@ -230,7 +231,7 @@ impl<'a> Teller<'a> {
             let (rss, total) = (short_size(usage.rss), span(usage.cpu_ms));
             text += &format!("; memory {rss}");
             if let Some(pss) = why.pss {
-                text += &format!(" ({} without what is shared)", short_size(pss));
+                text += &format!(" ({} when shared pages are divided)", short_size(pss));
             }
             text += &format!("; processor {total}, {cpu} over {over}");
         }
@@ -400,7 +401,12 @@ impl<'a> Teller<'a> {
 fn story(exit: &NodeExit) -> String {
     let mut text = exit.cause.clone();
     if let Some(process) = &exit.process {
-        text += &format!("; {}", life_of(process));
+        let said = match exit.class {
+            // The cause says it.
+            ExitClass::ExitCode | ExitClass::Signal | ExitClass::OomKill => String::new(),
+            _ => format!("; {}", process.how),
+        };
+        text += &format!("{said}; {}", life_of(process));
     }
     match &exit.follow_up {
         None => text + "; what it left behind is being ended",
@@ -418,7 +424,7 @@ fn life_of(process: &EndedProcess) -> String {
     let ready = if process.was_ready {
         ""
     } else {
-        ", never ready"
+        " and was never ready"
     };
     let killed = if process.killed {
         ", killed because it did not end in time"
@@ -426,9 +432,8 @@ fn life_of(process: &EndedProcess) -> String {
         ""
     };
     format!(
-        "pid {pid} (generation {generation}) ended with {} after {}{ready}{killed}; it used {} of \
-         processor time and at most {}",
-        process.how,
+        "pid {pid}, generation {generation}, ran {}{ready}{killed}; it used {} of processor time \
+         and at most {}",
         span(*ran_ms),
         span(process.user_ms + process.system_ms),
         short_size(process.max_rss),
