@@ -60,7 +60,10 @@ impl Ending {
         use crate::exit::ExitReason::{Code, Signal};
         let Ended { reason, oom, .. } = ended;
         match (reason, oom) {
-            (Code(_), _) => Self::new(ExitClass::ExitCode, format!("it ended by itself, {reason}")),
+            (Code(_), _) => Self::new(
+                ExitClass::ExitCode,
+                format!("it ended by itself with {reason}"),
+            ),
             (Signal(_), None) => Self::new(
                 ExitClass::Signal,
                 format!("{reason} ended it, which the supervisor had not sent"),

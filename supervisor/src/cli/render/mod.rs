@@ -1,6 +1,7 @@
 //! What people see: pure functions from what is to text.
 
 mod claims;
+mod ending;
 mod log_stats;
 mod plan;
 mod progress;

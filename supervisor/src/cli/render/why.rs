@@ -3,14 +3,14 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::ending::{life_of, then};
 use super::size::{percent, short_latency, short_size};
 use super::span::{millis_between, short_span};
 use super::status::{change_line, ended_by};
 use super::view::View;
 use super::wrap::wrapped;
 use crate::event::{count, span};
-use crate::exit::ExitClass;
-use crate::status::{EndedProcess, FollowUp, NodeExit, NodePhase, NodeStatus};
+use crate::status::{NodeExit, NodePhase, NodeStatus};
 use crate::style::Colour;
 use crate::why::{Earlier, FleetWhy, LifeWatch, NodeWhy, Outlook, Tally};
 
@@ -92,9 +92,7 @@ impl<'a> Teller<'a> {
     fn paragraph(&mut self, why: &NodeWhy) {
         self.headline(why);
         if let Some(exit) = why.exits.first() {
-            let ended = format!("last exit {}: {}", self.ago(exit.time), story(exit));
-            self.indented(&ended);
-            self.output(exit.lines.as_deref().unwrap_or_default(), LINES_OF_EARLIER);
+            self.exit("last exit ", exit, LINES_OF_EARLIER);
         } else {
             self.output(&why.lines, LINES_OF_EARLIER);
         }
@@ -120,12 +118,12 @@ impl<'a> Teller<'a> {
         for change in &why.changes {
             self.fact("change", &change_line(change, self.view.now));
         }
-        self.probes(status);
         if status.pid.is_some() && !why.lines.is_empty() {
             self.title("its last lines");
             self.output(&why.lines, LINES_OF_LATEST);
         }
         self.exits(&why.exits);
+        self.probes(status);
     }
 
     /// `flux-node-2 is waiting since 12:00:01 (3 s): exit code 1; it is started in 2 s`
@@ -233,7 +231,11 @@ impl<'a> Teller<'a> {
             if let Some(pss) = why.pss {
                 text += &format!(" ({} when shared pages are divided)", short_size(pss));
             }
-            text += &format!("; processor {total}, {cpu} over {over}");
+            text += &format!("; processor time {total}");
+            // Over less the share says nothing.
+            if usage.cpu_over_ms >= 1_000 {
+                text += &format!(", {cpu} over {over}");
+            }
         }
         self.fact("process", &text);
     }
@@ -305,20 +307,37 @@ impl<'a> Teller<'a> {
         }
         self.title("last exits, the latest first");
         for (index, exit) in exits.iter().enumerate() {
-            let word = match exit.class.is_wanted() {
-                true => ended_by(exit),
-                false => self.view.style.paint(Colour::Red, &ended_by(exit)),
-            };
-            let time = format!("{} {}", self.clock(exit.time), self.ago(exit.time));
-            self.indented(&format!("{time}: {word}; {}", story(exit)));
-            let lines = exit.lines.as_deref().unwrap_or_default();
             let most = if index == 0 {
                 LINES_OF_LATEST
             } else {
                 LINES_OF_EARLIER
             };
-            self.output(lines, most);
+            self.exit("", exit, most);
         }
+    }
+
+    /// When and how a process ended, why, what it was like, what was done about it, and what
+    /// it wrote last.
+    fn exit(&mut self, before: &str, exit: &NodeExit, lines: usize) {
+        let word = match exit.class.is_wanted() {
+            true => ended_by(exit),
+            false => self.view.style.paint(Colour::Red, &ended_by(exit)),
+        };
+        let (time, ago) = (self.clock(exit.time), self.ago(exit.time));
+        self.indented(&format!("{before}{time} ({ago}): {word}"));
+        self.detail(&exit.cause);
+        if let Some(process) = &exit.process {
+            self.detail(&life_of(process, exit.class));
+        }
+        match &exit.follow_up {
+            None => self.detail("what it left behind is being ended"),
+            Some(follow_up) => self.detail(&then(follow_up)),
+        }
+        self.output(exit.lines.as_deref().unwrap_or_default(), lines);
+    }
+
+    fn detail(&mut self, text: &str) {
+        self.text += &wrapped("    ", "      ", text, self.view.width);
     }
 
     fn output(&mut self, lines: &[String], most: usize) {
@@ -352,8 +371,11 @@ impl<'a> Teller<'a> {
     }
 
     fn title(&mut self, title: &str) {
-        let title = self.view.style.paint(Colour::Bold, title);
-        self.text += &format!("\n{title}\n");
+        let lines = wrapped("", "  ", title, self.view.width);
+        self.text.push('\n');
+        for line in lines.lines() {
+            self.text += &format!("{}\n", self.view.style.paint(Colour::Bold, line));
+        }
     }
 
     fn fact(&mut self, label: &str, text: &str) {
@@ -397,82 +419,6 @@ impl<'a> Teller<'a> {
     }
 }
 
-/// What happened, and what was done about it.
-fn story(exit: &NodeExit) -> String {
-    let mut text = exit.cause.clone();
-    if let Some(process) = &exit.process {
-        let said = match exit.class {
-            // The cause says it.
-            ExitClass::ExitCode | ExitClass::Signal | ExitClass::OomKill => String::new(),
-            _ => format!("; {}", process.how),
-        };
-        text += &format!("{said}; {}", life_of(process));
-    }
-    match &exit.follow_up {
-        None => text + "; what it left behind is being ended",
-        Some(follow_up) => format!("{text}; then: {}", then(follow_up)),
-    }
-}
-
-fn life_of(process: &EndedProcess) -> String {
-    let EndedProcess {
-        pid,
-        generation,
-        ran_ms,
-        ..
-    } = process;
-    let ready = if process.was_ready {
-        ""
-    } else {
-        " and was never ready"
-    };
-    let killed = if process.killed {
-        ", killed because it did not end in time"
-    } else {
-        ""
-    };
-    format!(
-        "pid {pid}, generation {generation}, ran {}{ready}{killed}; it used {} of processor time \
-         and at most {}",
-        span(*ran_ms),
-        span(process.user_ms + process.system_ms),
-        short_size(process.max_rss),
-    )
-}
-
-fn then(follow_up: &FollowUp) -> String {
-    match follow_up {
-        FollowUp::Restart {
-            delay_ms,
-            failures,
-            budget,
-        } => {
-            let when = match delay_ms {
-                0 => "at once".to_owned(),
-                ms => format!("after {}", span(*ms)),
-            };
-            format!("started again {when} (failure {failures} of {budget})")
-        }
-        FollowUp::Brake { canary } => {
-            format!("held back until {canary} is ready, because many nodes failed together")
-        }
-        FollowUp::Fail { failures, retry_ms } => {
-            let retry = match retry_ms {
-                Some(ms) => format!("; tried again every {}", span(*ms)),
-                None => "; given up".to_owned(),
-            };
-            format!("failed, after {failures} failures without a stable run{retry}")
-        }
-        FollowUp::Move {
-            http_port: Some(port),
-        } => format!("moved to port {port}"),
-        FollowUp::Move { http_port: None } => "left its port, and no other was free".to_owned(),
-        FollowUp::LookForPort => "another port was looked for".to_owned(),
-        FollowUp::StartAgain => "started again, as asked".to_owned(),
-        FollowUp::StayDown => "left down, as asked".to_owned(),
-    }
-}
-
 fn budget(failures: u32, budget: u32) -> String {
     let left = budget.saturating_sub(failures);
     match failures {
@@ -494,4 +440,307 @@ fn if_it_ends(failures: u32, budget: u32) -> String {
         _ => "after a delay",
     };
     format!("Should it end, it is started again {when}.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::ExitClass;
+    use crate::fleet::Check;
+    use crate::status::{ChangeStatus, FleetPhase, FollowUp, ProbeStatus};
+    use crate::style::Style;
+    use crate::why::sample::{crashed, exit, node, now};
+    use crate::why::{Probing, WHY_SCHEMA};
+
+    fn view(width: Option<usize>) -> View {
+        View {
+            now: now(),
+            style: Style::Plain,
+            width,
+        }
+    }
+
+    fn told(why: &NodeWhy) -> String {
+        why_node(why, &view(None), &TimeZone::UTC)
+    }
+
+    fn ago(seconds: i64) -> Timestamp {
+        now() - jiff::SignedDuration::from_secs(seconds)
+    }
+
+    /// Checks the sentence in which a node's headline ends.
+    #[track_caller]
+    fn check_next(state: NodePhase, next: Outlook<Timestamp>, expect: &str) {
+        let text = told(&node(state, next));
+        let first = text.lines().next().expect("a line");
+        let word = state.as_str();
+        let since = format!("flux-node-2 is {word} since 11:59:58.800 (for 1.2 s). ");
+        assert_eq!(first.strip_prefix(&since), Some(expect), "{first}");
+    }
+
+    const THEN: &str = "12:00:03.000 (in 3.0 s)";
+
+    #[test]
+    fn what_comes_next_for_a_process_that_runs() {
+        let check = check_next;
+        let (at, then, ready) = (ago(-3), THEN, NodePhase::Ready);
+        check(
+            ready,
+            Outlook::Watch,
+            "Should it end, it is started again at once.",
+        );
+        check(NodePhase::Starting, Outlook::StartNow, "It is started now.");
+        check(
+            NodePhase::Waiting,
+            Outlook::Start { at },
+            &format!("It is started at {then}."),
+        );
+        check(
+            NodePhase::Waiting,
+            Outlook::AwaitCanary {
+                canary: "flux-node-1".to_owned(),
+            },
+            "Many nodes failed together: it is started when flux-node-1 is ready.",
+        );
+        check(
+            NodePhase::Starting,
+            Outlook::AwaitReady { until: at },
+            &format!("Unless it is ready at {then}, it is ended and started again."),
+        );
+        check(
+            NodePhase::Unready,
+            Outlook::AwaitReadyAgain,
+            "It is left running, and counts again when it is ready.",
+        );
+        check(
+            ready,
+            Outlook::AwaitSpare {
+                ready: 2,
+                min_ready: 2,
+            },
+            "It is ended when more than 2 nodes (MIN_READY) are ready; now it is 2.",
+        );
+        check(
+            NodePhase::Stopping,
+            Outlook::Kill { at },
+            &format!("It was told to end, and is killed at {then}."),
+        );
+        check(
+            NodePhase::Stopping,
+            Outlook::AwaitEnd,
+            "It was killed, and the kernel has not ended it yet; when that lasts, see `ps` for \
+             state D.",
+        );
+        check(
+            NodePhase::Clearing,
+            Outlook::Clear,
+            "What its process left behind is being ended; then comes the next.",
+        );
+        check(
+            ready,
+            Outlook::Move {
+                http_port: Some(8090),
+                until: at,
+            },
+            &format!(
+                "It leaves its port when the others let it, at {then} the latest; it goes on at \
+                 8090."
+            ),
+        );
+    }
+
+    #[test]
+    fn what_comes_next_without_a_process() {
+        let check = check_next;
+        let (at, then) = (ago(-3), THEN);
+        check(NodePhase::Starting, Outlook::StartNow, "It is started now.");
+        check(
+            NodePhase::Waiting,
+            Outlook::Start { at },
+            &format!("It is started at {then}."),
+        );
+        check(
+            NodePhase::Waiting,
+            Outlook::AwaitCanary {
+                canary: "flux-node-1".to_owned(),
+            },
+            "Many nodes failed together: it is started when flux-node-1 is ready.",
+        );
+        check(
+            NodePhase::NoPort,
+            Outlook::Claim { at: Some(at) },
+            &format!("A free port is looked for again at {then}."),
+        );
+        check(
+            NodePhase::NoPort,
+            Outlook::Claim { at: None },
+            "A free port is being looked for.",
+        );
+        check(
+            NodePhase::Failed,
+            Outlook::Retry { at },
+            &format!("Its restart budget is used up; it is tried again at {then}."),
+        );
+        check(
+            NodePhase::Failed,
+            Outlook::GivenUp,
+            "Its restart budget is used up, and nothing more is done (ON_FAILED); `supervisor \
+             restart 2` starts it again.",
+        );
+        check(NodePhase::Stopped, Outlook::StayDown, "It stays down.");
+    }
+
+    #[test]
+    fn the_whole_story() {
+        let mut why = crashed();
+        why.exits[0].lines = Some(vec!["one".to_owned(), "two\u{1b}[2J\tend".to_owned()]);
+        why.exits[1] = NodeExit {
+            class: ExitClass::OomKill,
+            follow_up: Some(FollowUp::Fail {
+                failures: 10,
+                retry_ms: None,
+            }),
+            ..why.exits[1].clone()
+        };
+        why.exits.push(NodeExit {
+            cause: "it could not be started: no such file".to_owned(),
+            follow_up: None,
+            ..exit(90_000_000, ExitClass::StartFailed, None)
+        });
+        why.probing = Some(Probing {
+            check: Check::Startup,
+            tally: Tally {
+                failures: 1,
+                failure_threshold: 3,
+                successes: 0,
+                success_threshold: 1,
+                next: Some(ago(-1)),
+            },
+        });
+        why.status.probes = vec![ProbeStatus {
+            time: ago(1),
+            pid: 7,
+            check: Check::Startup,
+            passed: false,
+            summary: "/started answered 500".to_owned(),
+            latency_us: 1_250,
+        }];
+        why.changes = vec![ChangeStatus {
+            change: 3,
+            what: "rolling restart of flux-node-1".to_owned(),
+            since: ago(12),
+            progress: "0 of 1 done, waits: flux-node-2 is not back yet".to_owned(),
+        }];
+        let expect = "\
+flux-node-2 is waiting since 11:59:58.800 (for 1.2 s). It is started at 12:00:03.100 (in 3.1 s).
+  process  none; generation 2, 1 restart
+  ports    http 8082, gossip 9082
+  budget   2 failures since it last ran stably, 8 of 10 are left
+  probe    startup: failed 1 of 3 times, asked next at 12:00:01.000 (in 1.0 s)
+  change   change 3, rolling restart of flux-node-1, for 12 s: 0 of 1 done, waits: flux-node-2 is not back yet
+
+last exits, the latest first
+  11:59:58.800 (1 s ago): exit code 78
+    it ended by itself
+    pid 4711, generation 1, ran 1.5 s, was never ready; used 15 ms of processor time and at most 6.1 MiB
+    started again at once (failure 1 of 10)
+    | one
+    | two\u{fffd}[2J\tend
+  11:59:51.000 (9 s ago): oom-kill
+    it ended by itself
+    pid 4711, generation 0, ran 1.5 s, was never ready, ended with SIGSEGV; used 15 ms of processor time and at most 6.1 MiB
+    failed, after 10 failures without a stable run; given up
+  2026-11-19 11:00:00 (25 h ago): start-failed
+    it could not be started: no such file
+    what it left behind is being ended
+
+what it answered, the latest first
+  11:59:59.000 startup failed: /started answered 500, 1.2 ms
+";
+        assert_eq!(told(&why), expect);
+        for width in [30, 40, 80] {
+            let text = why_node(&why, &view(Some(width)), &TimeZone::UTC);
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(width), "{width}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_running_process_is_measured() {
+        let mut why = node(NodePhase::Ready, Outlook::Watch);
+        why.status.pid = Some(7);
+        why.status.message = Some("warm".to_owned());
+        why.life = LifeWatch::Watchdog { until: ago(-28) };
+        why.lines = vec!["ready".to_owned()];
+        why.pss = Some(3 << 20);
+        why.status.usage = Some(crate::status::ProcessUsage {
+            rss: 6 << 20,
+            cpu_ms: 1_500,
+            cpu_percent: 12.4,
+            cpu_over_ms: 2_000,
+        });
+        let expect = "\
+flux-node-2 is ready since 11:59:58.800 (for 1.2 s). Should it end, it is started again at once.
+  process  pid 7, generation 2, 1 restart; memory 6.0 MiB (3.0 MiB when shared pages are divided); processor time 1.5 s, 12% over 2 s
+  ports    http 8082, gossip 9082
+  budget   no failure since it last ran stably, 10 of 10 are left
+  life     watchdog: it must notify until 12:00:28.000 (in 28.0 s)
+  says     warm
+
+its last lines
+    | ready
+
+none of its processes has ended
+";
+        assert_eq!(told(&why), expect);
+    }
+
+    #[test]
+    fn a_fleet_is_fine_or_has_paragraphs() {
+        let fleet = |nodes: Vec<NodeWhy>, earlier: Vec<Earlier>| FleetWhy {
+            schema: WHY_SCHEMA,
+            phase: FleetPhase::Running,
+            ready: 2,
+            count: 3,
+            canary: None,
+            changes: Vec::new(),
+            nodes,
+            earlier,
+        };
+        let check = |why: &FleetWhy, expect: &str| {
+            assert_eq!(why_fleet(why, &view(None), &TimeZone::UTC), expect);
+        };
+        check(
+            &fleet(Vec::new(), Vec::new()),
+            "all is fine: 2 of 3 nodes ready\n",
+        );
+        let earlier = Earlier {
+            node: "flux-node-3".to_owned(),
+            time: ago(7_300),
+            class: ExitClass::Watchdog,
+            cause: "no sign of life: no WATCHDOG=1 for 30.0 s".to_owned(),
+        };
+        let mut crashed = crashed();
+        crashed.exits[0].lines = Some(["1", "2", "3"].map(str::to_owned).to_vec());
+        let mut why = fleet(vec![crashed], vec![earlier]);
+        why.canary = Some("flux-node-1".to_owned());
+        check(
+            &why,
+            "\
+2 of 3 nodes ready; about 1 node:
+braked: many nodes failed together, flux-node-1 goes ahead alone
+
+flux-node-2 is waiting since 11:59:58.800 (for 1.2 s). It is started at 12:00:03.100 (in 3.1 s).
+  last exit 11:59:58.800 (1 s ago): exit code 78
+    it ended by itself
+    pid 4711, generation 1, ran 1.5 s, was never ready; used 15 ms of processor time and at most 6.1 MiB
+    started again at once (failure 1 of 10)
+    | 2
+    | 3
+  more: supervisor why 2
+
+flux-node-3 is fine; it last failed 2 h ago (watchdog): no sign of life: no WATCHDOG=1 for 30.0 s
+",
+        );
+    }
 }

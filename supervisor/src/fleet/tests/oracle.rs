@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::event::EventKind;
+use crate::exit::{Ended, ExitClass, ExitReason};
 use crate::fleet::{
-    Asks, Check, FleetConfig, Input, NodeIndex, Notice, OnFailed, Output, Sig, Time,
+    Asks, Check, EXITS_KEPT, ExitRecord, FleetConfig, Input, NodeIndex, NodeView, Notice, OnFailed,
+    Output, Sig, Time,
 };
+use crate::status::NodePhase;
 
 /// Keeps the books of a fleet.
 pub(super) struct Oracle {
@@ -29,6 +32,19 @@ struct Books {
     slotless: bool,
     /// When it must have left its slot.
     leaves_by: Option<Time>,
+    /// The latest end, and how many there were.
+    latest: Option<Latest>,
+    ends: u64,
+}
+
+/// The latest end of a node, as it has to be told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Latest {
+    time: Time,
+    /// None when no process could be started.
+    pid: Option<u32>,
+    class: ExitClass,
+    killed: bool,
 }
 
 /// What is known of a process that lives.
@@ -50,6 +66,9 @@ struct Process {
     /// Answers in a row of one kind: successes are positive, failures negative.
     rows: BTreeMap<Check, i64>,
     told_to_end: Option<Told>,
+    /// The class of the reason for which it was told to end first.
+    told_class: Option<ExitClass>,
+    killed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -92,7 +111,10 @@ impl Oracle {
     pub(super) fn hears(&mut self, input: &Input, now: Time) {
         match input {
             Input::Spawned { node, pid, .. } => self.spawned(*node, *pid, now),
-            Input::SpawnFailed { node, .. } => self.failed(*node, now),
+            Input::SpawnFailed { node, .. } => {
+                self.failed(*node, now);
+                self.ended(*node, ExitClass::StartFailed, now);
+            }
             Input::Notified { node, pid, notice } => self.notified(*node, *pid, notice, now),
             Input::Probed {
                 node,
@@ -100,7 +122,7 @@ impl Oracle {
                 check,
                 answer,
             } => self.probed(*node, *pid, *check, answer.passed, now),
-            Input::Exited { node, pid, .. } => self.exited(*node, *pid, now),
+            Input::Exited { node, pid, ended } => self.exited(*node, *pid, ended, now),
             Input::Move { node, until, ports } => {
                 let books = self.nodes.entry(*node).or_default();
                 books.leaves_by = Some(*until);
@@ -113,8 +135,12 @@ impl Oracle {
                 self.waited_for_a_slot(*node);
                 self.nodes.entry(*node).or_default().slotless = false;
             }
-            Input::NotClaimed { node, .. } | Input::SlotLost { node, .. } => {
+            Input::NotClaimed { node, .. } => {
                 self.nodes.entry(*node).or_default().slotless = true;
+            }
+            Input::SlotLost { node, .. } => {
+                self.nodes.entry(*node).or_default().slotless = true;
+                self.ended(*node, ExitClass::PortConflict, now);
             }
             Input::Restart { order, .. } if order.nodes.is_empty() => self.forgive_all(),
             Input::Restart { order, .. } => {
@@ -204,6 +230,8 @@ impl Oracle {
             asked: None,
             rows: BTreeMap::new(),
             told_to_end: None,
+            told_class: None,
+            killed: false,
         });
     }
 
@@ -295,11 +323,35 @@ impl Oracle {
         }
     }
 
-    fn exited(&mut self, node: NodeIndex, pid: u32, now: Time) {
+    /// A start that came to nothing.
+    fn ended(&mut self, node: NodeIndex, class: ExitClass, now: Time) {
+        let books = self.nodes.entry(node).or_default();
+        books.ends += 1;
+        books.latest = Some(Latest {
+            time: now,
+            pid: None,
+            class,
+            killed: false,
+        });
+    }
+
+    fn exited(&mut self, node: NodeIndex, pid: u32, ended: &Ended, now: Time) {
         self.unready_by_rules(node, now);
         let books = self.nodes.entry(node).or_default();
         let process = books.process.take().expect("it lived");
         assert_eq!(process.pid, pid, "accounted");
+        let by_itself = match (ended.reason, ended.oom) {
+            (ExitReason::Code(_), _) => ExitClass::ExitCode,
+            (ExitReason::Signal(_), None) => ExitClass::Signal,
+            (ExitReason::Signal(_), Some(_)) => ExitClass::OomKill,
+        };
+        books.ends += 1;
+        books.latest = Some(Latest {
+            time: now,
+            pid: Some(pid),
+            class: process.told_class.unwrap_or(by_itself),
+            killed: process.killed,
+        });
         let failed = process.told_to_end != Some(Told::ByWill);
         if failed && books.leaves_by.is_none() && !self.stopping {
             self.failed(node, now);
@@ -308,12 +360,12 @@ impl Oracle {
 
     /// Judges what the core answered. `min_ready` is what it is to keep.
     pub(super) fn judges(&mut self, outputs: &[Output], min_ready: u16, now: Time) {
-        let mut why = String::new();
+        let mut why = (ExitClass::Stop, String::new());
         for output in outputs {
             match output {
                 Output::Emit { node, kind } => {
-                    if let EventKind::NodeStopping { reason, .. } = kind {
-                        why.clone_from(reason);
+                    if let EventKind::NodeStopping { class, reason } = kind {
+                        why = (*class, reason.clone());
                     }
                     self.note(*node, kind);
                 }
@@ -377,11 +429,13 @@ impl Oracle {
         node: NodeIndex,
         pid: u32,
         signal: Sig,
-        why: &str,
+        (class, why): &(ExitClass, String),
         min_ready: u16,
         now: Time,
     ) {
         let (stopping, ready) = (self.stopping, self.ready());
+        let class = if stopping { ExitClass::Stop } else { *class };
+        let possible = self.may_be(node, class, now);
         let fault = self.is_faulty(node, now);
         let move_now = self.must_go_now(node, now);
         let hung = self.missed_its_watchdog(node, now);
@@ -393,8 +447,11 @@ impl Oracle {
                 process.told_to_end.is_some() || stopping,
                 "it was told to finish first"
             );
+            process.killed = true;
             return;
         }
+        assert!(possible, "why: no reason for {class}: {why}");
+        process.told_class.get_or_insert(class);
         let by_fault = !stopping && why_is_fault(why);
         if by_fault {
             assert!(fault, "ended without a fault: {why}");
@@ -457,6 +514,53 @@ impl Oracle {
         late || failed(Check::Startup, startup)
             || failed(Check::Liveness, liveness)
             || self.missed_its_watchdog(node, now)
+    }
+
+    /// Whether there is a reason of this class to end the process now.
+    fn may_be(&self, node: NodeIndex, class: ExitClass, now: Time) -> bool {
+        let books = self.nodes.get(&node);
+        let process = books.and_then(|books| books.process.as_ref());
+        let late = process.is_some_and(|process| {
+            !process.was_ready && now - process.started >= self.config.start_timeout
+        });
+        match class {
+            ExitClass::Watchdog => self.missed_its_watchdog(node, now),
+            ExitClass::StartTimeout => late,
+            ExitClass::Probe => self.is_faulty(node, now),
+            ExitClass::PortConflict => books.is_some_and(|books| books.leaves_by.is_some()),
+            ExitClass::Operator | ExitClass::ScaleDown => !self.stopping,
+            ExitClass::Stop => self.stopping,
+            ExitClass::Reload
+            | ExitClass::ExitCode
+            | ExitClass::Signal
+            | ExitClass::OomKill
+            | ExitClass::StartFailed => false,
+        }
+    }
+
+    /// What `why` tells of the ends of a node is what happened.
+    pub(super) fn check_why(&self, view: &NodeView) {
+        let Some(books) = self.nodes.get(&view.node) else {
+            return;
+        };
+        let told = view.exits.first().map(|exit| Latest {
+            time: exit.time,
+            pid: exit.life.as_ref().map(|life| life.pid),
+            class: exit.class,
+            killed: exit.life.as_ref().is_some_and(|life| life.killed),
+        });
+        assert_eq!(told, books.latest, "why: the latest end");
+        let kept = usize::try_from(books.ends).expect("few").min(EXITS_KEPT);
+        assert_eq!(view.exits.len(), kept, "why: the last ends are kept");
+        let counted: u64 = view.exit_counts.values().sum();
+        assert_eq!(counted, books.ends, "why: every end is counted");
+        let (followed, open) = match view.phase {
+            NodePhase::Clearing => (view.exits.get(1..).unwrap_or_default(), true),
+            _ => (&view.exits[..], false),
+        };
+        let done = |exit: &ExitRecord| exit.follow_up.is_some();
+        assert!(followed.iter().all(done), "why: what was done is told");
+        assert!(!open || !done(&view.exits[0]), "why: nothing was done yet");
     }
 
     fn missed_its_watchdog(&self, node: NodeIndex, now: Time) -> bool {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::oracle::Oracle;
 use crate::event::EventKind;
-use crate::exit::ExitReason;
+use crate::exit::{Ended, ExitReason, OomKills};
 use crate::fleet::{
     Answer, Check, Fleet, FleetConfig, Input, NodeIndex, Notice, Occasion, Output, Ports,
     RestartMode, RestartOrder, Sig, Ticket, Time,
@@ -290,6 +290,7 @@ impl World {
             self.oracle
                 .judges(&outputs, self.fleet.min_ready(), self.now);
             self.check_ready();
+            self.check_why();
             self.check_min_ready(before, &outputs);
             self.check_untouched(&input, nodes, &outputs);
             for output in outputs {
@@ -312,6 +313,13 @@ impl World {
         let ready = views.filter(|view| view.phase == NodePhase::Ready);
         let ready: Vec<NodeIndex> = ready.map(|view| view.node).collect();
         assert_eq!(ready, self.oracle.ready(), "ready by the rules");
+    }
+
+    /// Every end is told with its reason, and what was done about it.
+    fn check_why(&self) {
+        for view in self.fleet.views(self.now) {
+            self.oracle.check_why(&view);
+        }
     }
 
     fn check_bounded_stop(&self) {
@@ -620,7 +628,12 @@ impl World {
         }
         if self.chance(self.nature.dies_later) {
             let delay = self.within(10, 60_000);
-            let ended = ExitReason::Signal(11).into();
+            let mut ended = Ended::from(ExitReason::Signal(11));
+            if self.random.u8(0..3) == 0 {
+                ended.reason = ExitReason::Signal(9);
+                let (kills, since) = (1, self.now);
+                ended.oom = Some(OomKills { kills, since });
+            }
             self.after(delay, Input::Exited { node, pid, ended });
         }
     }
