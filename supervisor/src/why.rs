@@ -38,7 +38,7 @@ pub struct NodeWhy {
 /// Why nodes are as they are: those that were asked for, or all that are not fine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FleetWhy {
-    /// [`WHY_SCHEMA`].
+    /// Version of this form: [`WHY_SCHEMA`].
     pub schema: u32,
     /// What the fleet is doing.
     pub phase: FleetPhase,
@@ -295,6 +295,7 @@ pub(crate) mod sample {
             generation: 2,
             state,
             since: ago(1_200),
+            started: None,
             pid: None,
             http_port: Some(8082),
             gossip_port: Some(9082),
@@ -313,7 +314,6 @@ pub(crate) mod sample {
     /// A node about which there is nothing to say but this.
     pub(crate) fn node(state: NodePhase, next: Outlook<Timestamp>) -> NodeWhy {
         NodeWhy {
-            schema: WHY_SCHEMA,
             status: status(state),
             next,
             life: LifeWatch::None,
@@ -322,7 +322,6 @@ pub(crate) mod sample {
             pss: None,
             lines: Vec::new(),
             exits: Vec::new(),
-            changes: Vec::new(),
         }
     }
 
@@ -342,6 +341,20 @@ pub(crate) mod sample {
                 earlier,
             ],
             ..node(NodePhase::Waiting, Outlook::Start { at })
+        }
+    }
+
+    /// A fleet of which one node has crashed.
+    pub(crate) fn fleet() -> FleetWhy {
+        FleetWhy {
+            schema: WHY_SCHEMA,
+            phase: FleetPhase::Running,
+            ready: 2,
+            count: 3,
+            canary: None,
+            changes: Vec::new(),
+            nodes: vec![crashed()],
+            earlier: Vec::new(),
         }
     }
 }

@@ -88,7 +88,7 @@ fn status() -> Command {
 
 fn why() -> Command {
     asking("why")
-        .about("Tell why a node is as it is, what was done about it, and what comes next")
+        .about("Tell why nodes are as they are, what was done about it, and what comes next")
         .long_about(
             "Tells the story of a node: what it does and since when, what the supervisor will do \
              next and when, how its last processes ended and what was done about it, with the \
@@ -100,11 +100,12 @@ fn why() -> Command {
              supervisor why 3        all about flux-node-3",
         )
         .args([
-            Arg::new("which")
+            Arg::new("nodes")
                 .value_name("NODE")
+                .num_args(0..)
                 .value_parser(parse_node)
-                .help("A node: a number or a name [default: all that are not fine]"),
-            json("Print the story as a JSON object"),
+                .help("Nodes: numbers or names [default: all that are not fine]"),
+            json("Print the stories as a JSON object"),
             utc(),
         ])
 }

@@ -183,8 +183,8 @@ pub struct StopOptions {
 pub struct WhyOptions {
     /// Which supervisor.
     pub place: Place,
-    /// Of this node; none means all that are not fine.
-    pub node: Option<NodeIndex>,
+    /// Of these nodes; none means all that are not fine.
+    pub nodes: Vec<NodeIndex>,
     /// Print JSON.
     pub json: bool,
     /// Show times in UTC.
@@ -311,7 +311,7 @@ fn invocation((name, matches): (&str, &ArgMatches)) -> Option<Invocation> {
         "status" => Invocation::Status(asking(matches)),
         "why" => Invocation::Why(WhyOptions {
             place: place(matches),
-            node: matches.get_one("which").copied(),
+            nodes: nodes(matches, "nodes"),
             json: json(),
             utc: utc(),
         }),
@@ -500,7 +500,6 @@ mod tests {
         check("logs --raw --json");
         check("events -f --until 5m");
         check("why 0");
-        check("why 1 2");
         check("logs -n some");
         check("logs --node first");
         check("logs --node 0");

@@ -24,6 +24,7 @@ pub use flux_arguments::FluxSpecOptions;
 pub use invocation::{
     ChangeOptions, ClaimsOptions, ConfigOptions, EventsOptions, ExecOptions, HealthOptions,
     Invocation, Lines, LogStatsOptions, LogsOptions, MetricsOptions, Place, ReloadOptions,
-    RestartOptions, RotateOptions, RunOptions, ScaleOptions, StatusOptions, StopOptions, WhyOptions, parse,
+    RestartOptions, RotateOptions, RunOptions, ScaleOptions, StatusOptions, StopOptions,
+    WhyOptions, parse,
 };
 pub use reference::reference;

@@ -160,7 +160,7 @@ pub const HEALTH_SCHEMA: u32 = 1;
 /// Whether enough nodes are ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
-    /// [`HEALTH_SCHEMA`].
+    /// Version of this form: [`HEALTH_SCHEMA`].
     #[serde(default)]
     pub schema: u32,
     /// Yes or no.

@@ -15,13 +15,13 @@ use tokio::sync::mpsc;
 
 use super::{
     ChangeOrder, ClientError, Control, ControlAddress, ControlClient, ControlConfig, HEALTH_SCHEMA,
-    Health, Problem, REQUESTS_MAX, Request, StopReply,
+    Health, Problem, REQUESTS_MAX, Request, StopReply, UnknownNode,
 };
 use crate::event::{Event, EventKind};
 use crate::fleet::{NodeIndex, Refusal};
 use crate::logs::{LogConfig, LogStats, Logs, RotateReport};
 use crate::status::{FleetPhase, FleetStatus, STATUS_SCHEMA};
-use crate::why::NodeWhy;
+use crate::why::FleetWhy;
 
 /// Long enough for a busy machine; a test that works never waits for it.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -195,9 +195,7 @@ async fn wrong_calls_are_told_apart() {
     check(Method::GET, "/status?x=1", 400, "\"x\"").await;
     check(Method::POST, "/stop?now=maybe", 400, "true or false").await;
     check(Method::POST, "/why", 405, "GET").await;
-    check(Method::POST, "/nodes/1/why", 405, "GET").await;
-    check(Method::GET, "/nodes/x/why", 404, "\"x\"").await;
-    check(Method::GET, "/nodes/1/2/why", 404, "GET /status").await;
+    check(Method::GET, "/why?node=x", 400, "flux-node-2").await;
     check(Method::GET, "/events?node=x", 400, "flux-node-2").await;
     check(Method::GET, "/events?since=yesterday", 400, "since").await;
     check(Method::GET, "/scale", 405, "POST").await;
@@ -465,30 +463,34 @@ async fn why_is_told_with_the_last_lines() {
     let mut rig = rig();
     rig.line(2, "giving up").await;
     let client = ControlClient::find(&[rig.control.address().clone()]).expect("answers");
-    let ask = client.call(Method::GET, "/nodes/flux-node-2/why", |_| false);
+    let ask = client.call(Method::GET, "/why?node=2", |_| false);
     let (answer, ()) = tokio::join!(ask, async {
         match rig.requests.recv().await {
-            Some(Request::WhyNode {
-                node: NodeIndex(1),
-                reply,
-            }) => reply
-                .send(Some(crate::why::sample::crashed()))
-                .expect("waits"),
+            Some(Request::Why { nodes, reply }) => {
+                assert_eq!(nodes, [NodeIndex(1)]);
+                reply.send(Ok(crate::why::sample::fleet())).expect("waits");
+            }
             other => panic!("{other:?}"),
         }
     });
-    let why: NodeWhy = answer.expect("answers").json().await.expect("a story");
-    assert_eq!(why.exits[0].lines, Some(vec!["giving up".to_owned()]));
-    assert_eq!(why.exits[1].lines, Some(Vec::new()), "of another life");
+    let why: FleetWhy = answer.expect("answers").json().await.expect("a story");
+    let exits = &why.nodes[0].exits;
+    assert_eq!(exits[0].lines, Some(vec!["giving up".to_owned()]));
+    assert_eq!(exits[1].lines, Some(Vec::new()), "of another life");
 
-    let ask = client.call(Method::GET, "/nodes/9/why", |_| true);
+    let ask = client.call(Method::GET, "/why?node=9", |_| true);
     let (answer, ()) = tokio::join!(ask, async {
         match rig.requests.recv().await {
-            Some(Request::WhyNode { reply, .. }) => reply.send(None).expect("waits"),
+            Some(Request::Why { reply, .. }) => {
+                let (node, nodes) = (NodeIndex(8), 3);
+                reply.send(Err(UnknownNode { node, nodes })).expect("waits");
+            }
             other => panic!("{other:?}"),
         }
     });
-    assert_eq!(answer.expect("answers").status(), StatusCode::NOT_FOUND);
+    let problem: Problem = answer.expect("answers").json().await.expect("a problem");
+    let expect = "there is no flux-node-9; the fleet has flux-node-1 to flux-node-3";
+    assert_eq!((problem.status, problem.detail.as_str()), (404, expect));
 }
 
 #[tokio::test]

@@ -15,9 +15,8 @@ impl Api {
         let nodes = query.nodes()?;
         query.finish()?;
         let why = self.ask(|reply| Request::Why { nodes, reply }).await?;
-        let unknown = |error: super::UnknownNode| {
-            Problem::new(StatusCode::NOT_FOUND, error.to_string())
-        };
+        let unknown =
+            |error: super::UnknownNode| Problem::new(StatusCode::NOT_FOUND, error.to_string());
         let mut why = why.map_err(unknown)?;
         for node in &mut why.nodes {
             self.complete(node).await;

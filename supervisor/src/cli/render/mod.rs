@@ -21,4 +21,4 @@ pub use progress::{Outcome, Progress};
 pub use reload::{reload, reload_for};
 pub use status::{health_line, status, status_at};
 pub use view::View;
-pub use why::{why_fleet, why_node};
+pub use why::{why_fleet, why_nodes};

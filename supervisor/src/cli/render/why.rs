@@ -10,7 +10,7 @@ use super::status::{change_line, ended_by};
 use super::view::View;
 use super::wrap::wrapped;
 use crate::event::{count, span};
-use crate::status::{NodeExit, NodePhase, NodeStatus};
+use crate::status::{ChangeStatus, NodeExit, NodePhase, NodeStatus};
 use crate::style::Colour;
 use crate::why::{Earlier, FleetWhy, LifeWatch, NodeWhy, Outlook, Tally};
 
@@ -28,11 +28,16 @@ struct Teller<'a> {
     text: String,
 }
 
-/// The whole story of one node.
+/// The whole stories of nodes that somebody asked about.
 #[must_use]
-pub fn why_node(why: &NodeWhy, view: &View, zone: &TimeZone) -> String {
+pub fn why_nodes(why: &FleetWhy, view: &View, zone: &TimeZone) -> String {
     let mut teller = Teller::new(view, zone);
-    teller.node(why);
+    for (index, node) in why.nodes.iter().enumerate() {
+        if index > 0 {
+            teller.text.push('\n');
+        }
+        teller.node(node, &why.changes);
+    }
     teller.text
 }
 
@@ -101,7 +106,7 @@ impl<'a> Teller<'a> {
         self.indented(&self.view.style.paint(Colour::Dim, &hint));
     }
 
-    fn node(&mut self, why: &NodeWhy) {
+    fn node(&mut self, why: &NodeWhy, changes: &[ChangeStatus]) {
         let status = &why.status;
         self.headline(why);
         self.process(why);
@@ -115,7 +120,7 @@ impl<'a> Teller<'a> {
         if let Some(message) = &status.message {
             self.fact("says", message);
         }
-        for change in &why.changes {
+        for change in changes {
             self.fact("change", &change_line(change, self.view.now));
         }
         if status.pid.is_some() && !why.lines.is_empty() {
@@ -447,10 +452,10 @@ mod tests {
     use super::*;
     use crate::exit::ExitClass;
     use crate::fleet::Check;
-    use crate::status::{ChangeStatus, FleetPhase, FollowUp, ProbeStatus};
+    use crate::status::{FollowUp, ProbeStatus};
     use crate::style::Style;
-    use crate::why::sample::{crashed, exit, node, now};
-    use crate::why::{Probing, WHY_SCHEMA};
+    use crate::why::Probing;
+    use crate::why::sample::{self, crashed, exit, node, now};
 
     fn view(width: Option<usize>) -> View {
         View {
@@ -461,7 +466,19 @@ mod tests {
     }
 
     fn told(why: &NodeWhy) -> String {
-        why_node(why, &view(None), &TimeZone::UTC)
+        why_nodes(
+            &fleet(vec![why.clone()], Vec::new()),
+            &view(None),
+            &TimeZone::UTC,
+        )
+    }
+
+    fn fleet(nodes: Vec<NodeWhy>, earlier: Vec<Earlier>) -> FleetWhy {
+        FleetWhy {
+            nodes,
+            earlier,
+            ..sample::fleet()
+        }
     }
 
     fn ago(seconds: i64) -> Timestamp {
@@ -590,8 +607,8 @@ mod tests {
         check(NodePhase::Stopped, Outlook::StayDown, "It stays down.");
     }
 
-    #[test]
-    fn the_whole_story() {
+    /// A node to which much has happened, and one to which nothing has.
+    fn eventful() -> FleetWhy {
         let mut why = crashed();
         why.exits[0].lines = Some(vec!["one".to_owned(), "two\u{1b}[2J\tend".to_owned()]);
         why.exits[1] = NodeExit {
@@ -625,12 +642,22 @@ mod tests {
             summary: "/started answered 500".to_owned(),
             latency_us: 1_250,
         }];
+        let mut why = fleet(
+            vec![why.clone(), node(NodePhase::Stopped, Outlook::StayDown)],
+            Vec::new(),
+        );
         why.changes = vec![ChangeStatus {
             change: 3,
             what: "rolling restart of flux-node-1".to_owned(),
             since: ago(12),
             progress: "0 of 1 done, waits: flux-node-2 is not back yet".to_owned(),
         }];
+        why
+    }
+
+    #[test]
+    fn the_whole_story() {
+        let why = eventful();
         let expect = "\
 flux-node-2 is waiting since 11:59:58.800 (for 1.2 s). It is started at 12:00:03.100 (in 3.1 s).
   process  none; generation 2, 1 restart
@@ -656,10 +683,12 @@ last exits, the latest first
 
 what it answered, the latest first
   11:59:59.000 startup failed: /started answered 500, 1.2 ms
-";
-        assert_eq!(told(&why), expect);
+
+flux-node-2 is stopped since";
+        let text = why_nodes(&why, &view(None), &TimeZone::UTC);
+        assert!(text.starts_with(expect), "{text}");
         for width in [30, 40, 80] {
-            let text = why_node(&why, &view(Some(width)), &TimeZone::UTC);
+            let text = why_nodes(&why, &view(Some(width)), &TimeZone::UTC);
             let widest = text.lines().map(|line| line.chars().count()).max();
             assert!(widest <= Some(width), "{width}:\n{text}");
         }
@@ -697,16 +726,6 @@ none of its processes has ended
 
     #[test]
     fn a_fleet_is_fine_or_has_paragraphs() {
-        let fleet = |nodes: Vec<NodeWhy>, earlier: Vec<Earlier>| FleetWhy {
-            schema: WHY_SCHEMA,
-            phase: FleetPhase::Running,
-            ready: 2,
-            count: 3,
-            canary: None,
-            changes: Vec::new(),
-            nodes,
-            earlier,
-        };
         let check = |why: &FleetWhy, expect: &str| {
             assert_eq!(why_fleet(why, &view(None), &TimeZone::UTC), expect);
         };
