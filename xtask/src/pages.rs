@@ -49,6 +49,7 @@ pub(crate) const PAGES: &[Page] = &[
     schema("docs/reference/control-api.json", "control-api"),
     schema("docs/reference/schema/status.json", "status"),
     schema("docs/reference/schema/health.json", "health"),
+    schema("docs/reference/schema/why.json", "why"),
     schema("docs/reference/schema/claims.json", "claims"),
     schema("docs/reference/schema/event.json", "event"),
     schema("docs/reference/schema/line.json", "line"),

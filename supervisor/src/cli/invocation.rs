@@ -458,10 +458,10 @@ mod tests {
             "events --node 2 --since 5m",
             "nodes: [NodeIndex(1)], since: Some(",
         );
-        check("why", "node: None");
+        check("why", "nodes: []");
         check(
-            "why flux-node-3 --json",
-            "node: Some(NodeIndex(2)), json: true",
+            "why 1 flux-node-3 --json",
+            "nodes: [NodeIndex(0), NodeIndex(2)], json: true",
         );
         check("reload --dry-run", "dry_run: true, wait: true");
         check("stop --now --no-wait", "now: true, wait: false");

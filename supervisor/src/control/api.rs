@@ -167,7 +167,7 @@ impl Api {
             }
             Route::Events => {
                 let follow = query.switch("follow", false)?;
-                let wanted = query.events()?;
+                let wanted = query.events(follow)?;
                 query.finish()?;
                 self.events(follow, wanted).await
             }

@@ -80,12 +80,17 @@ impl Query {
         self.all("node").into_iter().map(node).collect()
     }
 
-    /// Which events are wanted.
-    pub(crate) fn events(&mut self) -> Result<EventQuery, Problem> {
+    /// Which events are wanted, and whether those that come.
+    pub(crate) fn events(&mut self, follow: bool) -> Result<EventQuery, Problem> {
+        let until = self.time("until")?;
+        if follow && until.is_some() {
+            let detail = "what comes is later than now; leave out follow or until";
+            return Err(Problem::bad_request(detail));
+        }
         Ok(EventQuery {
             nodes: self.nodes()?.into_iter().map(NodeIndex::name).collect(),
             since: self.time("since")?,
-            until: self.time("until")?,
+            until,
         })
     }
 

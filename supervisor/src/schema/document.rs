@@ -12,6 +12,7 @@ use crate::fleet::Plan;
 use crate::logs::{LineObject, LogStats, RotateReport};
 use crate::reload::ReloadPlan;
 use crate::status::FleetStatus;
+use crate::why::FleetWhy;
 
 /// Everything but the schemas of answers.
 const PATHS: &str = include_str!("paths.json");
@@ -31,6 +32,7 @@ pub fn document() -> Value {
     let mut generator = settings.into_generator();
     add::<FleetStatus>(&mut generator);
     add::<Health>(&mut generator);
+    add::<FleetWhy>(&mut generator);
     add::<Claims>(&mut generator);
     add::<Event>(&mut generator);
     add::<LineObject<'_>>(&mut generator);

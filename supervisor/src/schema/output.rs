@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 
 use super::plain;
 use crate::claims::{CLAIMS_SCHEMA, Claims};
-use crate::control::{Begun, Ended, Health, Stopping};
+use crate::control::{Begun, Ended, HEALTH_SCHEMA, Health, Stopping};
 use crate::event::Event;
 use crate::fleet::Plan;
 use crate::logs::{LOG_STATS_SCHEMA, LineObject, LogStats, RotateReport};
 use crate::reload::ReloadPlan;
 use crate::status::{FleetStatus, STATUS_SCHEMA};
+use crate::why::{FleetWhy, WHY_SCHEMA};
 
 /// One kind of output.
 #[derive(Clone, Copy, Debug)]
@@ -35,9 +36,15 @@ pub const OUTPUTS: &[Output] = &[
     },
     Output {
         name: "health",
-        version: 1,
+        version: HEALTH_SCHEMA,
         of: "`supervisor health --json`",
         schema: schema_of::<Health>,
+    },
+    Output {
+        name: "why",
+        version: WHY_SCHEMA,
+        of: "`supervisor why --json`",
+        schema: schema_of::<FleetWhy>,
     },
     Output {
         name: "claims",
