@@ -58,9 +58,23 @@ impl Answer {
 
 /// Sends a request to a port of 127.0.0.1; an error says why there was no answer.
 pub fn ask(method: &str, port: u16, path: &str, body: &[u8]) -> Result<Answer, String> {
+    ask_with(method, port, path, &[], body)
+}
+
+/// The same with headers.
+pub fn ask_with(
+    method: &str,
+    port: u16,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Answer, String> {
     let method: Method = method.parse().expect("tests use methods that exist");
     let url = format!("http://{}:{port}{path}", Ipv4Addr::LOCALHOST);
     let request = CLIENT.request(method, &url).body(body.to_vec());
+    let request = headers.iter().fold(request, |request, (name, value)| {
+        request.header(*name, *value)
+    });
     let answer = request
         .send()
         .map_err(|error| format!("{url}: {}", chain(&error)))?;

@@ -29,7 +29,7 @@ pub use cgroup::Cgroup;
 pub use container::{Container, skip};
 pub use docker::{DockerContainer, DockerNetwork, docker, docker_ok, image};
 pub use fleet::{Fleet, Node};
-pub use http::{Answer, ask, get, put};
+pub use http::{Answer, ask, ask_with, get, put};
 pub use load::{Failure, Load, LoadConfig, Tally};
 pub use network::{Network, ask_in};
 pub use ports::PortBlock;

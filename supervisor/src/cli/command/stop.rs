@@ -29,6 +29,9 @@ pub(crate) async fn stop(options: &StopOptions) -> Result<u8, CommandError> {
     let call = format!("/stop?now={}&wait={}", options.now, options.wait);
     let mut answer = client.call(Method::POST, &call, |_| false).await?;
     if !options.wait {
+        if options.json {
+            print(answer.whole().await?)?;
+        }
         return Ok(code::OK);
     }
     let (clock, style) = (
