@@ -6,6 +6,9 @@ use super::output::print;
 use crate::cli::execute::CommandError;
 use crate::cli::{arguments, code};
 
+/// What the generated script for bash does not know.
+const NODE_NAMES: &str = include_str!("node-names.bash");
+
 /// Prints the script for a shell.
 pub(crate) fn show(shell: Shell) -> Result<u8, CommandError> {
     print(script(shell)).map(|()| code::OK)
@@ -14,6 +17,9 @@ pub(crate) fn show(shell: Shell) -> Result<u8, CommandError> {
 fn script(shell: Shell) -> Vec<u8> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut arguments::command(), "supervisor", &mut script);
+    if shell == Shell::Bash {
+        script.extend_from_slice(NODE_NAMES.as_bytes());
+    }
     script
 }
 
