@@ -65,6 +65,15 @@ pub(crate) fn with_json(tell: &mut dyn FnMut(&str)) {
     walk(&command(), "", tell);
 }
 
+/// The examples of the command that these arguments begin with, or of the whole program.
+pub(crate) fn examples(arguments: &[OsString]) -> Option<String> {
+    let root = command();
+    let named = arguments.get(1).and_then(|name| root.find_subcommand(name));
+    let help = named.unwrap_or(&root).get_after_help()?.to_string();
+    // What stands behind the first empty line are rules, not examples.
+    help.split("\n\n").next().map(str::to_owned)
+}
+
 fn run() -> Command {
     Command::new("run")
         .about("Start the fleet and stay in the foreground until it is stopped")
@@ -270,10 +279,15 @@ fn scale() -> Command {
             Arg::new("to")
                 .required(true)
                 .value_name("N")
-                .value_parser(value_parser!(u16))
+                .value_parser(node_count)
                 .help("How many nodes, from 1 to MAX_PORTS"),
         )
         .args(change_flags())
+}
+
+fn node_count(text: &str) -> Result<u16, &'static str> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or("allowed is a whole number from 1 to MAX_PORTS, such as 3")
 }
 
 fn reload() -> Command {

@@ -59,7 +59,7 @@ pub(crate) enum CommandError {
     #[error("{0}")]
     Usage(String),
     /// The system refused something that always works.
-    #[error("start")]
+    #[error("start at all")]
     System(#[source] io::Error),
 }
 
@@ -86,13 +86,60 @@ impl CommandError {
     /// What can be done about it.
     fn advice(&self) -> Option<&'static str> {
         match self {
-            Self::Client(ClientError::Unreachable { .. })
-            | Self::NoFiles(ClientError::Unreachable { .. }) => Some(
-                "start one with `supervisor run`, or name the STATE_DIR of the one you mean with \
-                 --state-dir",
+            Self::Client(error) | Self::NoFiles(error) => client_advice(error),
+            Self::Files { .. } => Some(
+                "name the LOG_DIR of the supervisor with --log-dir, and read it as the user that \
+                 runs it, or as root",
             ),
-            _ => None,
+            Self::Pages { .. } => {
+                Some("name a folder that you may write, such as ~/.local/share/man/man1")
+            }
+            Self::Output(_) => Some("make room where the output goes"),
+            Self::System(_) => Some("look at the limits of this shell or container: `ulimit -a`"),
+            // These say it themselves.
+            Self::Settings(_) | Self::NoSuchNode { .. } | Self::Usage(_) => None,
         }
+    }
+
+    /// Whether its text says what could not be done.
+    fn is_attempt(&self) -> bool {
+        match self {
+            Self::Output(_) | Self::Files { .. } | Self::Pages { .. } | Self::System(_) => true,
+            Self::Settings(_)
+            | Self::Client(_)
+            | Self::NoSuchNode { .. }
+            | Self::NoFiles(_)
+            | Self::Usage(_) => false,
+        }
+    }
+}
+
+fn client_advice(error: &ClientError) -> Option<&'static str> {
+    let forbidden = |tried: &[(_, io::Error)]| {
+        let mut errors = tried.iter().map(|(_, error)| error.kind());
+        errors.any(|kind| kind == io::ErrorKind::PermissionDenied)
+    };
+    match error {
+        ClientError::Unreachable { tried } if forbidden(tried) => {
+            Some("only the user that started it and root may ask: run this as one of them")
+        }
+        ClientError::Unreachable { .. } => Some(
+            "start one with `supervisor run`, or name the STATE_DIR of the one you mean with \
+             --state-dir",
+        ),
+        ClientError::Silent { .. } => Some(
+            "it may be frozen or starved: look at its state with `ps -C supervisor -o \
+             pid,stat,time,args`, and try again",
+        ),
+        ClientError::Lost { .. } | ClientError::Broken { .. } => {
+            Some("see with `supervisor status` whether it still runs, and why not in its output")
+        }
+        ClientError::Unexpected { .. } | ClientError::TooLong => Some(
+            "ask with the program that runs: compare `supervisor --version` with the version in \
+             `supervisor status --json`",
+        ),
+        // It says so itself.
+        ClientError::Refused { .. } => None,
     }
 }
 
@@ -147,7 +194,8 @@ fn report(error: &CommandError) -> String {
     if let CommandError::Settings(problems) = error {
         return format!("{problems}\n");
     }
-    let mut text = format!("supervisor: {error}");
+    let could_not = if error.is_attempt() { "could not " } else { "" };
+    let mut text = format!("supervisor: {could_not}{error}");
     let mut cause = match error {
         // Shows the error that it holds, so that the cause is that error's.
         CommandError::Client(error) | CommandError::NoFiles(error) => error.source(),
@@ -194,7 +242,22 @@ start one with `supervisor run`, or name the STATE_DIR of the one you mean with 
             dir: "/tmp".to_owned(),
             source: refused(),
         };
-        let expect = "supervisor: read the log files in /tmp: Connection refused (os error 111)\n";
+        let expect = "\
+supervisor: could not read the log files in /tmp: Connection refused (os error 111)
+name the LOG_DIR of the supervisor with --log-dir, and read it as the user that runs it, or as root
+";
         assert_eq!(report(&error), expect);
+    }
+
+    #[test]
+    fn who_may_not_ask_is_told_who_may() {
+        let address = ControlAddress::in_directory(Path::new("/run/x"));
+        let tried = vec![(address, io::Error::from_raw_os_error(13))];
+        let error = CommandError::from(ClientError::Unreachable { tried });
+        assert!(
+            report(&error).ends_with("run this as one of them\n"),
+            "{}",
+            report(&error)
+        );
     }
 }

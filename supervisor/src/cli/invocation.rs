@@ -1,10 +1,12 @@
 //! What the command line asks for.
 
 use std::ffi::OsString;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ArgMatches;
+use clap::error::ErrorKind;
 use clap_complete::Shell;
 use repram_config::Flag;
 
@@ -276,16 +278,21 @@ impl Lines {
 /// # Errors
 /// Help, the version or what is wrong was printed; the code to exit with comes back.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, ExitCode> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
     let matches = arguments::command()
-        .try_get_matches_from(arguments)
+        .try_get_matches_from(&arguments)
         .map_err(|error| {
             // Without stderr there is nobody to tell.
             let _ = error.print();
-            ExitCode::from(if error.use_stderr() {
-                code::USAGE
-            } else {
-                code::OK
-            })
+            if !error.use_stderr() {
+                return ExitCode::from(code::OK);
+            }
+            // The help that is shown where there is no command ends with them.
+            let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+            if let Some(examples) = arguments::examples(&arguments).filter(|_| !is_help) {
+                let _ = writeln!(io::stderr(), "\n{examples}");
+            }
+            ExitCode::from(code::USAGE)
         })?;
     // The parser has made sure that there is a command, and that it is one of ours.
     matches
