@@ -90,6 +90,7 @@ fn fleet_of_all_states(settings: &[(&str, &str)]) -> (Fleet, Stranger) {
 /// Every state that the status has shown, each time checked.
 struct Seen {
     schema: Schema,
+    why: Schema,
     states: BTreeSet<String>,
 }
 
@@ -97,6 +98,7 @@ impl Seen {
     fn new() -> Self {
         Self {
             schema: Schema::named("status"),
+            why: Schema::named("why"),
             states: BTreeSet::new(),
         }
     }
@@ -109,6 +111,10 @@ impl Seen {
         }
         let status = finished.json();
         self.schema.check(&status);
+        let why = fleet.finish(&["why", "--json"]);
+        if why.code() == Some(0) {
+            self.why.check(&why.json());
+        }
         let nodes = status["nodes"].as_array().expect("a list");
         let states = nodes.iter().filter_map(|node| node["state"].as_str());
         self.states.extend(states.map(str::to_owned));
@@ -173,6 +179,8 @@ fn every_output_is_what_its_schema_says() {
     };
     for (name, arguments) in [
         ("health", &["health"][..]),
+        ("why", &["why"]),
+        ("why", &["why", "2"]),
         ("claims", &["claims"]),
         ("config", &["config"]),
         ("log-stats", &["logs", "stats"]),
@@ -283,6 +291,7 @@ fn the_control_api_is_what_its_document_says() {
                 "?node=99",
                 "?x=1",
             ],
+            "/why" => &["?node=1", "?node=99"],
             "/metrics" => &["?nodes=true", "?nodes=maybe"],
             "/restart" => &[
                 "?dry_run=true&force=true",
