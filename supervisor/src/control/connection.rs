@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -28,6 +29,10 @@ const HEAD_MAX: usize = 16 << 10;
 
 /// Bytes of the body of a request. No call looks at it: everything stands in the query.
 const BODY_MAX: usize = 64 << 10;
+
+/// Bytes of a larger body that are read all the same, so that the client hears why it is
+/// refused.
+const BODY_TAKEN: usize = 1 << 20;
 
 /// Serves the one request of a connection.
 pub(super) async fn serve<I, F>(stream: I, answer: impl Fn(Request<()>) -> F)
@@ -55,29 +60,36 @@ where
 }
 
 /// Reads the body and forgets it. What is left unread when a connection is closed makes the
-/// kernel reset it, and the client may lose its answer.
+/// kernel reset it, and the client may lose its answer (RFC 9112, section 9.6).
 async fn take_in(body: Incoming) -> Result<(), Problem> {
-    let mut body = Limited::new(body, BODY_MAX);
+    let mut body = Limited::new(body, BODY_TAKEN);
     let all = async {
+        let mut length = 0;
         while let Some(frame) = body.frame().await {
-            frame?;
+            length += frame?.data_ref().map_or(0, Bytes::len);
         }
-        Ok(())
+        Ok(length)
     };
     let too_slow = || {
         let detail = format!("the body did not come within {READ_TIMEOUT:?}; send none");
         Problem::new(StatusCode::REQUEST_TIMEOUT, detail)
     };
+    let too_long = || {
+        let detail = format!(
+            "a body of more than {BODY_MAX} bytes; send none: all parameters stand in the query"
+        );
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    };
     let taken = timeout(READ_TIMEOUT, all).await.map_err(|_| too_slow())?;
-    taken.map_err(|error: Box<dyn std::error::Error + Send + Sync>| {
-        if error.is::<LengthLimitError>() {
-            let detail = format!(
-                "a body of more than {BODY_MAX} bytes; send none: all parameters stand in the \
-                 query"
-            );
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
-        } else {
-            Problem::bad_request(format!("the body cannot be read: {error}"))
+    match taken {
+        Ok(length) if length <= BODY_MAX => Ok(()),
+        Ok(_) => Err(too_long()),
+        Err::<_, Box<dyn std::error::Error + Send + Sync>>(error) => {
+            Err(if error.is::<LengthLimitError>() {
+                too_long()
+            } else {
+                Problem::bad_request(format!("the body cannot be read: {error}"))
+            })
         }
-    })
+    }
 }
