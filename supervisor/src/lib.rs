@@ -34,6 +34,7 @@ pub mod siblings;
 pub mod signals;
 pub mod spawn;
 pub mod status;
+mod stderr;
 pub mod stop_budget;
 pub mod style;
 pub mod terminal;

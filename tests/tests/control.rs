@@ -1,5 +1,7 @@
 //! Commands that ask a running supervisor.
 
+use std::fs::File;
+
 use repram_tests::{PATIENCE, Sandbox, wait_until};
 
 #[test]
@@ -79,4 +81,27 @@ fn every_command_says_when_there_is_nobody_to_ask() {
         assert_eq!(finished.code(), Some(69), "{command}: {}", finished.said());
         assert!(!finished.stderr.is_empty(), "{command} says nothing");
     }
+}
+
+/// What is told to people may get lost, the exit code may not.
+#[test]
+fn a_full_disk_behind_stderr_changes_no_exit_code() {
+    let sandbox = Sandbox::new().set("NODE_COUNT", 0);
+    let check = |arguments: &[&str], expect: i32| {
+        let full = || {
+            let full = File::options().write(true).open("/dev/full");
+            full.expect("Linux has it")
+        };
+        let mut command = sandbox.supervisor(arguments);
+        let status = command.stdout(full()).stderr(full()).status();
+        let code = status.expect("it can be started").code();
+        assert_eq!(code, Some(expect), "{arguments:?}");
+    };
+    check(&["run"], 78);
+    check(&["config"], 78);
+    check(&["status", "--state-dir", "/nonexistent"], 69);
+    check(&["exec", "--", "/nonexistent/program"], 127);
+    check(&["man"], 70);
+    check(&["scale", "many"], 64);
+    sandbox.assert_nothing_left();
 }

@@ -13,6 +13,7 @@ use super::command::{
 };
 use super::{Invocation, code};
 use crate::control::ClientError;
+use crate::stderr::tell;
 
 /// Why a command brought nothing.
 #[derive(Debug, thiserror::Error)]
@@ -174,7 +175,7 @@ pub fn execute(invocation: Invocation) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if error.is_hangup() => ExitCode::from(code::OK),
         Err(error) => {
-            eprint!("{}", report(&error));
+            tell(report(&error).trim_end());
             ExitCode::from(error.code())
         }
     }

@@ -14,6 +14,7 @@ use crate::cli::{ExecOptions, code};
 use crate::reaper::{self, Bystanders};
 use crate::signals::HeldSignals;
 use crate::spawn::{Inherited, Spawn, SpawnError, Surroundings};
+use crate::stderr::tell;
 use crate::stop_budget::StopBudget;
 
 /// The setting that this command has; all others may be as wrong as they like.
@@ -46,16 +47,16 @@ impl ExecError {
 
     fn show(&self) {
         if let Self::Settings(problems) = self {
-            eprintln!("{problems}");
+            tell(problems);
             return;
         }
-        eprint!("supervisor: {self}");
+        let mut text = format!("supervisor: {self}");
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
-            eprint!(": {error}");
+            text = format!("{text}: {error}");
             cause = error.source();
         }
-        eprintln!();
+        tell(text);
     }
 }
 
@@ -90,7 +91,9 @@ fn run(options: &ExecOptions, held: &HeldSignals) -> Result<u8, ExecError> {
     if !left.is_empty() {
         let pids: Vec<String> = left.iter().map(ToString::to_string).collect();
         let pids = pids.join(", ");
-        eprintln!("supervisor: these processes could not be killed, see `ps` for state D: {pids}");
+        tell(format!(
+            "supervisor: these processes could not be killed, see `ps` for state D: {pids}"
+        ));
     }
     keeper.foreground.take_back(child);
     Ok(u8::try_from(reason.shell_code()).unwrap_or(code::INTERNAL))

@@ -30,6 +30,7 @@ use crate::oom::OomWatch;
 use crate::program::Program;
 use crate::reaper::{self, Bystanders};
 use crate::signals::{self, HeldSignals, Signals};
+use crate::stderr::tell;
 use crate::stop_budget::StopBudget;
 use crate::terminal::Terminal;
 use crate::wall_clock::WallClock;
@@ -86,17 +87,17 @@ fn warn_on_stderr() {
 fn refuse(refused: &Refused) -> ExitCode {
     match refused {
         Refused::Settings(problems) => {
-            eprintln!("{problems}");
+            tell(problems);
             ExitCode::from(code::CONFIG)
         }
         Refused::Ports(lines) => {
             for line in lines {
-                eprintln!("supervisor: {line}");
+                tell(format!("supervisor: {line}"));
             }
             ExitCode::from(code::UNAVAILABLE)
         }
         Refused::System(what) => {
-            eprintln!("supervisor: {what}");
+            tell(format!("supervisor: {what}"));
             ExitCode::from(code::INTERNAL)
         }
     }
@@ -127,7 +128,9 @@ async fn start_and_run(
     let started = tokio::select! {
         biased;
         by = stop_asked(&mut signals, terminal) => {
-            eprintln!("supervisor: stopped before the first node was started, asked by {by}");
+            tell(format!(
+                "supervisor: stopped before the first node was started, asked by {by}"
+            ));
             return Ok(code::OK);
         }
         started = start(options, origin) => started?,
@@ -226,7 +229,7 @@ async fn load_settings(source: &Source) -> Result<Loaded, Refused> {
         error @ ReadError::Thread(_) => Refused::System(chain(&error)),
     })?;
     for warning in &loaded.warnings {
-        eprintln!("supervisor: {warning}");
+        tell(format!("supervisor: {warning}"));
     }
     Ok(loaded)
 }

@@ -11,6 +11,7 @@ use super::output::{note, print, print_json};
 use crate::cli::execute::CommandError;
 use crate::cli::{FluxSpecOptions, RunOptions, code};
 use crate::flux_spec::{Wanted, check, specification};
+use crate::stderr::tell;
 
 /// A specification is a few kilobytes; what is larger is none.
 const SIZE_MAX: u64 = 4 << 20;
@@ -40,7 +41,7 @@ fn make(run: &RunOptions, wanted: &Wanted) -> Result<u8, CommandError> {
         Err(problems) => {
             note("this does not fit into a Flux app:");
             for problem in problems {
-                eprintln!("  {problem}");
+                tell(format!("  {problem}"));
             }
             Ok(code::CONFIG)
         }

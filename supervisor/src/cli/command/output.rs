@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::control::{Answer, ClientError};
 
 use crate::cli::execute::CommandError;
+use crate::stderr::tell;
 
 /// Writes to stdout at once.
 pub(crate) fn print(text: impl AsRef<[u8]>) -> Result<(), CommandError> {
@@ -64,5 +65,5 @@ impl Reader {
 
 /// Tells the user something that is not the answer.
 pub(crate) fn note(text: &str) {
-    eprintln!("supervisor: {text}");
+    tell(format!("supervisor: {text}"));
 }
