@@ -69,6 +69,8 @@ impl Cgroup {
         let cgroup = Self::make(vec![parent])?;
         let folder = &cgroup.folders[0];
         put(folder, "memory.max", memory)?;
+        // Where swap is accounted for: memory that runs out runs out at once.
+        let _ = put(folder, "memory.swap.max", 0);
         put(
             folder,
             "cpu.max",
@@ -88,6 +90,7 @@ impl Cgroup {
         };
         let cgroup = Self::make(vec![of("memory")?, of("cpu")?])?;
         put(&cgroup.folders[0], "memory.limit_in_bytes", memory)?;
+        let _ = put(&cgroup.folders[0], "memory.swappiness", 0);
         put(&cgroup.folders[1], "cpu.cfs_period_us", PERIOD)?;
         put(&cgroup.folders[1], "cpu.cfs_quota_us", processors * PERIOD)?;
         Ok(cgroup)
