@@ -10,6 +10,7 @@ use super::status::{change_line, ended_by};
 use super::view::View;
 use super::wrap::wrapped;
 use crate::event::{count, span};
+use crate::exit::ExitClass;
 use crate::status::{ChangeStatus, NodeExit, NodePhase, NodeStatus};
 use crate::style::Colour;
 use crate::why::{Earlier, FleetWhy, LifeWatch, NodeWhy, Outlook, Tally};
@@ -61,8 +62,11 @@ impl<'a> Teller<'a> {
             let fine = self.view.style.paint(Colour::Green, "all is fine");
             self.line(&format!("{fine}: {ready} of {nodes} ready"));
         } else {
-            let many = count(why.nodes.len() as u64, "node");
-            self.line(&format!("{ready} of {nodes} ready; about {many}:"));
+            let many = match why.nodes.len() {
+                1 => "1 is".to_owned(),
+                many => format!("{many} are"),
+            };
+            self.line(&format!("{ready} of {nodes} ready; {many} not fine:"));
         }
         if let Some(canary) = &why.canary {
             self.line(&format!(
@@ -329,8 +333,12 @@ impl<'a> Teller<'a> {
             false => self.view.style.paint(Colour::Red, &ended_by(exit)),
         };
         let (time, ago) = (self.clock(exit.time), self.ago(exit.time));
-        self.indented(&format!("{before}{time} ({ago}): {word}"));
-        self.detail(&exit.cause);
+        if exit.class == ExitClass::ExitCode {
+            self.indented(&format!("{before}{time} ({ago}): {word}, by itself"));
+        } else {
+            self.indented(&format!("{before}{time} ({ago}): {word}"));
+            self.detail(&exit.cause);
+        }
         if let Some(process) = &exit.process {
             self.detail(&life_of(process, exit.class));
         }
@@ -450,7 +458,6 @@ fn if_it_ends(failures: u32, budget: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::ExitClass;
     use crate::fleet::Check;
     use crate::status::{FollowUp, ProbeStatus};
     use crate::style::Style;
@@ -667,8 +674,7 @@ flux-node-2 is waiting since 11:59:58.800 (for 1.2 s). It is started at 12:00:03
   change   change 3, rolling restart of flux-node-1, for 12 s: 0 of 1 done, waits: flux-node-2 is not back yet
 
 last exits, the latest first
-  11:59:58.800 (1 s ago): exit code 78
-    it ended by itself
+  11:59:58.800 (1 s ago): exit code 78, by itself
     pid 4711, generation 1, ran 1.5 s, was never ready; used 15 ms of processor time and at most 6.1 MiB
     started again at once (failure 1 of 10)
     | one
@@ -746,12 +752,11 @@ none of its processes has ended
         check(
             &why,
             "\
-2 of 3 nodes ready; about 1 node:
+2 of 3 nodes ready; 1 is not fine:
 braked: many nodes failed together, flux-node-1 goes ahead alone
 
 flux-node-2 is waiting since 11:59:58.800 (for 1.2 s). It is started at 12:00:03.100 (in 3.1 s).
-  last exit 11:59:58.800 (1 s ago): exit code 78
-    it ended by itself
+  last exit 11:59:58.800 (1 s ago): exit code 78, by itself
     pid 4711, generation 1, ran 1.5 s, was never ready; used 15 ms of processor time and at most 6.1 MiB
     started again at once (failure 1 of 10)
     | 2

@@ -9,14 +9,14 @@ const NARROWEST: usize = 20;
 pub(super) fn wrapped(first: &str, rest: &str, text: &str, width: Option<usize>) -> String {
     let width = width.map_or(usize::MAX, |width| width.max(NARROWEST));
     let mut out = first.to_owned();
-    let mut column = first.chars().count();
+    let mut column = columns(first);
     let mut is_empty = true;
     for word in text.split(' ') {
-        let length = word.chars().count();
+        let length = columns(word);
         if !is_empty && column + 1 + length > width {
             out.push('\n');
             out.push_str(rest);
-            column = rest.chars().count();
+            column = columns(rest);
             is_empty = true;
         }
         if !is_empty {
@@ -29,6 +29,14 @@ pub(super) fn wrapped(first: &str, rest: &str, text: &str, width: Option<usize>)
     }
     out.push('\n');
     out
+}
+
+/// Columns that a text takes: its characters without the sequences that colour it.
+fn columns(text: &str) -> usize {
+    let mut parts = text.split('\x1b');
+    let plain = parts.next().unwrap_or_default().chars().count();
+    let coloured = parts.map(|part| part.split_once('m').map_or(part, |(_, text)| text));
+    plain + coloured.map(|text| text.chars().count()).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -56,6 +64,12 @@ mod tests {
             &format!("a {long} b"),
             Some(20),
             &format!("- a\n  {long}\n  b\n"),
+        );
+        // Colours take no room.
+        check(
+            "one \x1b[31mtwo three\x1b[0m four",
+            Some(20),
+            "- one \x1b[31mtwo three\x1b[0m four\n",
         );
         // Narrower than is sensible.
         check("one two three four", Some(3), "- one two three four\n");
