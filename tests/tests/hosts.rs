@@ -164,10 +164,15 @@ impl Domain {
 
     /// What `supervisor claims` says on a host.
     fn claims(&self, host: u8) -> Value {
+        self.ask(host, &["claims", "--json"])
+    }
+
+    /// What the supervisor of a host answers.
+    fn ask(&self, host: u8, arguments: &[&str]) -> Value {
         let supervisor = &Binaries::built().supervisor;
         let mut command = self.network.program(host, &self.sandbox, supervisor);
         command
-            .args(["claims", "--json"])
+            .args(arguments)
             .env("STATE_DIR", self.sandbox.path(&format!("state-{host}")));
         let output = command.output().expect("ip can be started");
         assert!(output.status.success(), "{output:?}");
@@ -233,6 +238,23 @@ fn check_who_moved(before: &[Node], after: &[Node]) {
     }
 }
 
+/// Its supervisor tells that the node had to leave its port, and where it went.
+#[track_caller]
+fn check_why_it_moved(domain: &Domain, moved: &Node) {
+    let why = domain.ask(moved.host, &["why", "1", "2", "--json"]);
+    let nodes = why["nodes"].as_array().expect("a list");
+    let story = nodes
+        .iter()
+        .find(|node| node["status"]["uuid"] == moved.uuid.as_str());
+    let exits = story.expect("it is there")["exits"]
+        .as_array()
+        .expect("a list");
+    let left = exits.iter().find(|exit| {
+        exit["class"] == "port-conflict" && exit["follow_up"]["http_port"] == moved.port
+    });
+    assert!(left.is_some(), "{moved:?}: {exits:?}");
+}
+
 #[test]
 fn three_hosts_that_start_together_share_the_range() {
     let Some(mut domain) = Domain::of(3, 3, "three_hosts_that_start_together_share_the_range")
@@ -292,6 +314,9 @@ fn after_a_partition_the_lower_uuid_keeps_the_port_and_nothing_is_lost() {
     domain.network.heal(1);
     let after = domain.wait_for_peace(6);
     check_who_moved(&before, &after);
+    for mover in after.iter().filter(|node| !before.contains(node)) {
+        check_why_it_moved(&domain, mover);
+    }
     for key in &keys {
         for node in &after {
             domain.read(node, key);
