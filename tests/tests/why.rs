@@ -482,28 +482,6 @@ fn a_change_under_way_is_in_the_status() {
 }
 
 #[test]
-fn a_full_disk_under_standard_error_changes_no_exit_code() {
-    let full = || {
-        fs::File::options()
-            .write(true)
-            .open("/dev/full")
-            .expect("it is there")
-    };
-    let check = |sandbox: &Sandbox, arguments: &[&str], expect: i32| {
-        let mut command = sandbox.supervisor(arguments);
-        let ended = command.stdout(full()).stderr(full()).status();
-        assert_eq!(
-            ended.expect("it starts").code(),
-            Some(expect),
-            "{arguments:?}"
-        );
-    };
-    let sandbox = Sandbox::new();
-    check(&sandbox, &["why"], 69);
-    check(&sandbox.set("NODE_COUNT", 0), &["run"], 78);
-}
-
-#[test]
 fn events_are_chosen() {
     let mut fleet = Sandbox::new().set("NODE_COUNT", 2).start();
     fleet.wait_for_nodes(2);
