@@ -1,7 +1,7 @@
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
@@ -219,6 +219,27 @@ impl Directory {
         Ok(())
     }
 
+    /// Writes `bytes` over those of the file `name` if it has exactly as many, and says
+    /// whether it had. Unlike with [`Directory::replace`] the file system has nothing to do:
+    /// ext4 begins to write to the disk when a file is renamed over another (`auto_da_alloc`
+    /// in ext4(5)), which takes milliseconds. A process that is killed leaves the old bytes
+    /// or the new ones, because the kernel copies up to a page at once; so does a machine
+    /// that ends, when they are no more than a sector. Nobody else may read meanwhile.
+    pub(super) fn overwrite(&self, name: &str, bytes: &[u8]) -> io::Result<bool> {
+        let file = match self.open_file(name, OFlag::O_WRONLY, Mode::empty()) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if usize::try_from(file.metadata()?.len()) != Ok(bytes.len()) {
+            return Ok(false);
+        }
+        match file.write_at(bytes, 0)? {
+            written if written == bytes.len() => Ok(true),
+            _ => Err(io::ErrorKind::WriteZero.into()),
+        }
+    }
+
     /// Makes the file `name` with `bytes` unless there is one already; of several that try
     /// at the same time one succeeds, and nobody ever sees it half written. Returns whether
     /// it was us.
@@ -302,6 +323,27 @@ mod tests {
                 .mode();
             assert_eq!(found & 0o777, mode, "{name}");
         }
+    }
+
+    #[test]
+    fn only_a_file_of_the_same_length_is_written_over() {
+        let (_root, directory) = temporary();
+        let check = |bytes: &[u8], expect: bool| {
+            assert_eq!(directory.overwrite("file", bytes).unwrap(), expect);
+        };
+        check(b"12345", false);
+        assert!(directory.open_existing("file").unwrap().is_none());
+        directory
+            .replace("file", b"12345", Durability::Cached)
+            .unwrap();
+        check(b"1234", false);
+        check(b"123456", false);
+        check(b"54321", true);
+        let file = directory.open_existing("file").unwrap().unwrap();
+        assert_eq!(read_bounded(&file, 10).unwrap(), b"54321");
+
+        symlink("file", directory.path().join("link")).unwrap();
+        assert!(directory.overwrite("link", b"abcde").is_err());
     }
 
     #[test]

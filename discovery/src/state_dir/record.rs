@@ -11,6 +11,10 @@ use super::identity::Identity;
 /// count goes on behind that number. 64 makes the wait rare and the gap small.
 pub const STARTS_RESERVED: u64 = 64;
 
+/// Bytes of a record in its file: a sector, which a disk writes as a whole, and more than
+/// the 230 that the longest numbers take.
+const RECORD_SIZE: usize = 512;
+
 /// What is written down about an identity.
 ///
 /// A `generation` in the file is exact as long as the machine has not restarted, because
@@ -53,8 +57,14 @@ impl Record {
         Ok(record)
     }
 
+    /// As it stands in its file: JSON with blanks and a newline behind it, always of the
+    /// same length.
     pub(super) fn bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("a record is plain data")
+        let mut bytes = serde_json::to_vec(self).expect("a record is plain data");
+        assert!(bytes.len() < RECORD_SIZE, "no number in it is that long");
+        bytes.resize(RECORD_SIZE - 1, b' ');
+        bytes.push(b'\n');
+        bytes
     }
 
     /// Counts one more start, and says how the record must be written before it.
@@ -90,6 +100,16 @@ mod tests {
         Some(Uuid::from_u128(number))
     }
 
+    #[test]
+    fn every_record_is_as_long_as_every_other() {
+        let mut largest = Record::new(Uuid::max(), u64::MAX, boot(u128::MAX));
+        largest.set_last_slot(u16::MAX);
+        for record in [Record::new(Uuid::nil(), 0, None), largest] {
+            let bytes = record.bytes();
+            assert_eq!((bytes.len(), bytes.last()), (RECORD_SIZE, Some(&b'\n')));
+        }
+    }
+
     fn reread(record: &Record, boot: Option<Uuid>) -> Record {
         Record::read(&record.bytes(), boot).unwrap()
     }
@@ -100,7 +120,8 @@ mod tests {
         record.count_start();
         record.set_last_slot(3);
         let expect = r#"{"uuid":"00000000-0000-0000-0000-000000000001","generation":1,"reserved":64,"boot":"00000000-0000-0000-0000-000000000002","last_slot":3}"#;
-        assert_eq!(String::from_utf8(record.bytes()).unwrap(), expect);
+        let text = String::from_utf8(record.bytes()).unwrap();
+        assert_eq!(text.trim_end(), expect);
         assert_eq!(reread(&record, boot(2)), record);
     }
 

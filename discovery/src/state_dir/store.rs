@@ -187,10 +187,9 @@ impl StateDir {
             return;
         };
         let Some(file) = &kept.file else { return };
-        let written = place
-            .directory
-            .replace(&file.name, &kept.record.bytes(), durability);
-        let Err(error) = written else { return };
+        let Err(error) = place.write(&file.name, &kept.record, durability) else {
+            return;
+        };
         warn!(
             node = node_id, %error,
             "identity could not be written and lasts only as long as this process"
@@ -206,6 +205,16 @@ impl StateDir {
 }
 
 impl Place {
+    /// Writes a record, in place where it need not reach the disk: a node waits for this
+    /// before each of its starts.
+    fn write(&self, name: &str, record: &Record, durability: Durability) -> io::Result<()> {
+        let bytes = record.bytes();
+        if durability == Durability::Cached && self.directory.overwrite(name, &bytes)? {
+            return Ok(());
+        }
+        self.directory.replace(name, &bytes, durability)
+    }
+
     /// The identity in the file of `node_id`, or a new one for it.
     fn load(&self, node_id: &str) -> Kept {
         let base = file_name(node_id);
@@ -543,8 +552,11 @@ mod tests {
         let mut state = open(&root);
         let uuid = state.identity(NODE).uuid;
         assert_eq!(state.next_generation(NODE), 1);
-        // A directory in the place of the temporary file makes the write fail.
-        let obstacle = state.path().unwrap().join(".flux-node-1.identity.new");
+        // Somebody emptied the file, so that it has to be replaced, and a directory in the
+        // place of the temporary file makes that fail.
+        let folder = state.path().unwrap();
+        fs::write(folder.join("flux-node-1.identity"), "").unwrap();
+        let obstacle = folder.join(".flux-node-1.identity.new");
         fs::create_dir(&obstacle).unwrap();
         assert_eq!(state.next_generation(NODE), 2);
         assert_eq!(state.next_generation(NODE), 3);
@@ -553,6 +565,22 @@ mod tests {
 
         let after = open(&root).identity(NODE);
         assert_ne!(after.uuid, uuid);
+    }
+
+    #[test]
+    fn a_record_is_written_again_after_somebody_removed_or_changed_it() {
+        let root = tempfile::tempdir().unwrap();
+        let mut state = open(&root);
+        let uuid = state.identity(NODE).uuid;
+        let file = state.path().unwrap().join("flux-node-1.identity");
+        assert_eq!(state.next_generation(NODE), 1);
+        fs::remove_file(&file).unwrap();
+        assert_eq!(state.next_generation(NODE), 2);
+        fs::write(&file, "{}").unwrap();
+        assert_eq!(state.next_generation(NODE), 3);
+        drop(state);
+        let after = open(&root).identity(NODE);
+        assert_eq!((after.uuid, after.generation), (uuid, 3));
     }
 
     #[test]
