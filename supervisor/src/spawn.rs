@@ -13,10 +13,12 @@
 //! Three more things that only `unsafe` can do live here, because they belong to the same
 //! duty: what signals did when this program was executed, which the runtime of Rust has
 //! changed by the time of `main`, sending a signal that is only a number, and reaping a child
-//! together with what it used.
+//! together with what it used. A fourth one, giving back memory, lives here so that `unsafe`
+//! has one place only.
 
 #![expect(unsafe_code, reason = "fork and exec, see the module's documentation")]
 
+mod footprint;
 mod search;
 mod signals;
 mod wait;
@@ -32,6 +34,7 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::SigSet;
 use nix::unistd::{Pid, pipe2};
 
+pub use footprint::give_back_memory;
 use search::find_program;
 use signals::ChildSignals;
 pub use signals::signal_group;

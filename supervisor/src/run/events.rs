@@ -177,6 +177,7 @@ fn take_news(shell: &mut Shell, news: News) {
 }
 
 fn take_request(shell: &mut Shell, request: Request) {
+    shell.settling.begin();
     // Whoever asked may be gone: then nobody reads the answer.
     match request {
         Request::Status { reply } => {

@@ -17,6 +17,7 @@ mod reload;
 mod roster;
 mod secret;
 mod serving;
+mod settling;
 mod shell;
 mod slots;
 mod source;

@@ -21,6 +21,7 @@ use super::ingress::Ingress;
 use super::launch::{Launcher, Told};
 use super::member::{Member, Running};
 use super::reload::Reloading;
+use super::settling::Settling;
 use super::strangers;
 use crate::event::{Event, EventKind};
 use crate::fleet::{Fleet, Input, NodeIndex, Output, Ports, Sig, Time};
@@ -60,6 +61,8 @@ pub(super) struct Shell {
     pub(super) table_shown: Cell<bool>,
     /// What metrics tell beside the status.
     pub(super) tally: RefCell<Tally>,
+    /// Gives memory back when nothing happens.
+    pub(super) settling: Settling,
     /// Changes of the fleet that were begun.
     pub(super) changes: u64,
     /// The code to end with, once the fleet has ended.
@@ -195,6 +198,9 @@ impl Shell {
             node,
             kind,
         });
+        if became_ready {
+            self.settling.begin();
+        }
         if became_ready && !self.table_shown.replace(true) {
             self.print_status();
             tell_our_own_supervisor("READY=1");

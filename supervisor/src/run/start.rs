@@ -17,6 +17,7 @@ use super::events::{self, NEWS_MAX, News, Sources};
 use super::ingress::Ingress;
 use super::launch::{Launcher, chain};
 use super::reload::Reloading;
+use super::settling::Settling;
 use super::shell::Shell;
 use super::slots::{NoSlots, Slots};
 use super::source::{ReadError, Source};
@@ -346,6 +347,7 @@ fn build_shell(
         wall_clock: WallClock::starting(origin.started_at),
         table_shown: Cell::new(false),
         tally: RefCell::default(),
+        settling: Settling::default(),
         changes: 0,
         exit: None,
         settings,
