@@ -1,21 +1,19 @@
 //! Contestants that take turns.
 
-use std::time::Duration;
-
 use crate::sample::Sample;
 
 /// Something that is measured: a name, and one run of it.
 pub(crate) struct Contestant<'a, const FIGURES: usize> {
     /// What the report calls it.
-    pub(crate) name: &'static str,
-    /// One run, from nothing to nothing; its figures.
-    pub(crate) run: Box<dyn Fn() -> [Duration; FIGURES] + 'a>,
+    pub(crate) name: String,
+    /// One run, from nothing to nothing; its figures, each in the unit of its column.
+    pub(crate) run: Box<dyn Fn() -> [f64; FIGURES] + 'a>,
 }
 
 /// The figures of one contestant over all runs.
 pub(crate) struct Standing<const FIGURES: usize> {
     /// What the report calls it.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// One sample per figure.
     pub(crate) figures: [Sample; FIGURES],
 }
@@ -30,15 +28,17 @@ pub(crate) fn compete<const FIGURES: usize>(
     let mut standings: Vec<_> = contestants
         .iter()
         .map(|contestant| {
+            eprintln!("{} warms up ...", contestant.name);
             (contestant.run)();
             let figures = std::array::from_fn(|_| Sample::default());
             Standing {
-                name: contestant.name,
+                name: contestant.name.clone(),
                 figures,
             }
         })
         .collect();
-    for _ in 0..runs {
+    for run in 1..=runs {
+        eprintln!("run {run} of {runs} ...");
         for (contestant, standing) in contestants.iter().zip(&mut standings) {
             for (sample, figure) in standing.figures.iter_mut().zip((contestant.run)()) {
                 sample.add(figure);

@@ -12,8 +12,11 @@ pub(crate) struct Machine {
     kernel: String,
     version: String,
     compiler: String,
-    load_before: String,
+    load_before: f64,
 }
+
+/// Load per core from which on others take so much of the machine that figures move.
+const NOISY: f64 = 0.25;
 
 impl Machine {
     /// Looks around.
@@ -31,8 +34,14 @@ impl Machine {
 
     /// One paragraph, to stand below the numbers.
     pub(crate) fn described(&self) -> String {
+        let noisy = if self.load_before > NOISY * self.cores as f64 {
+            " **Noisy**: the machine was busy before."
+        } else {
+            ""
+        };
         format!(
-            "{} with {} cores, Linux {}; {}, {}, {} build; load over one minute {} before and {} after.",
+            "{} with {} cores, Linux {}; {}, {}, {} build; load over one minute {:.2} before and \
+             {:.2} after.{noisy}",
             self.cpu,
             self.cores,
             self.kernel,
@@ -61,9 +70,10 @@ fn cpu_model() -> String {
 }
 
 /// The load average over one minute.
-fn load() -> String {
+fn load() -> f64 {
     let line = first_line("/proc/loadavg");
-    line.split(' ').next().unwrap_or_default().to_owned()
+    let first = line.split(' ').next().unwrap_or_default();
+    first.parse().unwrap_or(f64::NAN)
 }
 
 fn first_line(path: &str) -> String {

@@ -4,17 +4,33 @@
 //! built from this repository, in the profile of this program, next to what one
 //! would use instead. Contestants take turns, so that whatever else the machine
 //! does meets all of them; a result is a median with its range. The report is
-//! Markdown on standard output; progress goes to standard error.
+//! Markdown or JSON on standard output; progress goes to standard error.
+//!
+//! s6, runit and supervisord take part where they are installed.
 
+mod child;
 mod contest;
+mod found;
+mod keeper;
+mod line;
+mod logs;
 mod machine;
+mod moment;
+mod report;
+mod rest;
+mod restart;
 mod sample;
 mod start;
 mod table;
+mod usage;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use child::Child;
 use machine::Machine;
+use moment::Moment;
 
 /// Measures this repository's programs.
 #[derive(Parser)]
@@ -22,19 +38,47 @@ use machine::Machine;
 struct Arguments {
     #[command(subcommand)]
     benchmark: Benchmark,
+    /// Print JSON instead of Markdown.
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Subcommand)]
 enum Benchmark {
     /// From the command to all nodes answering and knowing each other.
     Start(start::Options),
+    /// Memory, processor time and wake-ups while nothing happens.
+    Rest(rest::Options),
+    /// From the kill of a program to its successor.
+    Restart(restart::Options),
+    /// Speed and accuracy of logs that are flooded.
+    Logs(logs::Options),
 }
 
-fn main() {
+fn main() -> ExitCode {
+    // First of all: a child tells when it began.
+    let started = Moment::now();
+    if let Some(child) = Child::of_this_process() {
+        return match child.run(started) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let arguments = Arguments::parse();
     let machine = Machine::here();
     let report = match arguments.benchmark {
         Benchmark::Start(options) => start::measure(&options),
+        Benchmark::Rest(options) => rest::measure(&options),
+        Benchmark::Restart(options) => restart::measure(&options),
+        Benchmark::Logs(options) => logs::measure(&options),
     };
-    println!("{report}\n{}", machine.described());
+    if arguments.json {
+        print!("{}", report.json(&machine));
+    } else {
+        print!("{}", report.markdown(&machine));
+    }
+    ExitCode::SUCCESS
 }

@@ -1,13 +1,14 @@
 //! `start`: from the command to all nodes answering, and to all knowing each other.
 
-use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use repram_tests::{Binaries, Node, PATIENCE, Sandbox, poll_until};
 
 use crate::contest::{Contestant, compete};
-use crate::table::Table;
+use crate::report::Report;
+use crate::sample::in_ms;
+use crate::table::{Cell, Table};
 
 /// What can be chosen.
 #[derive(Args)]
@@ -42,7 +43,7 @@ wait
 "#;
 
 /// Measures all numbers of nodes and reports.
-pub(crate) fn measure(options: &Options) -> String {
+pub(crate) fn measure(options: &Options) -> Report {
     let mut table = Table::new(&[
         "nodes",
         "started by",
@@ -54,11 +55,11 @@ pub(crate) fn measure(options: &Options) -> String {
         eprintln!("{count} nodes, {} runs ...", options.runs);
         let contestants = [
             Contestant {
-                name: "supervisor",
+                name: "supervisor".to_owned(),
                 run: Box::new(|| start_fleet(*count)),
             },
             Contestant {
-                name: "shell loop",
+                name: "shell loop".to_owned(),
                 run: Box::new(|| start_loop(*count)),
             },
         ];
@@ -66,32 +67,27 @@ pub(crate) fn measure(options: &Options) -> String {
         let [_, reference] = &standings[standings.len() - 1].figures;
         for standing in &standings {
             let [answering, acquainted] = &standing.figures;
-            let ratio = acquainted.ratio_to(reference);
             table.row(vec![
-                count.to_string(),
-                standing.name.to_owned(),
-                answering.to_string(),
-                acquainted.to_string(),
-                ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")),
+                Cell::Text(count.to_string()),
+                Cell::Text(standing.name.clone()),
+                Cell::Measured(answering.clone()),
+                Cell::Measured(acquainted.clone()),
+                Cell::Times(acquainted.ratio_to(reference)),
             ]);
         }
     }
-    report(options, &table)
-}
-
-fn report(options: &Options, table: &Table) -> String {
-    let mut report = String::from("## From the command to a working cluster\n\n");
     let runs = options.runs;
-    let written = write!(
-        report,
-        "START_STAGGER=0; median (smallest - largest) of {runs} runs, taken in turns.\n\n{table}"
-    );
-    written.expect("a string takes everything");
-    report
+    Report {
+        title: "From the command to a working cluster",
+        how: format!(
+            "START_STAGGER=0; median (smallest - largest) of {runs} runs, taken in turns."
+        ),
+        table,
+    }
 }
 
 /// One start by the supervisor.
-fn start_fleet(count: u16) -> [Duration; 2] {
+fn start_fleet(count: u16) -> [f64; 2] {
     let sandbox = sandbox_for(count);
     let start = Instant::now();
     let fleet = sandbox.start();
@@ -101,7 +97,7 @@ fn start_fleet(count: u16) -> [Duration; 2] {
 }
 
 /// One start by the loop.
-fn start_loop(count: u16) -> [Duration; 2] {
+fn start_loop(count: u16) -> [f64; 2] {
     let sandbox = sandbox_for(count).set("NODE", Binaries::built().node.display());
     for slot in 0..count {
         let directory = sandbox.path("state").join(slot.to_string());
@@ -124,12 +120,12 @@ fn sandbox_for(count: u16) -> Sandbox {
 }
 
 /// Waits until all nodes answer as ready, then until each knows all others.
-fn times(start: Instant, base: u16, count: u16) -> [Duration; 2] {
+fn times(start: Instant, base: u16, count: u16) -> [f64; 2] {
     let ports = base..base + count;
     let nodes: Vec<Node> = ports
         .map(|port| poll_until("a ready node", PAUSE, PATIENCE, || Node::at(port)))
         .collect();
-    let answering = start.elapsed();
+    let answering = in_ms(start.elapsed());
     for node in &nodes {
         poll_until("a node that knows the others", PAUSE, PATIENCE, || {
             let known = node.peers()?.len() + 1;
@@ -140,5 +136,5 @@ fn times(start: Instant, base: u16, count: u16) -> [Duration; 2] {
             }
         });
     }
-    [answering, start.elapsed()]
+    [answering, in_ms(start.elapsed())]
 }
