@@ -102,10 +102,12 @@ fn name_of(path: &Path) -> String {
         .into_owned()
 }
 
-/// Keepers have files of their own beside the logs.
+/// Keepers have files of their own beside the logs, and compressions that did not get to
+/// their end leave some.
 fn is_log(path: &Path) -> bool {
     let name = name_of(path);
-    name.starts_with('@') || name == "current" || name.contains(".log")
+    let written = name.starts_with('@') || name == "current" || name.contains(".log");
+    written && !name.ends_with(".tmp")
 }
 
 /// The N of `LOG.N` and `LOG.N.gz`; none of the current file.
@@ -161,7 +163,7 @@ mod tests {
             ("a.log.1", &lines(6..9)),
             ("a.log.2", &lines(3..6)),
             ("a.log.10.gz", &packed),
-            ("a.log.gz.tmp.other", b""),
+            ("a.log.gz.tmp", b"half of it"),
         ];
         assert_eq!(found(&files), expect);
         let files = [

@@ -160,6 +160,13 @@ impl Kept {
         self.divided().1
     }
 
+    /// Ends everything; what was written stays.
+    pub(crate) fn end(&mut self) {
+        self.sandbox.end_all();
+        // It is our child, so it is ours to reap as well.
+        let _reaped = self.child.wait();
+    }
+
     fn divided(&self) -> (Vec<Process>, Vec<Process>) {
         let command: Vec<_> = self
             .command
@@ -173,9 +180,7 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        self.sandbox.end_all();
-        // It is our child, so it is ours to reap as well.
-        let _reaped = self.child.wait();
+        self.end();
     }
 }
 
