@@ -40,11 +40,17 @@ impl Process {
 
     /// Memory that is its own, and not a part of a file, in KiB.
     pub fn memory_kib(self) -> Option<u64> {
-        let status = fs::read_to_string(self.path("status")).ok()?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("RssAnon:"));
-        line?.split_whitespace().next()?.parse().ok()
+        self.status("RssAnon:")
+    }
+
+    /// All memory that it has mapped now, with what is a part of a file, in KiB.
+    pub fn resident_kib(self) -> Option<u64> {
+        self.status("VmRSS:")
+    }
+
+    /// The most that [`Process::resident_kib`] ever was.
+    pub fn resident_peak_kib(self) -> Option<u64> {
+        self.status("VmHWM:")
     }
 
     /// Its parent.
@@ -76,6 +82,13 @@ impl Process {
     /// Sends a signal; a process that is gone already is fine.
     pub fn signal(self, signal: Signal) {
         let _gone_already = kill(Pid::from_raw(self.pid), signal);
+    }
+
+    /// A number of /proc/PID/status, see proc_pid_status(5).
+    fn status(self, name: &str) -> Option<u64> {
+        let status = fs::read_to_string(self.path("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line?.split_whitespace().next()?.parse().ok()
     }
 
     fn path(self, file: &str) -> PathBuf {
