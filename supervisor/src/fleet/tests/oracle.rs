@@ -32,6 +32,8 @@ struct Books {
     slotless: bool,
     /// When it must have left its slot.
     leaves_by: Option<Time>,
+    /// When somebody asked for a change of it, or a rolling restart came to it.
+    asked_at: Option<Time>,
     /// The latest end, and how many there were.
     latest: Option<Latest>,
     ends: u64,
@@ -142,13 +144,13 @@ impl Oracle {
                 self.nodes.entry(*node).or_default().slotless = true;
                 self.ended(*node, ExitClass::PortConflict, now);
             }
-            Input::Restart { order, .. } if order.nodes.is_empty() => self.forgive_all(),
+            Input::Restart { order, .. } if order.nodes.is_empty() => self.forgive_all(now),
             Input::Restart { order, .. } => {
                 for node in &order.nodes {
-                    self.forgive(*node);
+                    self.forgive(*node, now);
                 }
             }
-            Input::Scale { .. } => self.forgive_all(),
+            Input::Scale { .. } => self.forgive_all(now),
             Input::Configure(config) if !self.stopping => self.configured(config, now),
             Input::Stop { .. } => self.stopping = true,
             _ => {}
@@ -192,13 +194,14 @@ impl Oracle {
         }
     }
 
-    fn forgive_all(&mut self) {
+    fn forgive_all(&mut self, now: Time) {
         let nodes: Vec<_> = self.nodes.keys().copied().collect();
-        nodes.into_iter().for_each(|node| self.forgive(node));
+        nodes.into_iter().for_each(|node| self.forgive(node, now));
     }
 
-    fn forgive(&mut self, node: NodeIndex) {
+    fn forgive(&mut self, node: NodeIndex, now: Time) {
         let books = self.nodes.entry(node).or_default();
+        books.asked_at = Some(now);
         (books.failures, books.failed_at) = (0, None);
         // What it is being ended for is forgiven, too.
         if let Some(process) = &mut books.process
@@ -367,7 +370,7 @@ impl Oracle {
                     if let EventKind::NodeStopping { class, reason } = kind {
                         why = (*class, reason.clone());
                     }
-                    self.note(*node, kind);
+                    self.note(*node, kind, now);
                 }
                 Output::Spawn(node) => self.judge_spawn(*node, now),
                 Output::Signal { node, pid, signal } => {
@@ -384,7 +387,7 @@ impl Oracle {
         }
     }
 
-    fn note(&mut self, node: Option<NodeIndex>, kind: &EventKind) {
+    fn note(&mut self, node: Option<NodeIndex>, kind: &EventKind, now: Time) {
         match (node, kind) {
             (None, EventKind::FleetBraked { .. } | EventKind::FleetReleased) => {
                 for books in self.nodes.values_mut() {
@@ -392,7 +395,7 @@ impl Oracle {
                 }
             }
             (None, EventKind::FleetStopping { .. }) => self.stopping = true,
-            (Some(node), EventKind::ChangeStep { .. }) => self.forgive(node),
+            (Some(node), EventKind::ChangeStep { .. }) => self.forgive(node, now),
             _ => {}
         }
     }
@@ -528,7 +531,11 @@ impl Oracle {
             ExitClass::StartTimeout => late,
             ExitClass::Probe => self.is_faulty(node, now),
             ExitClass::PortConflict => books.is_some_and(|books| books.leaves_by.is_some()),
-            ExitClass::Operator | ExitClass::ScaleDown => !self.stopping,
+            ExitClass::Operator | ExitClass::ScaleDown => {
+                // At once, or when it has just been started and is not wanted any more.
+                let asked = books.and_then(|books| books.asked_at);
+                !self.stopping && (asked == Some(now) || class == ExitClass::ScaleDown)
+            }
             ExitClass::Stop => self.stopping,
             ExitClass::Reload
             | ExitClass::ExitCode
