@@ -1,5 +1,6 @@
 //! Colours, for people who look at a terminal.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 
 /// Whether output is coloured.
@@ -48,13 +49,18 @@ impl Colour {
 }
 
 impl Style {
-    /// Coloured when `output` is a terminal that can show colours and nobody objects by
+    /// Coloured when `output` is a terminal that can show colours, or somebody asks for them
+    /// by [`CLICOLOR_FORCE`](https://bixense.com/clicolors/), and nobody objects by
     /// [`NO_COLOR`](https://no-color.org).
     #[must_use]
     pub fn of(output: &impl IsTerminal) -> Self {
-        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-        let dumb = set("TERM").is_some_and(|term| term == "dumb");
-        if output.is_terminal() && set("NO_COLOR").is_none() && !dumb {
+        Self::wanted(can_erase(output), |name| std::env::var_os(name))
+    }
+
+    fn wanted(terminal: bool, variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let forced = set("CLICOLOR_FORCE").is_some_and(|value| value != "0");
+        if set("NO_COLOR").is_none() && (terminal || forced) {
             Self::Coloured
         } else {
             Self::Plain
@@ -71,9 +77,35 @@ impl Style {
     }
 }
 
+/// Whether `output` is a terminal that knows more than characters and newlines.
+#[must_use]
+pub fn can_erase(output: &impl IsTerminal) -> bool {
+    let term = std::env::var_os("TERM");
+    output.is_terminal() && term.is_some_and(|term| !term.is_empty() && term != "dumb")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn variables_say_who_wants_colours() {
+        let check = |terminal: bool, variables: &[(&str, &str)], expect: Style| {
+            let variable = |name: &str| {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| value.into())
+            };
+            assert_eq!(Style::wanted(terminal, variable), expect, "{variables:?}");
+        };
+        check(true, &[], Style::Coloured);
+        check(false, &[], Style::Plain);
+        check(true, &[("NO_COLOR", "1")], Style::Plain);
+        check(true, &[("NO_COLOR", "")], Style::Coloured);
+        check(false, &[("CLICOLOR_FORCE", "1")], Style::Coloured);
+        check(false, &[("CLICOLOR_FORCE", "0")], Style::Plain);
+        let both = [("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")];
+        check(true, &both, Style::Plain);
+    }
 
     #[test]
     fn plain_text_stays_as_it_is() {

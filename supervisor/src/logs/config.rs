@@ -72,7 +72,8 @@ impl LogConfig {
     /// When the directory cannot be used or a thread cannot be started.
     pub fn build(self) -> Result<Logs, LogError> {
         let style = Style::of(&io::stdout());
-        let clock = match io::stdout().is_terminal() {
+        let terminal = io::stdout().is_terminal();
+        let clock = match terminal {
             true => Clock::TimeOfDay(TimeZone::system()),
             false => Clock::Utc,
         };
@@ -80,6 +81,7 @@ impl LogConfig {
             format: self.format,
             style,
             clock,
+            terminal,
         };
         let stdout = Stdout::open().map_err(LogError::Start)?;
         self.build_with(form, Box::new(stdout))

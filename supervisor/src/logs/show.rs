@@ -14,6 +14,7 @@ use super::framer::count_lines;
 use super::lane::Loss;
 use super::mailbox::{Command, Mailbox};
 use super::outbox::{Item, Outbox};
+use super::printable::printable;
 use super::stamp::Stamp;
 use crate::event::{Event, EventKind};
 use crate::style::Style;
@@ -40,6 +41,8 @@ pub(crate) struct Form {
     pub(crate) style: Style,
     /// For events; lines show what the files have.
     pub(crate) clock: Clock,
+    /// It is looked at as it comes: what could change the terminal is not shown.
+    pub(crate) terminal: bool,
 }
 
 /// Writes stdout.
@@ -182,7 +185,12 @@ impl ShowWriter {
                     self.scratch.extend_from_slice(&prefix);
                     self.scratch.extend_from_slice(batch.stamp.as_bytes());
                     self.scratch.push(b' ');
-                    self.scratch.extend_from_slice(line);
+                    if self.form.terminal {
+                        printable(&line[..line.len() - 1], self.form.style, &mut self.scratch);
+                        self.scratch.push(b'\n');
+                    } else {
+                        self.scratch.extend_from_slice(line);
+                    }
                 }
                 LogFormat::Json => {
                     let text = &line[..line.len() - 1];
@@ -417,6 +425,7 @@ mod tests {
                 format,
                 style: Style::Plain,
                 clock: Clock::Utc,
+                terminal: false,
             };
             let stdout = FakeStdout(Arc::new(Mutex::new((Vec::new(), room, error))));
             let writer = ShowWriter::new(

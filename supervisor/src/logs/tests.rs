@@ -64,6 +64,7 @@ fn form() -> Form {
         format: LogFormat::Text,
         style: Style::Plain,
         clock: Clock::Utc,
+        terminal: false,
     }
 }
 

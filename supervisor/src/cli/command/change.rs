@@ -1,14 +1,12 @@
 //! What `supervisor restart` and `supervisor scale` have in common.
 
-use std::io::IsTerminal as _;
-
 use http::Method;
 use jiff::tz::TimeZone;
 
-use super::connect;
 use super::events::show_event;
 use super::lines::LineBuffer;
 use super::output::{note, print, print_json};
+use super::{connect, request};
 use crate::cli::execute::CommandError;
 use crate::cli::render::{Outcome, Progress, View};
 use crate::cli::{ChangeOptions, code, render};
@@ -16,7 +14,7 @@ use crate::control::{Answer, Begun, ControlClient};
 use crate::event::Event;
 use crate::fleet::Plan;
 use crate::logs::Clock;
-use crate::style::Style;
+use crate::style::{Style, can_erase};
 
 /// Gives the order `call`, such as `/scale?to=3`, and waits for its end when that is wanted.
 pub(crate) async fn order(options: &ChangeOptions, call: &str) -> Result<u8, CommandError> {
@@ -26,7 +24,7 @@ pub(crate) async fn order(options: &ChangeOptions, call: &str) -> Result<u8, Com
     if dry_run {
         return show_plan(&client, &call, options.json).await;
     }
-    let answer = client.call(Method::POST, &call, |_| false).await?;
+    let answer = request(&client, Method::POST, &call, |_| false).await?;
     if wait {
         return follow(answer, options.json).await;
     }
@@ -40,7 +38,7 @@ pub(crate) async fn order(options: &ChangeOptions, call: &str) -> Result<u8, Com
 }
 
 async fn show_plan(client: &ControlClient, call: &str, json: bool) -> Result<u8, CommandError> {
-    let answer = client.call(Method::POST, call, |_| false).await?;
+    let answer = request(client, Method::POST, call, |_| false).await?;
     let plan: Plan = answer.json().await?;
     if json {
         print_json(&plan)?;
@@ -88,10 +86,9 @@ enum Form {
 
 impl Form {
     fn of_stdout(json: bool) -> Self {
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         if json {
             Self::Json
-        } else if std::io::stdout().is_terminal() && !dumb {
+        } else if can_erase(&std::io::stdout()) {
             Self::Progress(View::of_stdout())
         } else {
             Self::Lines(Clock::TimeOfDay(TimeZone::system()))

@@ -2,15 +2,15 @@
 
 use http::Method;
 
-use super::connect;
 use super::output::print;
+use super::{connect, request};
 use crate::cli::execute::CommandError;
 use crate::cli::{ClaimsOptions, code, render};
 
 /// Shows who holds which slot.
 pub(crate) async fn show(options: &ClaimsOptions) -> Result<u8, CommandError> {
     let client = connect(&options.place)?;
-    let answer = client.call(Method::GET, "/claims", |_| false).await?;
+    let answer = request(&client, Method::GET, "/claims", |_| false).await?;
     if options.json {
         // As the supervisor says it, also what a newer one may add.
         print(answer.whole().await?)?;

@@ -3,10 +3,10 @@
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::connect;
 use super::lines::LineBuffer;
 use super::output::{Reader, print};
 use super::period::{Period, zone};
+use super::{connect, request};
 use crate::cli::execute::CommandError;
 use crate::cli::{EventsOptions, code};
 use crate::event::Event;
@@ -18,7 +18,7 @@ pub(crate) async fn show(options: &EventsOptions) -> Result<u8, CommandError> {
     let period = Period::of(options.since.as_ref(), options.until.as_ref())?;
     let client = connect(&options.place)?;
     let call = call(options, period);
-    let mut answer = client.call(Method::GET, &call, |_| false).await?;
+    let mut answer = request(&client, Method::GET, &call, |_| false).await?;
     let clock = Clock::of(zone(options.utc));
     let style = Style::of(&std::io::stdout());
     let mut buffer = LineBuffer::default();

@@ -2,8 +2,8 @@
 
 use http::{Method, StatusCode};
 
-use super::connect;
 use super::output::{print, print_json};
+use super::{connect, request};
 use crate::cli::execute::CommandError;
 use crate::cli::{HealthOptions, code, render};
 use crate::control::Health;
@@ -13,8 +13,7 @@ pub(crate) async fn ask(options: &HealthOptions) -> Result<u8, CommandError> {
     let client = connect(&options.place)?;
     // 503 is an answer, too, unless it is a problem, which does not read as one.
     let no = |status| status == StatusCode::SERVICE_UNAVAILABLE;
-    let health: Health = client
-        .call(Method::GET, "/health", no)
+    let health: Health = request(&client, Method::GET, "/health", no)
         .await?
         .json()
         .await?;

@@ -1,6 +1,7 @@
 //! `supervisor logs`.
 
 use std::collections::BTreeMap;
+use std::io::{self, IsTerminal as _};
 use std::ops::ControlFlow;
 
 use http::Method;
@@ -10,12 +11,12 @@ use repram_config::LogDir;
 use super::lines::LineBuffer;
 use super::output::{Reader, note, print, print_json};
 use super::period::{Period, zone};
-use super::{connect, locate};
+use super::{connect, locate, request};
 use crate::cli::execute::CommandError;
 use crate::cli::{LogsOptions, RotateOptions, code};
 use crate::control::ControlClient;
 use crate::logs::{
-    Clock, History, LineForm, LogQuery, NodeFilter, RotateReport, Stamp, list_nodes,
+    Clock, History, LineForm, LogQuery, NodeFilter, RotateReport, Stamp, list_nodes, printable,
 };
 use crate::style::{Colour, Style};
 
@@ -26,7 +27,7 @@ const PIECE_SIZE: usize = 64 << 10;
 pub(crate) async fn show(options: &LogsOptions) -> Result<u8, CommandError> {
     let span = Period::of(options.since.as_ref(), options.until.as_ref())?;
     let located = locate(&options.place)?;
-    let mut text = LineText::new(Clock::of(zone(options.utc)), Style::of(&std::io::stdout()));
+    let mut text = LineText::of_stdout(Clock::of(zone(options.utc)));
     match located.connect() {
         Ok(client) => from_supervisor(&client, options, span, &mut text).await,
         Err(error) => match &located.log_dir {
@@ -91,7 +92,7 @@ async fn from_supervisor(
 ) -> Result<u8, CommandError> {
     let form = form(options);
     let call = call(options, span, form);
-    let mut answer = client.call(Method::GET, &call, |_| false).await?;
+    let mut answer = request(client, Method::GET, &call, |_| false).await?;
     let mut buffer = LineBuffer::default();
     let mut reader = Reader::of_stdout();
     while let Some(piece) = reader.next_piece(&mut answer).await? {
@@ -132,7 +133,7 @@ fn call(options: &LogsOptions, span: Period, form: LineForm) -> String {
 }
 
 enum FilesError {
-    Read(std::io::Error),
+    Read(io::Error),
     Output(CommandError),
 }
 
@@ -173,6 +174,8 @@ fn from_files(
 struct LineText {
     clock: Clock,
     style: Style,
+    /// It is looked at as it comes: what could change the terminal is not shown.
+    terminal: bool,
     /// The colour of every name, in the order in which they came.
     names: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The last time and how it is shown: many lines share it.
@@ -184,8 +187,18 @@ impl LineText {
         Self {
             clock,
             style,
+            terminal: false,
             names: BTreeMap::new(),
             last: None,
+        }
+    }
+
+    /// For whoever looks at our stdout.
+    fn of_stdout(clock: Clock) -> Self {
+        let stdout = io::stdout();
+        Self {
+            terminal: stdout.is_terminal(),
+            ..Self::new(clock, Style::of(&stdout))
         }
     }
 
@@ -202,7 +215,11 @@ impl LineText {
                 out.extend_from_slice(self.name(name));
                 out.push(b' ');
                 out.extend_from_slice(self.time(stamp).as_bytes());
-                out.extend_from_slice(text);
+                if self.terminal {
+                    printable(text, self.style, out);
+                } else {
+                    out.extend_from_slice(text);
+                }
             }
         }
         out.push(b'\n');
@@ -240,7 +257,7 @@ impl LineText {
 /// Begins new log files.
 pub(crate) async fn rotate(options: &RotateOptions) -> Result<u8, CommandError> {
     let client = connect(&options.place)?;
-    let answer = client.call(Method::POST, "/logs/rotate", |_| false).await?;
+    let answer = request(&client, Method::POST, "/logs/rotate", |_| false).await?;
     let report: RotateReport = answer.json().await?;
     if options.json {
         print_json(&report)?;

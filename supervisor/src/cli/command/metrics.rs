@@ -1,7 +1,7 @@
 //! `supervisor metrics`.
 
-use super::connect;
 use super::output::print;
+use super::{connect, request};
 use crate::cli::execute::CommandError;
 use crate::cli::{MetricsOptions, code};
 use http::Method;
@@ -10,7 +10,7 @@ use http::Method;
 pub(crate) async fn show(options: &MetricsOptions) -> Result<u8, CommandError> {
     let client = connect(&options.place)?;
     let call = format!("/metrics?nodes={}", options.nodes);
-    let answer = client.call(Method::GET, &call, |_| false).await?;
+    let answer = request(&client, Method::GET, &call, |_| false).await?;
     print(answer.whole().await?)?;
     Ok(code::OK)
 }

@@ -19,12 +19,15 @@ pub(crate) mod restart;
 pub(crate) mod scale;
 pub(crate) mod status;
 pub(crate) mod stop;
+mod waiting;
 pub(crate) mod why;
+
+use http::{Method, StatusCode};
 
 use super::Place;
 use super::execute::CommandError;
 use super::locate::Located;
-use crate::control::ControlClient;
+use crate::control::{Answer, ClientError, ControlClient};
 
 /// Where the supervisor may be, with a note when the settings have problems.
 fn locate(place: &Place) -> Result<Located, CommandError> {
@@ -38,4 +41,15 @@ fn locate(place: &Place) -> Result<Located, CommandError> {
 /// The supervisor that is meant.
 fn connect(place: &Place) -> Result<ControlClient, CommandError> {
     Ok(locate(place)?.connect()?)
+}
+
+/// Makes a call, as [`ControlClient::call`] does, and says so on a terminal when the answer
+/// takes its time.
+async fn request(
+    client: &ControlClient,
+    method: Method,
+    call: &str,
+    accept: impl Fn(StatusCode) -> bool,
+) -> Result<Answer, ClientError> {
+    waiting::waiting("an answer", client.call(method, call, accept)).await
 }

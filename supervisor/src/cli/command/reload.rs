@@ -3,10 +3,11 @@
 use http::Method;
 use jiff::tz::TimeZone;
 
-use super::connect;
 use super::events::show_event;
 use super::lines::LineBuffer;
 use super::output::{note, print};
+use super::waiting::waiting;
+use super::{connect, request};
 use crate::cli::execute::CommandError;
 use crate::cli::{ReloadOptions, code, render};
 use crate::control::Answer;
@@ -20,7 +21,7 @@ pub(crate) async fn reload(options: &ReloadOptions) -> Result<u8, CommandError> 
     let client = connect(&options.place)?;
     let wait = options.wait && !options.dry_run;
     let call = format!("/reload?dry_run={}&wait={wait}", options.dry_run);
-    let answer = client.call(Method::POST, &call, |_| false).await?;
+    let answer = request(&client, Method::POST, &call, |_| false).await?;
     if wait {
         return follow(answer, options.json).await;
     }
@@ -46,7 +47,7 @@ async fn follow(mut answer: Answer, json: bool) -> Result<u8, CommandError> {
     let mut buffer = LineBuffer::default();
     let mut awaited: Option<Awaited> = None;
     let mut printed = Ok(());
-    while let Some(piece) = answer.piece().await? {
+    while let Some(piece) = waiting("the next step", answer.piece()).await? {
         let mut text = String::new();
         let mut plan = None;
         buffer.push(&piece, |line| match &mut awaited {

@@ -3,8 +3,8 @@
 use http::Method;
 
 use super::change::order;
-use super::connect;
 use super::output::print;
+use super::{connect, request};
 use crate::cli::execute::CommandError;
 use crate::cli::{RestartOptions, code};
 
@@ -14,7 +14,7 @@ pub(crate) async fn restart(options: &RestartOptions) -> Result<u8, CommandError
         return order(&options.change, &call(options)).await;
     }
     let client = connect(&options.change.place)?;
-    let answer = client.call(Method::POST, "/restart/abort", |_| false);
+    let answer = request(&client, Method::POST, "/restart/abort", |_| false);
     let answer = answer.await?;
     if options.change.json {
         print(answer.whole().await?)?;

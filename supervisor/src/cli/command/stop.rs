@@ -7,10 +7,11 @@ use http::Method;
 use jiff::tz::TimeZone;
 use tokio::time::{Instant, sleep};
 
-use super::connect;
 use super::events::show_event;
 use super::lines::LineBuffer;
 use super::output::{note, print};
+use super::waiting::waiting;
+use super::{connect, request};
 use crate::cli::execute::CommandError;
 use crate::cli::{StopOptions, code};
 use crate::logs::Clock;
@@ -27,7 +28,7 @@ pub(crate) async fn stop(options: &StopOptions) -> Result<u8, CommandError> {
     let client = connect(&options.place)?;
     let pid = client.supervisor_pid().ok();
     let call = format!("/stop?now={}&wait={}", options.now, options.wait);
-    let mut answer = client.call(Method::POST, &call, |_| false).await?;
+    let mut answer = request(&client, Method::POST, &call, |_| false).await?;
     if !options.wait {
         if options.json {
             print(answer.whole().await?)?;
@@ -41,7 +42,7 @@ pub(crate) async fn stop(options: &StopOptions) -> Result<u8, CommandError> {
     let mut buffer = LineBuffer::default();
     // When the supervisor ends before its last word is out, the answer is broken off. What
     // counts is whether it ends.
-    while let Ok(Some(piece)) = answer.piece().await {
+    while let Ok(Some(piece)) = waiting("the nodes to end", answer.piece()).await {
         if options.json {
             print(piece)?;
         } else {

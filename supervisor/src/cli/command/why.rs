@@ -2,9 +2,9 @@
 
 use http::Method;
 
-use super::connect;
 use super::output::print;
 use super::period::zone;
+use super::{connect, request};
 use crate::cli::execute::CommandError;
 use crate::cli::render::{self, View};
 use crate::cli::{WhyOptions, code};
@@ -15,7 +15,7 @@ pub(crate) async fn show(options: &WhyOptions) -> Result<u8, CommandError> {
     let nodes = options.nodes.iter();
     let nodes: Vec<String> = nodes.map(|node| format!("node={}", node.name())).collect();
     let call = format!("/why?{}", nodes.join("&"));
-    let answer = client.call(Method::GET, &call, |_| false).await?;
+    let answer = request(&client, Method::GET, &call, |_| false).await?;
     let (view, zone) = (View::of_stdout(), zone(options.utc));
     if options.json {
         // As the supervisor says it, also what a newer one may add.

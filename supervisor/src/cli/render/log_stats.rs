@@ -19,9 +19,9 @@ pub fn log_stats_at(stats: &LogStats, view: &View) -> String {
         ("READ", Align::Right),
         ("CUT", Align::Right),
         ("FILE", Align::Right),
-        ("DROPPED", Align::Right),
+        ("FILE DROPS", Align::Right),
         ("STDOUT", Align::Right),
-        ("DROPPED", Align::Right),
+        ("STDOUT DROPS", Align::Right),
         ("ROTATED", Align::Right),
         ("DELETED", Align::Right),
     ];
@@ -93,8 +93,8 @@ mod tests {
         };
         let expect = "\
 Lines since the supervisor's start, and files.
-NODE         READ  CUT  FILE  DROPPED  STDOUT  DROPPED  ROTATED  DELETED
-flux-node-1  1000    1   990       10    1000        0        3        2
+NODE         READ  CUT  FILE  FILE DROPS  STDOUT  STDOUT DROPS  ROTATED  DELETED
+flux-node-1  1000    1   990          10    1000             0        3        2
 4 events could not be shown on stdout.
 ";
         assert_eq!(log_stats_at(&stats, &view), expect);

@@ -74,13 +74,17 @@ impl Column {
 /// Columns that the last one needs at least to be worth its place: a few short words.
 const LAST_COLUMN: usize = 18;
 
-/// Sets `rows` under `head`. When `width` is given, the last column is cut to it.
+/// Sets `rows` under `head`. When `width` is given, words in the last column are cut to it;
+/// where even that does not fit, every row becomes a paragraph.
 pub(crate) fn table<const N: usize>(
     head: [(&'static str, Align); N],
     rows: &[[Cell; N]],
     style: Style,
     width: Option<usize>,
 ) -> String {
+    if let Some(width) = width.filter(|width| least_width(&head, rows) > *width) {
+        return paragraphs(&head.map(|(name, _)| name), rows, style, width);
+    }
     let columns = head.map(|(name, align)| Column {
         name,
         align,
@@ -167,6 +171,48 @@ fn set(head: &[Column], rows: &[&[Cell]], style: Style, width: Option<usize>) ->
     out
 }
 
+/// Columns that a table needs when words in its last column are cut.
+fn least_width<const N: usize>(head: &[(&'static str, Align); N], rows: &[[Cell; N]]) -> usize {
+    let needed = |(column, (name, align)): (usize, &(&'static str, Align))| {
+        let cells = rows.iter().map(|row| row[column].columns());
+        let widest = cells.fold(name.chars().count(), usize::max);
+        match align {
+            Align::Left if column + 1 == N => widest.min(LAST_COLUMN),
+            _ => widest,
+        }
+    };
+    let columns: usize = head.iter().enumerate().map(needed).sum();
+    columns + N.saturating_sub(1) * GAP.len()
+}
+
+/// One line for each field that is not empty, and an empty line between two rows.
+fn paragraphs<const N: usize>(
+    names: &[&str; N],
+    rows: &[[Cell; N]],
+    style: Style,
+    width: usize,
+) -> String {
+    let widest = names.iter().map(|name| name.chars().count()).max();
+    let indent = widest.unwrap_or(0) + GAP.len();
+    let paragraph = |row: &[Cell; N]| {
+        let fields = names
+            .iter()
+            .zip(row)
+            .filter(|(_, cell)| !cell.text.is_empty());
+        let line = |(name, cell): (&&str, &Cell)| {
+            let text = fit(&cell.text, width.saturating_sub(indent));
+            let text = cell
+                .colour
+                .map_or(text.clone(), |colour| style.paint(colour, &text));
+            let padding = " ".repeat(indent - name.chars().count());
+            format!("{}{padding}{text}\n", style.paint(Colour::Bold, name))
+        };
+        fields.map(line).collect::<String>()
+    };
+    let paragraphs: Vec<String> = rows.iter().map(paragraph).collect();
+    paragraphs.join("\n")
+}
+
 /// The text, or as much of it as fits with a sign that something is missing.
 fn fit(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
@@ -199,12 +245,18 @@ mod tests {
             None,
             "NAME      N  WHY\na         1  first\nsecond  200  \n",
         );
+        let long = "words that go on and on";
         check(
-            &[["a", "1", "too long"]],
-            Some(13),
-            "NAME  N  WHY\na     1  too…\n",
+            &[["a", "1", long]],
+            Some(27),
+            "NAME  N  WHY\na     1  words that go on …\n",
         );
-        check(&[["ä", "1", "x"]], Some(2), "NAME  N  \nä     1  \n");
+        check(
+            &[["ä", "1", long], ["", "", "x"]],
+            Some(20),
+            "NAME  ä\nN     1\nWHY   words that go…\n\nWHY   x\n",
+        );
+        check(&[["a", "1", "x"]], Some(3), "NAME  \nN     \nWHY   \n");
     }
 
     #[test]
