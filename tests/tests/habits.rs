@@ -18,13 +18,25 @@ fn fleet() -> Fleet {
     fleet
 }
 
-/// A command of the supervisor on a terminal of so many columns.
+/// A command of the supervisor with its stdout on a terminal of so many columns. On a busy
+/// machine it would say on stderr that it waits.
 fn on_terminal(sandbox: &Sandbox, columns: u16, arguments: &[&str]) -> Command {
+    streams_on_terminal("stdout", sandbox, columns, arguments)
+}
+
+/// The same with `all` of its streams there, or only `stdout`.
+fn streams_on_terminal(
+    streams: &str,
+    sandbox: &Sandbox,
+    columns: u16,
+    arguments: &[&str],
+) -> Command {
     let supervisor = sandbox.supervisor(&[]);
     let mut command = sandbox.program("python3".as_ref());
     command
         .arg(repository().join("tests/programs/screen.py"))
         .arg(columns.to_string())
+        .arg(streams)
         .arg(supervisor.get_program())
         .args(arguments)
         .env("TERM", "xterm");
@@ -158,7 +170,7 @@ fn who_waits_sees_that_something_is_waited_for() {
     let fleet = fleet();
     let supervisor = fleet.supervisor_process();
     supervisor.signal(Signal::SIGSTOP);
-    let mut command = on_terminal(&fleet, 80, &["health"]);
+    let mut command = streams_on_terminal("all", &fleet, 80, &["health"]);
     let (mut child, output) = fleet.spawn(&mut command, "health");
     wait_until("a sign of life", PATIENCE, || {
         let said = output.stdout();
