@@ -134,7 +134,7 @@ fn without_files_nothing_is_read_and_it_says_why() {
         69,
         "LOG_DIR is off, so that there are no files",
     );
-    let fleet = sandbox.start();
+    let mut fleet = sandbox.start();
     fleet.wait_for_status("a ready node", |status| status["ready"] == 1);
     for arguments in [&["logs"][..], &["logs", "rotate"]] {
         check_refused(
@@ -154,6 +154,8 @@ fn without_files_nothing_is_read_and_it_says_why() {
             _ => Ok(()),
         }
     });
-    fleet.stop();
-    assert!(child.wait().is_ok());
+    // Following ends with the supervisor, and only then nothing is left.
+    fleet.supervisor_process().signal(Signal::SIGTERM);
+    assert!(child.wait().is_ok_and(|status| status.success()));
+    assert_eq!(fleet.wait_for_end().code(), Some(0));
 }

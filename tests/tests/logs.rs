@@ -101,7 +101,7 @@ fn the_console_shows_the_same_lines_with_the_name_in_front() {
 
 #[test]
 fn logs_are_read_back_and_followed() {
-    let fleet = talkative();
+    let mut fleet = talkative();
     make_it_say(&fleet, 0, "before");
     wait_for_lines(&fleet, "flux-node-1", "before");
     wait_until("the line read back", PATIENCE, || {
@@ -131,12 +131,15 @@ fn logs_are_read_back_and_followed() {
         !output.stdout().contains("before"),
         "that was said by the other node"
     );
-    fleet.stop();
+    // Following ends with the supervisor, and only then nothing is left.
+    fleet.supervisor_process().signal(Signal::SIGTERM);
     let status = wait_until("the end of what was followed", PATIENCE, || {
         let status = child.try_wait().expect("it is our child");
         status.ok_or_else(|| "`logs -f` runs".to_owned())
     });
     assert_eq!(status.code(), Some(0), "{}", output.stderr());
+    assert_eq!(fleet.wait_for_end().code(), Some(0));
+    fleet.assert_nothing_left();
 }
 
 #[test]
