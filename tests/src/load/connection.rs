@@ -20,6 +20,8 @@ pub(super) struct Connection {
     pub(super) port: u16,
     /// When it stood.
     pub(super) since: Instant,
+    /// When the last request was sent; when it stood, if there was none.
+    pub(super) asked: Instant,
 }
 
 /// An answer, read to its end.
@@ -34,10 +36,12 @@ impl Connection {
     pub(super) async fn open(port: u16) -> io::Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
         stream.set_nodelay(true)?;
+        let now = Instant::now();
         Ok(Self {
             stream: BufReader::new(stream),
             port,
-            since: Instant::now(),
+            since: now,
+            asked: now,
         })
     }
 
@@ -63,7 +67,9 @@ impl Connection {
         )
         .into_bytes();
         request.extend_from_slice(body);
-        self.stream.write_all(&request).await?;
+        let sent = self.stream.write_all(&request).await;
+        self.asked = Instant::now();
+        sent?;
         self.answer().await
     }
 

@@ -12,6 +12,9 @@ use super::connection::Connection;
 use super::ledger::{Failure, Ledger, Tally, value_of};
 use crate::wait::PATIENCE;
 
+/// For how long a draining node keeps a connection on which nothing is asked.
+const KEPT_IDLE: Duration = Duration::from_secs(1);
+
 /// Connections that verify in the end.
 const VERIFIERS: usize = 16;
 
@@ -238,6 +241,10 @@ impl Shared {
     }
 
     /// Sends the request, and gives the connection back when another may follow on it.
+    ///
+    /// On a machine that does other things this client may pause for longer than it means to,
+    /// and a draining node may close the connection meanwhile. Then it does as clients do: it
+    /// asks again on a new connection.
     async fn perform(
         &self,
         mut connection: Connection,
@@ -250,8 +257,14 @@ impl Shared {
             Kind::Write => ("PUT", &value),
             Kind::Read | Kind::Verify => ("GET", b""),
         };
-        let (port, since) = (connection.port, connection.since);
-        let answered = timeout(PATIENCE, connection.ask(method, &path, body, last)).await;
+        let (port, before) = (connection.port, connection.asked);
+        let mut answered = timeout(PATIENCE, connection.ask(method, &path, body, last)).await;
+        if matches!(answered, Ok(Err(_))) && connection.asked - before >= KEPT_IDLE {
+            self.ledger.entries().tally.late += 1;
+            connection = self.connect(port, task).await?;
+            answered = timeout(PATIENCE, connection.ask(method, &path, body, last)).await;
+        }
+        let since = connection.since;
         let what = match answered {
             Ok(Ok(answer)) => {
                 let right = match task.kind {

@@ -32,6 +32,9 @@ pub struct Tally {
     pub short: u64,
     /// Kept connections that had to be opened again.
     pub reopened: u64,
+    /// Requests that came more than a second after the one before, on a connection that was
+    /// closed meanwhile, and were sent again.
+    pub late: u64,
     /// The longest that one request took, its connection included.
     pub slowest: Duration,
     /// Everything else.
@@ -52,7 +55,7 @@ impl fmt::Display for Tally {
             out,
             "{} requests failed, {} answered: {} writes ({} more unconfirmed), {} reads, {} keys \
              verified in the end; {} on connections of their own, {} kept connections opened \
-             again; slowest {} ms",
+             again ({} of these for a pause of this client's); slowest {} ms",
             self.failures.len(),
             self.answered(),
             self.written,
@@ -61,6 +64,7 @@ impl fmt::Display for Tally {
             self.verified,
             self.short,
             self.reopened,
+            self.late,
             self.slowest.as_millis(),
         )?;
         for failure in self.failures.iter().take(20) {
