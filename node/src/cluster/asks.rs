@@ -1,19 +1,19 @@
 //! Questions that were asked, and who waits for their answers.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedSender;
 use uuid::Uuid;
 
-use crate::wire::frame::{Answer, KeysPage};
+use crate::wire::frame::KeysPage;
 
 /// What a question was asked for. The channels are as long as one operation has questions.
 #[derive(Debug)]
 pub(super) enum Asked {
-    /// A read.
-    Read(UnboundedSender<(Uuid, Option<Answer>)>),
+    /// A read, with its number.
+    Read(u64),
     /// A listing.
     Listing(UnboundedSender<Option<KeysPage>>),
     /// A page of the refill, with its ticket.
@@ -35,7 +35,7 @@ pub(super) struct Asks {
 #[derive(Debug, Default)]
 struct Table {
     last: u64,
-    waiting: HashMap<u64, (Uuid, Asked)>,
+    waiting: BTreeMap<u64, (Uuid, Asked)>,
 }
 
 impl Asks {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ClusterCounters;
 use super::node::{Node, lock};
+use super::sockets::Sockets;
 use crate::stream::StreamCounters;
 
 fn read(counter: &AtomicU64) -> u64 {
@@ -11,7 +12,7 @@ fn read(counter: &AtomicU64) -> u64 {
 }
 
 /// The counters of `node` and its streams.
-pub(super) fn of(node: &Node, streams: &StreamCounters) -> ClusterCounters {
+pub(super) fn of(node: &Node<Sockets>, streams: &StreamCounters) -> ClusterCounters {
     let mut values = Vec::with_capacity(48);
     values.extend(membership(node));
     values.extend(datagrams(node));
@@ -23,7 +24,7 @@ pub(super) fn of(node: &Node, streams: &StreamCounters) -> ClusterCounters {
 
 type Value = (&'static str, &'static str, u64);
 
-fn membership(node: &Node) -> Vec<Value> {
+fn membership(node: &Node<Sockets>) -> Vec<Value> {
     let counters = &node.counters;
     let membership = lock(&node.membership).counters();
     vec![
@@ -66,43 +67,43 @@ fn membership(node: &Node) -> Vec<Value> {
     ]
 }
 
-fn datagrams(node: &Node) -> Vec<Value> {
-    let counters = &node.counters;
+fn datagrams(node: &Node<Sockets>) -> Vec<Value> {
+    let counters = &node.world.counters;
     vec![
         (
             "datagrams_sent_total",
             "Membership datagrams sent",
-            read(&counters.datagrams_sent),
+            read(&counters.sent),
         ),
         (
             "datagrams_received_total",
             "Membership datagrams received and believed",
-            read(&counters.datagrams_received),
+            read(&counters.received),
         ),
         (
             "datagrams_malformed_total",
             "Datagrams that are not of this protocol",
-            read(&counters.datagrams_malformed),
+            read(&counters.malformed),
         ),
         (
             "datagrams_foreign_total",
             "Datagrams of another domain or network",
-            read(&counters.datagrams_foreign),
+            read(&counters.foreign),
         ),
         (
             "datagrams_unsigned_total",
             "Datagrams of peers with a secret where we have none, or the other way round",
-            read(&counters.datagrams_unsigned),
+            read(&counters.unsigned),
         ),
         (
             "datagrams_forged_total",
             "Datagrams with a wrong signature",
-            read(&counters.datagrams_forged),
+            read(&counters.forged),
         ),
         (
             "datagrams_stale_total",
             "Datagrams that were repeated or too old",
-            read(&counters.datagrams_stale),
+            read(&counters.stale),
         ),
     ]
 }
@@ -147,7 +148,7 @@ fn of_streams(streams: &StreamCounters) -> Vec<Value> {
     ]
 }
 
-fn writes(node: &Node) -> Vec<Value> {
+fn writes(node: &Node<Sockets>) -> Vec<Value> {
     let writes = lock(&node.writes).counters();
     vec![
         ("writes_total", "Writes begun", writes.begun),
@@ -194,7 +195,7 @@ fn writes(node: &Node) -> Vec<Value> {
     ]
 }
 
-fn reads(node: &Node) -> Vec<Value> {
+fn reads(node: &Node<Sockets>) -> Vec<Value> {
     let counters = &node.counters;
     let refill = lock(&node.refill).progress();
     vec![
@@ -206,7 +207,7 @@ fn reads(node: &Node) -> Vec<Value> {
         (
             "reads_hedged_total",
             "Reads that asked one more peer",
-            read(&counters.reads_hedged),
+            lock(&node.reads).hedged(),
         ),
         (
             "reads_unknown_total",

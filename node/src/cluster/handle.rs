@@ -1,10 +1,9 @@
 //! The handle that HTTP calls.
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,26 +11,24 @@ use repram_discovery::peers::{Report, Sources};
 use repram_discovery::supervised::SupervisorMessage;
 use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::alarm::Alarm;
-use super::asks::{Asked, Asks};
+use super::asks::Asked;
 use super::boot::Boot;
 use super::joining::Joining;
-use super::node::{Counters, Node, View, chance, lock, seat};
+use super::node::{Node, lock};
+use super::sockets::Sockets;
 use super::{
     ClusterConfig, ClusterCounters, GetOutcome, KeysOutcome, Me, PeerState, PeerView, PutOutcome,
     RefillView, counters,
 };
-use crate::coordinator::{Refill, Writes};
 use crate::door::Door;
-use crate::membership::{Identity, Input, Liveness, Member, Membership, Names, Profile};
-use crate::placement::Placement;
+use crate::membership::{Identity, Input, Liveness, Member, Names};
 use crate::store::Store;
-use crate::stream::{Greeter, Host, Shared, StreamCounters, Streams, serve};
+use crate::stream::{Greeter, Host, Shared, StreamCounters, Streams, boot_now_us, serve};
 use crate::wire::frame::Request;
 use crate::wire::{Datagrams, Seal};
 use repram_config::ReplicationFactor;
@@ -49,7 +46,7 @@ pub enum StartError {
 /// Its tasks run on the runtime on which it was started, until [`Cluster::leave`].
 #[derive(Clone)]
 pub struct Cluster {
-    node: Arc<Node>,
+    node: Arc<Node<Sockets>>,
     shared: Arc<Shared>,
     sources: Arc<Sources>,
     tasks: Arc<Mutex<JoinSet<()>>>,
@@ -90,7 +87,9 @@ impl Cluster {
             ReplicationFactor::All => usize::MAX,
         };
         let wait = config.write_timeout;
-        let node = Arc::new(node(identity, &seal, store, socket, copies, wait));
+        let datagrams = Datagrams::new(&seal, identity.uuid, identity.generation);
+        let world = Sockets::new(socket, datagrams);
+        let node = Arc::new(Node::new(identity, world, store, copies, wait, chance()));
         let shared = Arc::new(Shared {
             greeter: Greeter {
                 seal,
@@ -100,8 +99,7 @@ impl Cluster {
             counters: StreamCounters::default(),
         });
         let streams = Streams::new(Arc::clone(&shared), Handle::current());
-        // Nobody else has seen the node yet.
-        let _ = node.streams.set(streams);
+        node.world.set_streams(streams);
 
         let sources = Arc::new(Sources::new(config.sources));
         let joining = Joining {
@@ -160,7 +158,7 @@ impl Cluster {
         lock(&self.node.membership)
             .members()
             .iter()
-            .map(peer_view)
+            .map(|member| peer_view(&self.node, member))
             .collect()
     }
 
@@ -216,7 +214,7 @@ impl Cluster {
     pub async fn leave(&self, within: Duration, leaving_too: &[Uuid]) {
         let (waiting, mut all_done) = mpsc::unbounded_channel::<()>();
         let (unheard, _) = mpsc::unbounded_channel();
-        for peer in self.node.streams().up() {
+        for peer in self.node.world.streams().up() {
             let waits = if leaving_too.contains(&peer) {
                 &unheard
             } else {
@@ -226,6 +224,7 @@ impl Cluster {
             // A peer whose queue is full finds out by our silence.
             if self
                 .node
+                .world
                 .streams()
                 .send(peer, Request::Leaving { id })
                 .is_err()
@@ -237,7 +236,7 @@ impl Cluster {
         // It ends when the last question is answered or lost.
         let _ = timeout(within, all_done.recv()).await;
         self.node.step(Input::Leave);
-        self.node.streams().end_all();
+        self.node.world.streams().end_all();
         lock(&self.tasks).abort_all();
     }
 }
@@ -245,34 +244,32 @@ impl Cluster {
 #[cfg(test)]
 impl Cluster {
     /// What is behind the handle.
-    pub(super) fn node(&self) -> &Node {
+    pub(super) fn node(&self) -> &Node<Sockets> {
         &self.node
     }
 
     /// Ends all tasks and tells nobody, as the kernel would for a process that is killed.
     pub(super) fn kill(&self) {
         lock(&self.tasks).abort_all();
-        self.node.streams().end_all();
+        self.node.world.streams().end_all();
     }
 }
 
 /// Reads datagrams as they come.
-async fn receive(node: Arc<Node>) {
-    /// An error of the socket is about some datagram sent before; nothing is to be done but
-    /// not to spin.
-    const PAUSE: Duration = Duration::from_millis(10);
+async fn receive(node: Arc<Node<Sockets>>) {
     loop {
-        if node.socket.readable().await.is_err() {
-            tokio::time::sleep(PAUSE).await;
+        node.world.readable().await;
+        while node.receive() {
+            // Everything else on this thread gets its turn in a flood, too.
+            tokio::task::yield_now().await;
         }
-        node.receive();
     }
 }
 
 /// Wakes the cores when they want to be.
-async fn wake(node: Arc<Node>) {
+async fn wake(node: Arc<Node<Sockets>>) {
     loop {
-        node.alarm.wait(|| node.next_deadline()).await;
+        node.world.alarm.wait(|| node.next_deadline()).await;
         node.tick();
     }
 }
@@ -290,46 +287,9 @@ fn identity(me: &Me, host: u64) -> Identity {
     }
 }
 
-fn node(
-    identity: Identity,
-    seal: &Seal,
-    store: Arc<Store>,
-    socket: UdpSocket,
-    copies: usize,
-    write_timeout: Duration,
-) -> Node {
-    let own = seat(&identity);
-    let placement = Arc::new(Placement::new([own], copies));
-    let profile = if identity.gossip.ip().is_loopback() {
-        Profile::Machine
-    } else {
-        Profile::Network
-    };
-    Node {
-        own,
-        enclave: identity.names.enclave.clone(),
-        store,
-        socket,
-        datagrams: Mutex::new(Datagrams::new(seal, own.uuid, own.generation)),
-        membership: Mutex::new(Membership::new(identity, profile, chance())),
-        writes: Mutex::new(Writes::new(own, write_timeout, Arc::clone(&placement))),
-        refill: Mutex::new(Refill::new(own.uuid)),
-        view: RwLock::new(View {
-            placement,
-            recent: VecDeque::new(),
-        }),
-        // Alone, it knows all there is.
-        knows_all: AtomicBool::new(true),
-        asks: Asks::default(),
-        alarm: Alarm::new(),
-        counters: Counters::default(),
-        joined: watch::Sender::new(false),
-        members_told: watch::Sender::new(()),
-        copies,
-        streams: OnceLock::new(),
-        changing: Mutex::new(()),
-        awake_ms: AtomicU64::new(0),
-    }
+/// A seed for choices that nobody needs to foresee or repeat.
+fn chance() -> u64 {
+    boot_now_us() ^ fastrand::u64(..)
 }
 
 /// Where the sockets of siblings are reached: they are bound like ours.
@@ -348,7 +308,7 @@ fn siblings_at(bound: IpAddr) -> IpAddr {
     }
 }
 
-fn peer_view(member: &Member) -> PeerView {
+fn peer_view(node: &Node<Sockets>, member: &Member) -> PeerView {
     let identity = &member.identity;
     PeerView {
         node_id: identity.names.node_id.clone(),
@@ -365,6 +325,6 @@ fn peer_view(member: &Member) -> PeerView {
             }
             Liveness::Ended(crate::membership::Fate::Left, _) => PeerState::Left,
         },
-        last_seen_unix_ms: Node::heard_unix_ms(member),
+        last_seen_unix_ms: node.heard_unix_ms(member),
     }
 }

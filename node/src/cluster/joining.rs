@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::node::{Node, lock};
+use super::sockets::Sockets;
 use crate::membership::{Fate, Input, Liveness, Member};
 use crate::stream::GreetError;
 use crate::wire::frame::{Reply, Request};
@@ -40,7 +41,7 @@ const PUSH_PULL: Duration = Duration::from_secs(30);
 
 /// Looks for peers for as long as the node lives.
 pub(super) struct Joining {
-    pub(super) node: Arc<Node>,
+    pub(super) node: Arc<Node<Sockets>>,
     pub(super) sources: Arc<Sources>,
     pub(super) announced: AnnouncedPeers,
     /// Ports that need not be asked, because the supervisor says more.
@@ -76,7 +77,7 @@ impl Joining {
         let siblings = timeout(CANDIDATE_WITHIN, self.met(ready_siblings));
         let _ = tokio::join!(self.round(), siblings);
         // Everyone who was found is to be joined, not only heard of.
-        let _ = timeout(CANDIDATE_WITHIN, self.node.streams().tried()).await;
+        let _ = timeout(CANDIDATE_WITHIN, self.node.world.streams().tried()).await;
         self.node.joined.send_replace(true);
         loop {
             let pause = if self.alive().is_empty() {
@@ -123,7 +124,7 @@ impl Joining {
     async fn push_pulls(&self) {
         loop {
             sleep(jittered(PUSH_PULL)).await;
-            let up = self.node.streams().up();
+            let up = self.node.world.streams().up();
             if let Some(peer) = fastrand::choice(&up) {
                 self.node.push_pull(*peer);
             }
@@ -259,10 +260,15 @@ struct Meetings {
 
 /// Meets whoever is at `place`: pushes what we know of the members and pulls what it knows.
 /// From then on both are members to each other.
-async fn meet(node: Arc<Node>, place: SocketAddr, patience: Duration) {
+async fn meet(node: Arc<Node<Sockets>>, place: SocketAddr, patience: Duration) {
     let updates = lock(&node.membership).knowledge();
     let question = Request::PushPull { id: 0, updates };
-    match node.streams().ask_once(place, &question, patience).await {
+    match node
+        .world
+        .streams()
+        .ask_once(place, &question, patience)
+        .await
+    {
         Ok((channel, Reply::PushPull { updates, .. })) => {
             node.learn(channel.address.ip(), updates);
         }

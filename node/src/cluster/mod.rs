@@ -29,9 +29,11 @@ mod reading;
 mod refilling;
 mod scan;
 mod serving;
+mod sockets;
 #[cfg(test)]
 mod tests;
 mod view;
+mod world;
 mod writing;
 
 pub use crate::coordinator::{GetOutcome, PutOutcome};

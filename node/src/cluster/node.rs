@@ -4,23 +4,21 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::net::UdpSocket;
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
-use super::alarm::Alarm;
 use super::asks::Asks;
-use crate::clock::{BootMillis, boot_now, unix_now_ms};
-use crate::coordinator::{PutOutcome, Refill, Writes};
-use crate::membership::{Change, DOWN_FORGET, Fate, Identity, Input, Member, Membership, Output};
+use super::world::World;
+use crate::clock::BootMillis;
+use crate::coordinator::{GetOutcome, PutOutcome, Reads, Refill, Writes};
+use crate::membership::{
+    Change, DOWN_FORGET, Fate, Identity, Input, Member, Membership, Output, Profile,
+};
 use crate::placement::{Placement, Seat};
 use crate::store::Store;
-use crate::stream::{Streams, boot_now_us};
-use crate::wire::{Datagrams, Dropped};
 
 /// Sets of members that are remembered, so that a member that knew all for one of them is
 /// told only what is new since. A fleet that starts goes through one for each node.
@@ -29,6 +27,10 @@ const RECENT: usize = 32;
 /// A silence after which others may have written without the silent one, so that both must
 /// compare: half of the time for which it counts.
 const APART: Duration = Duration::from_secs(DOWN_FORGET.as_secs() / 2);
+
+/// Datagrams taken in one turn: some milliseconds' work, and more than a fleet sends to one
+/// member in the time between two turns.
+const DATAGRAMS_AT_ONCE: usize = 256;
 
 /// Who counts, for one moment.
 #[derive(Clone, Debug)]
@@ -47,15 +49,7 @@ pub(super) struct Counters {
     pub(super) forgotten: AtomicU64,
     pub(super) died: AtomicU64,
     pub(super) left: AtomicU64,
-    pub(super) datagrams_sent: AtomicU64,
-    pub(super) datagrams_received: AtomicU64,
-    pub(super) datagrams_malformed: AtomicU64,
-    pub(super) datagrams_foreign: AtomicU64,
-    pub(super) datagrams_unsigned: AtomicU64,
-    pub(super) datagrams_forged: AtomicU64,
-    pub(super) datagrams_stale: AtomicU64,
     pub(super) reads_forwarded: AtomicU64,
-    pub(super) reads_hedged: AtomicU64,
     pub(super) reads_unknown: AtomicU64,
     pub(super) values_received: AtomicU64,
     pub(super) values_served: AtomicU64,
@@ -70,31 +64,32 @@ pub(super) fn count(counter: &AtomicU64) {
 /// Whoever waits for a write.
 pub(super) type Waiter = oneshot::Sender<PutOutcome>;
 
+/// Whoever waits for a read.
+pub(super) type Reader = oneshot::Sender<GetOutcome>;
+
 /// The shared state of one node's part of the cluster.
 ///
 /// Locks are held for one step of one core and never two at a time, except that
 /// [`Node::members_changed`] holds `changing` while it tells the cores one after the other.
-pub(super) struct Node {
+pub(super) struct Node<W> {
     pub(super) own: Seat,
     pub(super) enclave: String,
+    pub(super) world: W,
     pub(super) store: Arc<Store>,
-    pub(super) socket: UdpSocket,
-    pub(super) datagrams: Mutex<Datagrams>,
     pub(super) membership: Mutex<Membership>,
     pub(super) writes: Mutex<Writes<Waiter>>,
+    pub(super) reads: Mutex<Reads<Reader>>,
     pub(super) refill: Mutex<Refill>,
     pub(super) view: RwLock<View>,
     /// Whether the refill is complete for the members of `view`.
     pub(super) knows_all: AtomicBool,
     pub(super) asks: Asks,
-    pub(super) alarm: Alarm,
     pub(super) counters: Counters,
     pub(super) joined: watch::Sender<bool>,
     /// Told whenever others count than before.
     pub(super) members_told: watch::Sender<()>,
     /// Replication factor; `usize::MAX` for all.
     pub(super) copies: usize,
-    pub(super) streams: OnceLock<Streams>,
     pub(super) changing: Mutex<()>,
     /// When [`Node::tick`] was last called, in milliseconds of the boot clock.
     pub(super) awake_ms: AtomicU64,
@@ -106,7 +101,49 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Node {
+impl<W: World> Node<W> {
+    /// A node that knows nobody yet. Values are kept on `copies` members (`usize::MAX` for
+    /// all), writes answered within `write_timeout`; `seed` chooses whom it probes when.
+    pub(super) fn new(
+        identity: Identity,
+        world: W,
+        store: Arc<Store>,
+        copies: usize,
+        write_timeout: Duration,
+        seed: u64,
+    ) -> Self {
+        let own = seat(&identity);
+        let placement = Arc::new(Placement::new([own], copies));
+        let profile = if identity.gossip.ip().is_loopback() {
+            Profile::Machine
+        } else {
+            Profile::Network
+        };
+        Self {
+            own,
+            enclave: identity.names.enclave.clone(),
+            world,
+            store,
+            membership: Mutex::new(Membership::new(identity, profile, seed)),
+            writes: Mutex::new(Writes::new(own, write_timeout, Arc::clone(&placement))),
+            reads: Mutex::default(),
+            refill: Mutex::new(Refill::new(own.uuid)),
+            view: RwLock::new(View {
+                placement,
+                recent: VecDeque::new(),
+            }),
+            // Alone, it knows all there is.
+            knows_all: AtomicBool::new(true),
+            asks: Asks::default(),
+            counters: Counters::default(),
+            joined: watch::Sender::new(false),
+            members_told: watch::Sender::new(()),
+            copies,
+            changing: Mutex::new(()),
+            awake_ms: AtomicU64::new(0),
+        }
+    }
+
     /// Who counts now.
     pub(super) fn view(&self) -> View {
         self.view
@@ -126,25 +163,15 @@ impl Node {
         )
     }
 
-    /// The streams to the peers.
-    ///
-    /// # Panics
-    /// Before the start has set them, which it does before anything can ask.
-    pub(super) fn streams(&self) -> &Streams {
-        self.streams
-            .get()
-            .expect("streams are there from the start")
-    }
-
     /// One step of membership and all that follows from it.
     pub(super) fn step(&self, input: Input) {
-        let now = boot_now();
+        let now = self.world.boot_now();
         let (output, deadline) = {
             let mut membership = lock(&self.membership);
             let output = membership.handle(input, now);
             (output, membership.next_deadline())
         };
-        self.alarm.at_latest(deadline);
+        self.world.wake_at(deadline);
         self.follow(output, now);
     }
 
@@ -152,7 +179,7 @@ impl Node {
     pub(super) fn tick(&self) {
         // What arrived counts before what was waited for in vain.
         self.receive();
-        let now = boot_now();
+        let now = self.world.boot_now();
         self.note_awake(now);
         let due = |deadline: Option<BootMillis>| deadline.is_some_and(|deadline| deadline <= now);
         if due(lock(&self.membership).next_deadline()) {
@@ -167,6 +194,15 @@ impl Node {
             }
         };
         self.perform(effects);
+        let effects = {
+            let mut reads = lock(&self.reads);
+            if due(reads.next_deadline()) {
+                reads.tick(now)
+            } else {
+                Vec::new()
+            }
+        };
+        self.perform_reads(effects);
         let pulls = {
             let mut refill = lock(&self.refill);
             if due(refill.next_deadline()) {
@@ -197,47 +233,27 @@ impl Node {
         let deadlines = [
             lock(&self.membership).next_deadline(),
             lock(&self.writes).next_deadline(),
+            lock(&self.reads).next_deadline(),
             lock(&self.refill).next_deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
 
-    /// Takes every datagram that is there.
-    pub(super) fn receive(&self) {
-        // One byte more than a datagram may have, so that a longer one is told.
-        let mut buffer = [0; crate::wire::MAX_DATAGRAM + 1];
-        while let Ok((length, source)) = self.socket.try_recv_from(&mut buffer) {
-            let datagram = Bytes::copy_from_slice(&buffer[..length]);
-            let unframed = lock(&self.datagrams).unframe(datagram, unix_now_ms());
-            match unframed {
-                Ok(payload) => {
-                    count(&self.counters.datagrams_received);
-                    let source = source.ip().to_canonical();
-                    self.step(Input::Datagram { source, payload });
-                }
-                Err(dropped) => self.count_dropped(dropped),
-            }
+    /// Takes the datagrams that are there, but not so many that everything else would have
+    /// to wait for a flood; whether there may be more.
+    pub(super) fn receive(&self) -> bool {
+        for _ in 0..DATAGRAMS_AT_ONCE {
+            let Some((source, payload)) = self.world.received() else {
+                return false;
+            };
+            self.step(Input::Datagram { source, payload });
         }
-    }
-
-    fn count_dropped(&self, dropped: Dropped) {
-        let counters = &self.counters;
-        count(match dropped {
-            Dropped::Malformed => &counters.datagrams_malformed,
-            Dropped::OtherNetwork => &counters.datagrams_foreign,
-            Dropped::Unsigned => &counters.datagrams_unsigned,
-            Dropped::Forged => &counters.datagrams_forged,
-            Dropped::Own | Dropped::Stale(_) => &counters.datagrams_stale,
-        });
+        true
     }
 
     fn follow(&self, output: Output, now: BootMillis) {
         for (to, payload) in output.datagrams {
-            let datagram = lock(&self.datagrams).frame(&payload, unix_now_ms());
-            // Datagrams may be lost anywhere; here it is when the socket's buffer is full.
-            if self.socket.try_send_to(&datagram, to).is_ok() {
-                count(&self.counters.datagrams_sent);
-            }
+            self.world.datagram(to, &payload);
         }
         let mut counting_changed = false;
         for change in &output.changes {
@@ -264,12 +280,12 @@ impl Node {
             Change::Joined(_) => {
                 count(&counters.joined);
                 tracing::info!(%uuid, generation, at = %identity.gossip, "{node} joined");
-                self.streams().keep(identity);
+                self.world.keep(identity);
                 true
             }
             Change::Returned(_, silence) => {
                 tracing::info!(%uuid, generation, ?silence, "{node} is back");
-                self.streams().keep(identity);
+                self.world.keep(identity);
                 if silence > APART {
                     self.refill_step(|refill| refill.apart(uuid, now));
                 }
@@ -278,13 +294,13 @@ impl Node {
             Change::Unreachable(_) => {
                 count(&counters.unreachable);
                 tracing::warn!(%uuid, generation, "{node} does not answer");
-                self.streams().mark_silent(uuid);
+                self.world.mark_silent(uuid);
                 false
             }
             Change::Forgotten(_) => {
                 count(&counters.forgotten);
                 tracing::warn!(%uuid, generation, "{node} counts as lost, and so do its copies");
-                self.streams().end(uuid);
+                self.world.end(uuid);
                 true
             }
             Change::Ended(_, fate) => {
@@ -294,7 +310,7 @@ impl Node {
                 };
                 count(counter);
                 tracing::info!(%uuid, generation, "{node} {how}");
-                self.streams().end(uuid);
+                self.world.end(uuid);
                 true
             }
         }
@@ -309,7 +325,7 @@ impl Node {
         if placement.fingerprint() == self.placement().fingerprint() {
             return;
         }
-        let now = boot_now();
+        let now = self.world.boot_now();
         // "Do not have" may be said for the new members only after the refill for them, so
         // the refill is told before they are seen.
         let pulls = {
@@ -349,8 +365,10 @@ impl Node {
     }
 
     /// When a member was last heard of, in milliseconds since the Unix epoch.
-    pub(super) fn heard_unix_ms(member: &Member) -> u64 {
-        unix_now_ms().saturating_sub(boot_now().since(member.heard))
+    pub(super) fn heard_unix_ms(&self, member: &Member) -> u64 {
+        self.world
+            .unix_now_ms()
+            .saturating_sub(self.world.boot_now().since(member.heard))
     }
 
     /// Which lives there are: for messages of the supervisor about them.
@@ -369,9 +387,4 @@ pub(super) fn seat(identity: &Identity) -> Seat {
         generation: identity.generation,
         host: identity.host,
     }
-}
-
-/// A seed for choices that nobody needs to foresee or repeat.
-pub(super) fn chance() -> u64 {
-    boot_now_us() ^ fastrand::u64(..)
 }

@@ -1,50 +1,104 @@
 //! Performing reads and listings.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::KeysOutcome;
 use super::asks::Asked;
-use super::node::{Node, count};
+use super::node::{Node, Reader, count, lock};
 use super::scan::{Budget, Scan};
-use crate::clock::boot_now;
-use crate::coordinator::{GetOutcome, Listing, Local, Read, Step};
+use super::world::World;
+use crate::coordinator::{GetOutcome, Listing, Local, Read, ReadEffect};
 use crate::wire::frame::{Answer, KeysPage, PAGE_BYTES, PAGE_ITEMS, Request};
-
-/// A holder that takes longer gets company: the next one is asked too. Within a machine or
-/// a data centre hardly any answer takes so long; around the world every tenth read asks
-/// twice.
-const HEDGE_AFTER: Duration = Duration::from_millis(50);
-
-/// How long a read may take. A client waits longer for nothing: by then its holders are
-/// hanging, and it is better told to try again.
-const READ_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long a listing waits for its slowest member.
 const LIST_WITHIN: Duration = Duration::from_secs(2);
 
-impl Node {
+impl<W: World> Node<W> {
     /// A client's read.
     pub(super) async fn get(&self, key: &Bytes) -> GetOutcome {
+        match self.begin_get(key) {
+            Ok(outcome) => outcome,
+            Err(answer) => answer.await.unwrap_or(GetOutcome::Unknown),
+        }
+    }
+
+    /// Begins a client's read: how it ended, or else where its end will be told.
+    pub(super) fn begin_get(
+        &self,
+        key: &Bytes,
+    ) -> Result<GetOutcome, oneshot::Receiver<GetOutcome>> {
         let placement = self.placement();
         let holds = placement.is_holder(self.own.uuid, key);
-        let entry = self.store.get(key, boot_now());
+        let now = self.world.boot_now();
+        let entry = self.store.get(key, now);
         let local = match entry {
-            Some(entry) if holds => return GetOutcome::Found(entry),
+            Some(entry) if holds => return Ok(GetOutcome::Found(entry)),
             None if holds => Local::Holder(self.absence()),
             leftover => Local::Leftover(leftover),
         };
-        let prefer = |uuid| u8::from(!self.streams().answers(uuid));
+        let prefer = |uuid| u8::from(!self.world.answers(uuid));
         let read = Read::new(&placement, key, self.own.uuid, local, prefer);
-        let outcome = self.ask_around(read, placement.fingerprint(), key).await;
-        if outcome == GetOutcome::Unknown {
-            count(&self.counters.reads_unknown);
+        let (waiter, answer) = oneshot::channel();
+        let effects = {
+            let mut reads = lock(&self.reads);
+            let effects = reads.begin(read, key.clone(), placement.fingerprint(), waiter, now);
+            self.world.wake_at(reads.next_deadline());
+            effects
+        };
+        self.perform_reads(effects);
+        Err(answer)
+    }
+
+    /// A holder answered a read, or cannot (`None`).
+    pub(super) fn read_answered(&self, id: u64, from: Uuid, answer: Option<Answer>) {
+        let now = self.world.boot_now();
+        let effects = lock(&self.reads).answered(id, from, answer, now);
+        self.perform_reads(effects);
+    }
+
+    /// Does what a step of the reads asks for, and what follows from that.
+    pub(super) fn perform_reads(&self, effects: Vec<ReadEffect<Reader>>) {
+        let mut effects = VecDeque::from(effects);
+        while let Some(effect) = effects.pop_front() {
+            match effect {
+                ReadEffect::Ask { id, to, view, key } => {
+                    count(&self.counters.reads_forwarded);
+                    let question = self.asks.note(to, Asked::Read(id));
+                    let request = Request::Get {
+                        id: question,
+                        view,
+                        key,
+                    };
+                    if self.world.send(to, request).is_ok() {
+                        lock(&self.reads).asked(id, question);
+                    } else {
+                        self.asks.forget(question);
+                        let now = self.world.boot_now();
+                        effects.extend(lock(&self.reads).answered(id, to, None, now));
+                    }
+                }
+                ReadEffect::Answer {
+                    waiter,
+                    outcome,
+                    questions,
+                } => {
+                    for question in questions {
+                        self.asks.forget(question);
+                    }
+                    if outcome == GetOutcome::Unknown {
+                        count(&self.counters.reads_unknown);
+                    }
+                    // Whoever waited may have gone away.
+                    drop(waiter.send(outcome));
+                }
+            }
         }
-        outcome
     }
 
     /// What this node, a holder, says of a key that it does not have. The placement by which
@@ -54,44 +108,6 @@ impl Node {
             Answer::DoNotHave
         } else {
             Answer::DoNotKnow
-        }
-    }
-
-    async fn ask_around(&self, mut read: Read, view: u64, key: &Bytes) -> GetOutcome {
-        let (tell, mut answers) = mpsc::unbounded_channel();
-        let mut questions = Questions::of(self);
-        let give_up_at = Instant::now() + READ_WITHIN;
-        let mut hedge_at = Instant::now() + HEDGE_AFTER;
-        let mut step = read.start();
-        loop {
-            match step {
-                Step::Done(outcome) => return outcome,
-                Step::Ask(holder) => {
-                    count(&self.counters.reads_forwarded);
-                    let asked =
-                        questions.ask(holder, Asked::Read(tell.clone()), |id| Request::Get {
-                            id,
-                            view,
-                            key: key.clone(),
-                        });
-                    if !asked {
-                        step = read.answered(holder, None);
-                        continue;
-                    }
-                    hedge_at = Instant::now() + HEDGE_AFTER;
-                }
-                Step::Wait => {}
-            }
-            step = tokio::select! {
-                // This end keeps a sender, so there is always an answer.
-                Some((from, answer)) = answers.recv() => read.answered(from, unexpired(answer)),
-                () = sleep_until(hedge_at) => {
-                    hedge_at = give_up_at;
-                    count(&self.counters.reads_hedged);
-                    read.hedge()
-                }
-                () = sleep_until(give_up_at) => return read.give_up(),
-            };
         }
     }
 
@@ -117,7 +133,7 @@ impl Node {
         for member in others.map(|seat| seat.uuid) {
             let limit = u32::try_from(limit).unwrap_or(u32::MAX);
             let (prefix, after) = (prefix.clone(), after.clone());
-            let sent = self.streams().answers(member)
+            let sent = self.world.answers(member)
                 && questions.ask(member, Asked::Listing(tell.clone()), |id| Request::Keys {
                     id,
                     view,
@@ -157,7 +173,13 @@ impl Node {
             items: limit.min(PAGE_ITEMS),
             bytes: PAGE_BYTES,
         };
-        let mut scan = Scan::new(&self.store, prefix.clone(), after.cloned(), budget);
+        let mut scan = Scan::new(
+            &self.store,
+            self.world.boot_now(),
+            prefix.clone(),
+            after.cloned(),
+            budget,
+        );
         let mut keys = Vec::new();
         while let Some(key) = scan.next() {
             if placement.is_holder(self.own.uuid, &key) {
@@ -173,22 +195,14 @@ impl Node {
     }
 }
 
-/// A value that ended on its way is none.
-fn unexpired(answer: Option<Answer>) -> Option<Answer> {
-    match answer {
-        Some(Answer::Have(entry)) if entry.deadline <= boot_now() => Some(Answer::DoNotHave),
-        answer => answer,
-    }
-}
-
 /// The questions of one operation; nobody waits for what is unanswered at its end.
-struct Questions<'a> {
-    node: &'a Node,
+struct Questions<'a, W: World> {
+    node: &'a Node<W>,
     ids: Vec<u64>,
 }
 
-impl<'a> Questions<'a> {
-    const fn of(node: &'a Node) -> Self {
+impl<'a, W: World> Questions<'a, W> {
+    const fn of(node: &'a Node<W>) -> Self {
         Self {
             node,
             ids: Vec::new(),
@@ -199,11 +213,11 @@ impl<'a> Questions<'a> {
     fn ask(&mut self, peer: Uuid, asked: Asked, question: impl FnOnce(u64) -> Request) -> bool {
         let id = self.node.asks.note(peer, asked);
         self.ids.push(id);
-        self.node.streams().send(peer, question(id)).is_ok()
+        self.node.world.send(peer, question(id)).is_ok()
     }
 }
 
-impl Drop for Questions<'_> {
+impl<W: World> Drop for Questions<'_, W> {
     fn drop(&mut self) {
         for id in &self.ids {
             self.node.asks.forget(*id);

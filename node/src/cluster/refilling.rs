@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::asks::Asked;
 use super::node::{Node, count, lock};
 use super::scan::{Budget, Scan};
-use crate::clock::boot_now;
+use super::world::World;
 use crate::coordinator::{Page, Pull, Refill, Value};
 use crate::placement::Placement;
 use crate::wire::frame::{
@@ -22,7 +22,7 @@ const SCANNED: usize = 50_000;
 /// Bytes of a digest item beside its key.
 const ITEM_OVERHEAD: usize = 39;
 
-impl Node {
+impl<W: World> Node<W> {
     /// Whether this node has heard of all that it should hold.
     pub(super) fn knows_all(&self) -> bool {
         self.knows_all.load(Ordering::SeqCst)
@@ -45,12 +45,12 @@ impl Node {
         let mut pulls = VecDeque::from(pulls);
         while let Some(pull) = pulls.pop_front() {
             if let Err(ticket) = self.pull_one(pull) {
-                pulls.extend(lock(&self.refill).failed(ticket, boot_now()));
+                pulls.extend(lock(&self.refill).failed(ticket, self.world.boot_now()));
             }
         }
         let refill = lock(&self.refill);
         self.note_completeness(&refill);
-        self.alarm.at_latest(refill.next_deadline());
+        self.world.wake_at(refill.next_deadline());
     }
 
     /// Asks; gives the ticket back when that cannot be done.
@@ -79,7 +79,7 @@ impl Node {
                 (from, ticket, id, Request::Get { id, view: 0, key })
             }
         };
-        self.streams().send(peer, question).map_err(|_| {
+        self.world.send(peer, question).map_err(|_| {
             self.asks.forget(id);
             ticket
         })
@@ -91,7 +91,7 @@ impl Node {
             DigestPage::OtherView => Page::OtherView,
             DigestPage::Items { items, next } => self.use_items(items, next),
         };
-        self.refill_step(|refill| refill.page(ticket, page, boot_now()));
+        self.refill_step(|refill| refill.page(ticket, page, self.world.boot_now()));
     }
 
     fn use_items(&self, items: Vec<DigestItem>, next: Option<Bytes>) -> Page {
@@ -105,7 +105,7 @@ impl Node {
         {
             bytes += key.len() as u64;
             let Some(entry) = entry else {
-                let kept = self.store.get(&key, boot_now());
+                let kept = self.store.get(&key, self.world.boot_now());
                 if kept.is_none_or(|kept| kept.version < version) {
                     wanted.push((key, length));
                 }
@@ -145,7 +145,7 @@ impl Node {
             }
             Answer::DoNotHave | Answer::DoNotKnow => Value::Gone,
         };
-        self.refill_step(|refill| refill.value(ticket, key, value, boot_now()));
+        self.refill_step(|refill| refill.value(ticket, key, value, self.world.boot_now()));
     }
 
     /// A page of what this node has for `asker`.
@@ -183,7 +183,13 @@ impl Node {
             items: PAGE_ITEMS,
             bytes: PAGE_BYTES,
         };
-        let mut scan = Scan::new(&self.store, Bytes::new(), after, budget);
+        let mut scan = Scan::new(
+            &self.store,
+            self.world.boot_now(),
+            Bytes::new(),
+            after,
+            budget,
+        );
         let mut items = Vec::new();
         while scan.seen() < SCANNED
             && let Some(key) = scan.next()
@@ -203,7 +209,7 @@ impl Node {
     }
 
     fn item(&self, key: Bytes, with_values: bool) -> Option<DigestItem> {
-        let entry = self.store.get(&key, boot_now())?;
+        let entry = self.store.get(&key, self.world.boot_now())?;
         let length = u32::try_from(entry.value.len()).unwrap_or(u32::MAX);
         let version = entry.version;
         let entry = (with_values && entry.value.len() <= INLINE_VALUE).then_some(entry);

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::clock::boot_now;
+use crate::clock::BootMillis;
 use crate::store::Store;
 
 /// Keys fetched from the store at once.
@@ -22,6 +22,7 @@ pub(super) struct Budget {
 /// A walk over the live keys of a store.
 pub(super) struct Scan<'a> {
     store: &'a Store,
+    now: BootMillis,
     prefix: Bytes,
     /// The last key that was given out or skipped.
     position: Option<Bytes>,
@@ -32,9 +33,10 @@ pub(super) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// Walks over keys that start with `prefix` and come after `after`.
+    /// Walks over keys that are live at `now`, start with `prefix` and come after `after`.
     pub(super) const fn new(
         store: &'a Store,
+        now: BootMillis,
         prefix: Bytes,
         after: Option<Bytes>,
         budget: Budget,
@@ -42,6 +44,7 @@ impl<'a> Scan<'a> {
         let fetched = VecDeque::new();
         Self {
             store,
+            now,
             prefix,
             position: after,
             fetched,
@@ -91,7 +94,7 @@ impl<'a> Scan<'a> {
         }
         let keys = self
             .store
-            .keys(&self.prefix, self.position.as_deref(), FETCH, boot_now());
+            .keys(&self.prefix, self.position.as_deref(), FETCH, self.now);
         self.ended = keys.len() < FETCH;
         self.fetched = keys.into();
     }
@@ -102,6 +105,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::clock::boot_now;
     use crate::store::{Entry, StoreConfig};
     use crate::version::Version;
 
@@ -132,7 +136,7 @@ mod tests {
     fn walked(store: &Store, budget: Budget, wanted: impl Fn(&Bytes) -> bool) -> (usize, usize) {
         let (mut after, mut keys, mut pages) = (None, Vec::new(), 0);
         loop {
-            let mut scan = Scan::new(store, Bytes::new(), after, budget);
+            let mut scan = Scan::new(store, boot_now(), Bytes::new(), after, budget);
             while let Some(key) = scan.next() {
                 if wanted(&key) {
                     scan.took(key.len());

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::asks::Asked;
 use super::node::{Node, count, lock};
-use crate::clock::{boot_now, unix_now_ms};
+use super::world::World;
 use crate::membership::{Fate, Identity, Input};
 use crate::store::Entry;
 use crate::stream::Host;
@@ -18,7 +18,7 @@ use crate::wire::frame::{Ack, Answer, Origin, Reply, Request};
 /// is further off is wrong, and would shut out every other writer of the key.
 const MAX_AHEAD_MS: u64 = 60_000;
 
-impl Host for Node {
+impl<W: World> Host for Node<W> {
     fn identity(&self) -> Identity {
         lock(&self.membership).identity().clone()
     }
@@ -27,21 +27,21 @@ impl Host for Node {
         self.push_pull(peer.uuid);
         let effects = lock(&self.writes).connected(peer.uuid);
         self.perform(effects);
-        self.refill_step(|refill| refill.connected(peer.uuid, boot_now()));
+        self.refill_step(|refill| refill.connected(peer.uuid, self.world.boot_now()));
     }
 
     fn lost(&self, peer: Uuid) {
         lock(&self.writes).lost(peer);
         for asked in self.asks.lost(peer) {
             match asked {
-                Asked::Read(tell) => drop(tell.send((peer, None))),
+                Asked::Read(id) => self.read_answered(id, peer, None),
                 Asked::Listing(tell) => drop(tell.send(None)),
                 // The refill hears of the stream itself.
                 Asked::Page(_) | Asked::Value(..) => {}
                 Asked::PushPull | Asked::Farewell(_) => {}
             }
         }
-        self.refill_step(|refill| refill.lost(peer, boot_now()));
+        self.refill_step(|refill| refill.lost(peer, self.world.boot_now()));
     }
 
     fn replied(&self, peer: Uuid, source: IpAddr, replies: Vec<Reply>) {
@@ -115,13 +115,13 @@ impl Host for Node {
     }
 }
 
-impl Node {
+impl<W: World> Node<W> {
     /// Tells a peer what we know of the members, and asks what it knows.
     pub(super) fn push_pull(&self, peer: Uuid) {
         let updates = lock(&self.membership).knowledge();
         let id = self.asks.note(peer, Asked::PushPull);
         if self
-            .streams()
+            .world
             .send(peer, Request::PushPull { id, updates })
             .is_err()
         {
@@ -131,9 +131,8 @@ impl Node {
 
     fn heard(&self, peer: Uuid, source: IpAddr, asked: Asked, reply: Reply) {
         match (asked, reply) {
-            (Asked::Read(tell), Reply::Get { answer, .. }) => {
-                // Whoever asked may have its answer already.
-                drop(tell.send((peer, Some(answer))));
+            (Asked::Read(id), Reply::Get { answer, .. }) => {
+                self.read_answered(id, peer, Some(answer));
             }
             (Asked::Listing(tell), Reply::Keys { page, .. }) => drop(tell.send(Some(page))),
             (Asked::Page(ticket), Reply::Digest { page, .. }) => self.page_came(ticket, page),
@@ -144,10 +143,10 @@ impl Node {
             (Asked::Farewell(_), Reply::Farewell { .. }) => {}
             // An answer of another kind than the question: nothing can be made of it, and
             // whoever asked is told that there is none.
-            (Asked::Read(tell), _) => drop(tell.send((peer, None))),
+            (Asked::Read(id), _) => self.read_answered(id, peer, None),
             (Asked::Listing(tell), _) => drop(tell.send(None)),
             (Asked::Page(ticket) | Asked::Value(ticket, _), _) => {
-                self.refill_step(|refill| refill.failed(ticket, boot_now()));
+                self.refill_step(|refill| refill.failed(ticket, self.world.boot_now()));
             }
             (Asked::PushPull | Asked::Farewell(_), _) => {}
         }
@@ -157,7 +156,7 @@ impl Node {
     fn take(&self, key: Bytes, entry: Entry, origin: Origin) -> Ack {
         {
             let mut writes = lock(&self.writes);
-            let limit = writes.hybrid_now(unix_now_ms()).millis() + MAX_AHEAD_MS;
+            let limit = writes.hybrid_now(self.world.unix_now_ms()).millis() + MAX_AHEAD_MS;
             if origin == Origin::Client && entry.version.time.millis() > limit {
                 return Ack::Ahead;
             }
@@ -168,7 +167,7 @@ impl Node {
 
     /// A peer that sees the members of `view` asks for a value.
     pub(super) fn look_up(&self, view: u64, key: &Bytes) -> Answer {
-        if let Some(entry) = self.store.get(key, boot_now()) {
+        if let Some(entry) = self.store.get(key, self.world.boot_now()) {
             count(&self.counters.values_served);
             return Answer::Have(entry);
         }

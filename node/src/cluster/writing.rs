@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::node::{Node, Waiter, lock};
-use crate::clock::{boot_now, unix_now_ms};
+use super::world::World;
 use crate::coordinator::{Effect, NewWrite, PutOutcome};
 use crate::store::{ENTRY_OVERHEAD, Entry, Stored};
 use crate::wire::frame::{Ack, Origin, Request};
@@ -16,9 +16,23 @@ use crate::wire::record::BATCH;
 /// Values up to this are copied by the store itself.
 const STORE_COPIES: usize = 16 * 1024;
 
-impl Node {
+impl<W: World> Node<W> {
     /// A client's write.
     pub(super) async fn put(&self, key: Bytes, value: Bytes, ttl_s: u32) -> PutOutcome {
+        let answer = match self.begin_put(key, value, ttl_s) {
+            Ok(answer) => answer,
+            Err(outcome) => return outcome,
+        };
+        answer.await.unwrap_or(PutOutcome::Unavailable)
+    }
+
+    /// Begins a client's write: where its end will be told, or how it ended already.
+    pub(super) fn begin_put(
+        &self,
+        key: Bytes,
+        value: Bytes,
+        ttl_s: u32,
+    ) -> Result<oneshot::Receiver<PutOutcome>, PutOutcome> {
         let held = if self.placement().is_holder(self.own.uuid, &key) {
             None
         } else {
@@ -26,7 +40,7 @@ impl Node {
             let bytes = (key.len() + value.len()) as u64 + ENTRY_OVERHEAD;
             match self.store.reserve(bytes) {
                 Ok(held) => Some(held),
-                Err(_) => return PutOutcome::Full,
+                Err(_) => return Err(PutOutcome::Full),
             }
         };
         let (waiter, answer) = oneshot::channel();
@@ -38,12 +52,17 @@ impl Node {
         };
         let (effects, deadline) = {
             let mut writes = lock(&self.writes);
-            let effects = writes.begin(write, waiter, boot_now(), unix_now_ms());
+            let effects = writes.begin(
+                write,
+                waiter,
+                self.world.boot_now(),
+                self.world.unix_now_ms(),
+            );
             (effects, writes.next_deadline())
         };
-        self.alarm.at_latest(deadline);
+        self.world.wake_at(deadline);
         self.perform(effects);
-        answer.await.unwrap_or(PutOutcome::Unavailable)
+        Ok(answer)
     }
 
     /// Does what a step of the writes asks for, and what follows from that.
@@ -53,7 +72,7 @@ impl Node {
             match effect {
                 Effect::Store { id, key, entry } => {
                     let ack = self.keep(key, entry);
-                    let (now, wall_ms) = (boot_now(), unix_now_ms());
+                    let (now, wall_ms) = (self.world.boot_now(), self.world.unix_now_ms());
                     let more = lock(&self.writes).acked(id, self.own.uuid, ack, now, wall_ms);
                     effects.extend(more);
                 }
@@ -64,10 +83,10 @@ impl Node {
                         key,
                         entry,
                     };
-                    if self.streams().send(to, put).is_err() {
+                    if self.world.send(to, put).is_err() {
                         let mut writes = lock(&self.writes);
-                        writes.unsent(id, to, boot_now());
-                        self.alarm.at_latest(writes.next_deadline());
+                        writes.unsent(id, to, self.world.boot_now());
+                        self.world.wake_at(writes.next_deadline());
                     }
                 }
                 // Whoever waited may have gone away; the write goes on without.
@@ -84,7 +103,7 @@ impl Node {
             entry.value = Bytes::copy_from_slice(&entry.value);
         }
         let version = entry.version;
-        match self.store.put(key, entry, boot_now()) {
+        match self.store.put(key, entry, self.world.boot_now()) {
             Ok(Stored::Newer) => Ack::Stored,
             Ok(Stored::Older(kept)) if kept == version => Ack::Stored,
             Ok(Stored::Older(kept)) => Ack::Older(kept),
@@ -97,14 +116,14 @@ impl Node {
         if acks.is_empty() {
             return;
         }
-        let (now, wall_ms) = (boot_now(), unix_now_ms());
+        let (now, wall_ms) = (self.world.boot_now(), self.world.unix_now_ms());
         let mut effects = Vec::new();
         {
             let mut writes = lock(&self.writes);
             for (id, ack) in acks {
                 effects.extend(writes.acked(*id, peer, *ack, now, wall_ms));
             }
-            self.alarm.at_latest(writes.next_deadline());
+            self.world.wake_at(writes.next_deadline());
         }
         self.perform(effects);
     }
