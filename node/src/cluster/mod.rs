@@ -29,6 +29,8 @@ mod reading;
 mod refilling;
 mod scan;
 mod serving;
+#[cfg(test)]
+mod simulation;
 mod sockets;
 #[cfg(test)]
 mod tests;

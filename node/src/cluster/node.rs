@@ -144,6 +144,12 @@ impl<W: World> Node<W> {
         }
     }
 
+    /// The boot clock.
+    #[cfg(test)]
+    pub(super) fn now(&self) -> BootMillis {
+        self.world.boot_now()
+    }
+
     /// Who counts now.
     pub(super) fn view(&self) -> View {
         self.view

@@ -92,6 +92,17 @@ impl Shard {
         })
     }
 
+    /// The version that is kept for a key.
+    pub(super) fn version(&self, hash: u64, key: &[u8], now: BootMillis) -> Option<Version> {
+        let &index = self
+            .table
+            .find(hash, |&index| self.slab.get(index).key() == key)?;
+        let record = self.slab.get(index);
+        record
+            .is_live(now)
+            .then(|| self.origins.version(record.time, record.origin))
+    }
+
     /// Keeps a candidate when it is newer than the live entry of its key. An entry that
     /// has ended counts as absent, whether or not it was reclaimed.
     pub(super) fn put(

@@ -13,6 +13,7 @@ use super::shard::{self, Candidate, Found, Shard};
 use super::sorted::Start;
 use super::{Entry, Full, Stored};
 use crate::clock::BootMillis;
+use crate::version::Version;
 
 /// Bytes accounted for an entry beside its key and value: the record (56), its place in
 /// the table (8 at the mean load) and in the order (12), the header of its allocation and
@@ -73,6 +74,13 @@ impl Store {
         let hash = self.hasher.hash_one(key);
         let found = self.shard(hash).get(hash, key, now);
         found.map(Entry::from)
+    }
+
+    /// The version that is kept for `key`, if there is one.
+    #[must_use]
+    pub fn version(&self, key: &[u8], now: BootMillis) -> Option<Version> {
+        let hash = self.hasher.hash_one(key);
+        self.shard(hash).version(hash, key, now)
     }
 
     /// Keeps `entry` until its deadline when its version is higher than that of the live

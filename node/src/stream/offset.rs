@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::clock::BootMillis;
+use crate::wire::frame::{Answer, DigestPage, Reply, Request};
 
 /// How long a measurement counts, in microseconds: a minute, over which clocks of different
 /// machines drift apart by some milliseconds at the very most (50 ppm), and usually far
@@ -99,6 +100,38 @@ impl ClockOffset {
         self.shift(deadline, |measured| {
             difference(measured.received, measured.theirs)
         })
+    }
+
+    /// Puts the deadline in a question of ours, if there is one, into the peer's clock.
+    pub fn convert_question(&self, question: &mut Request) {
+        if let Request::Put { entry, .. } = question {
+            entry.deadline = self.to_theirs(entry.deadline);
+        }
+    }
+
+    /// Puts the deadlines in an answer of the peer into our clock.
+    pub fn convert_answer(&self, answer: &mut Reply) {
+        match answer {
+            Reply::Get {
+                answer: Answer::Have(entry),
+                ..
+            } => entry.deadline = self.to_ours(entry.deadline),
+            Reply::Digest {
+                page: DigestPage::Items { items, .. },
+                ..
+            } => {
+                for entry in items.iter_mut().filter_map(|item| item.entry.as_mut()) {
+                    entry.deadline = self.to_ours(entry.deadline);
+                }
+            }
+            Reply::Put { .. }
+            | Reply::Get { .. }
+            | Reply::Keys { .. }
+            | Reply::Digest { .. }
+            | Reply::PushPull { .. }
+            | Reply::Pong { .. }
+            | Reply::Farewell { .. } => {}
+        }
     }
 
     fn shift(&self, deadline: BootMillis, by_us: impl Fn(&Measured) -> i128) -> BootMillis {

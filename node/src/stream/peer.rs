@@ -15,7 +15,7 @@ use super::greet::{Channel, GreetError, boot_now_us};
 use super::host::{Shared, count};
 use super::offset::ClockOffset;
 use super::outbox::Outbox;
-use crate::wire::frame::{Answer, DigestPage, Reply, Request};
+use crate::wire::frame::{Reply, Request};
 use crate::wire::record::BATCH;
 use crate::wire::{Reader, Rope};
 
@@ -229,9 +229,7 @@ impl Peer {
             };
             let mut record = Rope::new();
             for mut question in questions {
-                if let Request::Put { entry, .. } = &mut question {
-                    entry.deadline = lock(clock).offset.to_theirs(entry.deadline);
-                }
+                lock(clock).offset.convert_question(&mut question);
                 question.encode(&mut record);
             }
             if let Err(error) = sender.send(record).await {
@@ -309,35 +307,14 @@ fn decode(record: Bytes, clock: &Mutex<Clock>) -> Result<Vec<Reply>, crate::wire
     let mut replies = Vec::new();
     while reader.remaining() > 0 {
         let mut reply = Reply::decode(&mut reader)?;
-        match &mut reply {
-            Reply::Pong { id, boot_us } => {
-                let mut clock = lock(clock);
-                if clock.asked.take_if(|asked| asked == id).is_some() {
-                    clock.offset.measure(*id, *boot_us, boot_now_us());
-                }
-                continue;
+        if let Reply::Pong { id, boot_us } = &reply {
+            let mut clock = lock(clock);
+            if clock.asked.take_if(|asked| asked == id).is_some() {
+                clock.offset.measure(*id, *boot_us, boot_now_us());
             }
-            Reply::Get {
-                answer: Answer::Have(entry),
-                ..
-            } => {
-                entry.deadline = lock(clock).offset.to_ours(entry.deadline);
-            }
-            Reply::Digest {
-                page: DigestPage::Items { items, .. },
-                ..
-            } => {
-                for entry in items.iter_mut().filter_map(|item| item.entry.as_mut()) {
-                    entry.deadline = lock(clock).offset.to_ours(entry.deadline);
-                }
-            }
-            Reply::Put { .. }
-            | Reply::Get { .. }
-            | Reply::Keys { .. }
-            | Reply::Digest { .. }
-            | Reply::PushPull { .. }
-            | Reply::Farewell { .. } => {}
+            continue;
         }
+        lock(clock).offset.convert_answer(&mut reply);
         replies.push(reply);
     }
     Ok(replies)

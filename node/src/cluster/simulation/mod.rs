@@ -1,0 +1,94 @@
+//! Whole fleets in simulated time: membership, writing, reading and repair of many nodes run
+//! together, with the code that serves clients, over a network that loses, delays, repeats
+//! and cuts, on hosts whose clocks differ, while processes are killed, frozen and started.
+//!
+//! A failure names its seed; `REPRAM_SIM_SEED=n cargo test -p repram-node simulation` runs
+//! that one alone and prints its journal. `REPRAM_SIM_RUNS=n` sets how many are run.
+
+mod clients;
+mod link;
+mod local;
+mod nature;
+mod oracle;
+mod story;
+mod universe;
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use nature::Nature;
+use oracle::Tally;
+use universe::Universe;
+
+const RUNS_BY_DEFAULT: u64 = 1_000;
+
+fn setting(variable: &str) -> Option<u64> {
+    std::env::var(variable)
+        .ok()
+        .and_then(|text| text.parse().ok())
+}
+
+/// What came of all runs.
+#[derive(Default)]
+struct Outcomes {
+    tally: Tally,
+    /// Seeds of runs that failed, and why.
+    failed: Vec<(u64, String)>,
+}
+
+/// Runs one seed; why it failed.
+fn run(seed: u64) -> (Universe, Result<(), String>) {
+    let mut random = fastrand::Rng::with_seed(seed ^ 0x5eed);
+    let mut universe = Universe::new(seed, Nature::of(&mut random));
+    let outcome = catch_unwind(AssertUnwindSafe(|| universe.play()));
+    let outcome = outcome.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        text.unwrap_or_else(|| "no reason".to_owned())
+    });
+    (universe, outcome)
+}
+
+fn run_all(seeds: Range<u64>) -> Outcomes {
+    let alone = seeds.end - seeds.start == 1;
+    let (next, outcomes) = (AtomicU64::new(seeds.start), Mutex::<Outcomes>::default());
+    let runner = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
+            let (universe, outcome) = run(seed);
+            let mut outcomes = outcomes.lock().expect("failures are caught");
+            outcomes.tally.add(&universe.oracle.tally);
+            if alone {
+                println!("{:#?}", universe.nature);
+                universe.journal.iter().for_each(|line| println!("{line}"));
+            }
+            outcomes.failed.extend(outcome.err().map(|why| (seed, why)));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(runner);
+        }
+    });
+    outcomes.into_inner().expect("failures are caught")
+}
+
+#[test]
+fn fleets_keep_what_they_acknowledged_on_bad_days() {
+    let seeds = match setting("REPRAM_SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..setting("REPRAM_SIM_RUNS").unwrap_or(RUNS_BY_DEFAULT),
+    };
+    let Outcomes { tally, mut failed } = run_all(seeds.clone());
+    println!("{} runs: {tally:?}", seeds.end - seeds.start);
+    failed.sort();
+    for (seed, why) in &failed {
+        println!("REPRAM_SIM_SEED={seed} fails: {why}");
+    }
+    assert!(failed.is_empty(), "{} seeds fail, see above", failed.len());
+}
