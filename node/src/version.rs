@@ -26,10 +26,14 @@ const COUNTER_BITS: u32 = 16;
 pub struct HybridTime(pub u64);
 
 impl HybridTime {
-    /// The first hybrid time of a millisecond since the Unix epoch.
+    /// The first hybrid time of a millisecond since the Unix epoch; the last there is for
+    /// milliseconds that do not fit 48 bits.
     #[must_use]
     pub const fn from_millis(unix_ms: u64) -> Self {
-        Self(unix_ms << COUNTER_BITS)
+        match unix_ms.checked_mul(1 << COUNTER_BITS) {
+            Some(time) => Self(time),
+            None => Self(u64::MAX),
+        }
     }
 
     /// Milliseconds since the Unix epoch, without the counter.

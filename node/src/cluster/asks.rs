@@ -22,6 +22,8 @@ pub(super) enum Asked {
     Value(u64, Bytes),
     /// What the peer knows of the members.
     PushPull,
+    /// Which members the peer sees.
+    View,
     /// Whether the peer has understood that this node leaves; dropped when it has.
     Farewell(#[expect(dead_code, reason = "its end is the message")] UnboundedSender<()>),
 }

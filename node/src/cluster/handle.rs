@@ -226,7 +226,13 @@ impl Cluster {
                 .node
                 .world
                 .streams()
-                .send(peer, Request::Leaving { id })
+                .send(
+                    peer,
+                    Request::Leaving {
+                        id,
+                        together: Vec::new(),
+                    },
+                )
                 .is_err()
             {
                 self.node.asks.forget(id);

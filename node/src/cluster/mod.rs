@@ -19,6 +19,7 @@
 mod alarm;
 mod asks;
 mod boot;
+mod comparison;
 mod config;
 mod counters;
 mod handle;

@@ -19,6 +19,7 @@ use crate::membership::{
 };
 use crate::placement::{Placement, Seat};
 use crate::store::Store;
+use crate::wire::frame::Answer;
 
 /// Sets of members that are remembered, so that a member that knew all for one of them is
 /// told only what is new since. A fleet that starts goes through one for each node.
@@ -27,6 +28,10 @@ const RECENT: usize = 32;
 /// A silence after which others may have written without the silent one, so that both must
 /// compare: half of the time for which it counts.
 const APART: Duration = Duration::from_secs(DOWN_FORGET.as_secs() / 2);
+
+/// A node that did not run for so long may have missed what others wrote meanwhile. Among
+/// members there is something to do five times a second.
+const AWAY: Duration = Duration::from_secs(1);
 
 /// Datagrams taken in one turn: some milliseconds' work, and more than a fleet sends to one
 /// member in the time between two turns.
@@ -39,6 +44,25 @@ pub(super) struct View {
     pub(super) placement: Arc<Placement>,
     /// Earlier ones, the latest last.
     pub(super) recent: VecDeque<Arc<Placement>>,
+    /// Fingerprint of the last one for which the refill was complete.
+    pub(super) complete: u64,
+}
+
+impl View {
+    /// Whether `own` has been a holder of `key` since it last knew of everything, so that
+    /// it has got all writes of it.
+    fn has_held(&self, own: Uuid, key: &[u8]) -> bool {
+        let earlier = self.recent.iter().rev();
+        for placement in std::iter::once(&self.placement).chain(earlier) {
+            if !placement.is_holder(own, key) {
+                return false;
+            }
+            if placement.fingerprint() == self.complete {
+                return true;
+            }
+        }
+        false
+    }
 }
 
 /// What is counted here; the cores and the streams count for themselves.
@@ -83,6 +107,8 @@ pub(super) struct Node<W> {
     pub(super) view: RwLock<View>,
     /// Whether the refill is complete for the members of `view`.
     pub(super) knows_all: AtomicBool,
+    /// Whether nothing can have been missed since this node, or a member, was away.
+    pub(super) sure: AtomicBool,
     pub(super) asks: Asks,
     pub(super) counters: Counters,
     pub(super) joined: watch::Sender<bool>,
@@ -129,11 +155,13 @@ impl<W: World> Node<W> {
             reads: Mutex::default(),
             refill: Mutex::new(Refill::new(own.uuid)),
             view: RwLock::new(View {
+                complete: placement.fingerprint(),
                 placement,
                 recent: VecDeque::new(),
             }),
             // Alone, it knows all there is.
             knows_all: AtomicBool::new(true),
+            sure: AtomicBool::new(true),
             asks: Asks::default(),
             counters: Counters::default(),
             joined: watch::Sender::new(false),
@@ -224,13 +252,48 @@ impl<W: World> Node<W> {
     /// silent. But among members there is something to do several times a second, so a gap
     /// tells.
     fn note_awake(&self, now: BootMillis) {
-        let before = BootMillis(self.awake_ms.swap(now.0, Ordering::Relaxed));
-        if before.0 > 0 && before + APART < now {
+        let before = BootMillis(self.awake_ms.load(Ordering::SeqCst));
+        if before.0 > 0 && before + AWAY < now && self.placement().seats().len() > 1 {
             tracing::info!(
                 ms = now.since(before),
                 "was away; what others have is compared"
             );
             self.refill_step(|refill| refill.away(now));
+        }
+        // Only now may what it has be taken for the newest.
+        self.awake_ms.store(now.0, Ordering::SeqCst);
+    }
+
+    /// Whether this node has been running: requests may be looked at before anything else
+    /// after it was stopped for a while, or the machine was.
+    fn is_awake(&self, now: BootMillis) -> bool {
+        let last = BootMillis(self.awake_ms.load(Ordering::SeqCst));
+        last.0 == 0 || now < last + AWAY || self.placement().seats().len() == 1
+    }
+
+    /// Whether what this node has under `key` may be taken for the newest: it is a holder,
+    /// and has been one, without a pause, since it knew of everything.
+    pub(super) fn is_sure(&self, key: &[u8], now: BootMillis) -> bool {
+        if !self.sure.load(Ordering::SeqCst) || !self.is_awake(now) {
+            return false;
+        }
+        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+        if self.knows_all() {
+            view.placement.is_holder(self.own.uuid, key)
+        } else {
+            view.has_held(self.own.uuid, key)
+        }
+    }
+
+    /// What this node, a holder, says of a key that it does not have. The placement by which
+    /// it is one is to be looked at before.
+    pub(super) fn absence(&self, key: &[u8], now: BootMillis) -> Answer {
+        if !(self.knows_all() && self.is_awake(now)) {
+            return Answer::DoNotKnow;
+        }
+        match self.store.version(key, now) {
+            Some(version) => Answer::Over(version),
+            None => Answer::DoNotHave,
         }
     }
 
@@ -336,19 +399,21 @@ impl<W: World> Node<W> {
         // the refill is told before they are seen.
         let pulls = {
             let mut refill = lock(&self.refill);
-            let pulls = refill.members_changed(&placement, now);
+            let pulls = refill.members_changed(&placement, &[], now);
             self.note_completeness(&refill);
             pulls
         };
+        // Writes go by the new members before anybody is told what this node has for them,
+        // so that what is acknowledged for the old ones is among it.
+        let effects = lock(&self.writes).members_changed(Arc::clone(&placement), now);
         {
             let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-            let former = std::mem::replace(&mut view.placement, Arc::clone(&placement));
+            let former = std::mem::replace(&mut view.placement, placement);
             view.recent.push_back(former);
             if view.recent.len() > RECENT {
                 view.recent.pop_front();
             }
         }
-        let effects = lock(&self.writes).members_changed(placement);
         drop(turn);
         self.members_told.send_replace(());
         self.perform(effects);

@@ -14,6 +14,7 @@ use super::node::{Node, Reader, count, lock};
 use super::scan::{Budget, Scan};
 use super::world::World;
 use crate::coordinator::{GetOutcome, Listing, Local, Read, ReadEffect};
+use crate::store::Listed;
 use crate::wire::frame::{Answer, KeysPage, PAGE_BYTES, PAGE_ITEMS, Request};
 
 /// How long a listing waits for its slowest member.
@@ -36,10 +37,12 @@ impl<W: World> Node<W> {
         let placement = self.placement();
         let holds = placement.is_holder(self.own.uuid, key);
         let now = self.world.boot_now();
-        let entry = self.store.get(key, now);
-        let local = match entry {
-            Some(entry) if holds => return Ok(GetOutcome::Found(entry)),
-            None if holds => Local::Holder(self.absence()),
+        let local = match self.store.get(key, now) {
+            Some(entry) if holds && self.is_sure(key, now) => {
+                return Ok(GetOutcome::Found(entry));
+            }
+            Some(entry) if holds => Local::Holder(Answer::Perhaps(entry)),
+            None if holds => Local::Holder(self.absence(key, now)),
             leftover => Local::Leftover(leftover),
         };
         let prefer = |uuid| u8::from(!self.world.answers(uuid));
@@ -98,16 +101,6 @@ impl<W: World> Node<W> {
                     drop(waiter.send(outcome));
                 }
             }
-        }
-    }
-
-    /// What this node, a holder, says of a key that it does not have. The placement by which
-    /// it is one is to be looked at before.
-    pub(super) fn absence(&self) -> Answer {
-        if self.knows_all() {
-            Answer::DoNotHave
-        } else {
-            Answer::DoNotKnow
         }
     }
 
@@ -181,8 +174,8 @@ impl<W: World> Node<W> {
             budget,
         );
         let mut keys = Vec::new();
-        while let Some(key) = scan.next() {
-            if placement.is_holder(self.own.uuid, &key) {
+        while let Some(Listed { key, ended, .. }) = scan.next() {
+            if !ended && placement.is_holder(self.own.uuid, &key) {
                 scan.took(key.len());
                 keys.push(key);
             }

@@ -1,19 +1,22 @@
 //! Performing what the core of the refill asks for, and serving it to others.
 
 use std::collections::VecDeque;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use uuid::Uuid;
 
 use super::asks::Asked;
+use super::comparison::{Comparison, Summing};
 use super::node::{Node, count, lock};
 use super::scan::{Budget, Scan};
 use super::world::World;
 use crate::coordinator::{Page, Pull, Refill, Value};
 use crate::placement::Placement;
+use crate::store::Listed;
 use crate::wire::frame::{
-    Ack, Answer, DigestItem, DigestPage, INLINE_VALUE, PAGE_BYTES, PAGE_ITEMS, Request,
+    Ack, Answer, DigestItem, DigestPage, INLINE_VALUE, PAGE_BYTES, PAGE_ITEMS, Request, Sums,
 };
 
 /// Keys that are looked at for one page, held by the asker or not: some milliseconds.
@@ -31,7 +34,13 @@ impl<W: World> Node<W> {
     /// Keeps what the refill's core says where readers look. The caller holds the core's
     /// lock, so this is never older than what the core says.
     pub(super) fn note_completeness(&self, refill: &Refill) {
-        self.knows_all.store(refill.is_complete(), Ordering::SeqCst);
+        let complete = refill.is_complete();
+        if complete && !self.knows_all() {
+            let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+            view.complete = refill.view();
+        }
+        self.knows_all.store(complete, Ordering::SeqCst);
+        self.sure.store(refill.is_sure(), Ordering::SeqCst);
     }
 
     /// One step of the refill and what follows from it.
@@ -63,14 +72,17 @@ impl<W: World> Node<W> {
                 previous,
                 after,
                 with_values,
+                compare,
             } => {
                 let id = self.asks.note(from, Asked::Page(ticket));
+                let sums = compare.then(|| self.sums(from, after.clone()));
                 let question = Request::Digest {
                     id,
                     view,
                     previous,
                     after,
                     with_values,
+                    sums,
                 };
                 (from, ticket, id, question)
             }
@@ -105,8 +117,8 @@ impl<W: World> Node<W> {
         {
             bytes += key.len() as u64;
             let Some(entry) = entry else {
-                let kept = self.store.get(&key, self.world.boot_now());
-                if kept.is_none_or(|kept| kept.version < version) {
+                let kept = self.store.version(&key, self.world.boot_now());
+                if kept.is_none_or(|kept| kept < version) {
                     wanted.push((key, length));
                 }
                 continue;
@@ -131,7 +143,7 @@ impl<W: World> Node<W> {
     /// A value came, or not.
     pub(super) fn value_came(&self, ticket: u64, key: &Bytes, answer: Answer) {
         let value = match answer {
-            Answer::Have(entry) => {
+            Answer::Have(entry) | Answer::Perhaps(entry) => {
                 lock(&self.writes).observe(entry.version);
                 let bytes = (key.len() + entry.value.len()) as u64;
                 match self.keep(key.clone(), entry) {
@@ -143,33 +155,30 @@ impl<W: World> Node<W> {
                     Ack::Older(_) | Ack::Ahead => Value::Gone,
                 }
             }
-            Answer::DoNotHave | Answer::DoNotKnow => Value::Gone,
+            Answer::DoNotHave | Answer::Over(_) | Answer::DoNotKnow => Value::Gone,
         };
         self.refill_step(|refill| refill.value(ticket, key, value, self.world.boot_now()));
     }
 
     /// A page of what this node has for `asker`.
-    pub(super) fn digest(
-        &self,
-        asker: Uuid,
-        view: u64,
-        previous: u64,
-        after: Option<Bytes>,
-        with_values: bool,
-    ) -> DigestPage {
+    pub(super) fn digest(&self, asker: Uuid, question: &DigestQuestion) -> DigestPage {
         let now = self.view();
-        if now.placement.fingerprint() != view || !now.placement.contains(asker) {
+        let placement = now.placement.as_ref();
+        if placement.fingerprint() != question.view || !placement.contains(asker) {
             return DigestPage::OtherView;
+        }
+        if let Some(sums) = &question.sums {
+            return self.differences(asker, placement, question, sums);
         }
         let former = now
             .recent
             .iter()
-            .find(|former| former.fingerprint() == previous);
+            .find(|former| former.fingerprint() == question.previous);
         let former = former
             .map(AsRef::as_ref)
             .filter(|former| former.contains(asker));
         let is_new = |key: &Bytes| {
-            now.placement.is_holder(asker, key)
+            placement.is_holder(asker, key)
                 && !former.is_some_and(|former| former.is_holder(asker, key))
         };
         // Where everyone holds everything there is nothing new for who has been there.
@@ -179,26 +188,15 @@ impl<W: World> Node<W> {
                 next: None,
             };
         }
-        let budget = Budget {
-            items: PAGE_ITEMS,
-            bytes: PAGE_BYTES,
-        };
-        let mut scan = Scan::new(
-            &self.store,
-            self.world.boot_now(),
-            Bytes::new(),
-            after,
-            budget,
-        );
+        let mut scan = self.scan(question.after.clone());
         let mut items = Vec::new();
         while scan.seen() < SCANNED
-            && let Some(key) = scan.next()
+            && let Some(listed) = scan.next()
         {
-            if is_new(&key)
-                && let Some(item) = self.item(key, with_values)
+            if is_new(&listed.key)
+                && let Some(item) = self.item(listed, question.with_values)
             {
-                let value = item.entry.as_ref().map_or(0, |entry| entry.value.len());
-                scan.took(item.key.len() + value + ITEM_OVERHEAD);
+                scan.took(size(&item));
                 items.push(item);
             }
         }
@@ -208,16 +206,118 @@ impl<W: World> Node<W> {
         }
     }
 
-    fn item(&self, key: Bytes, with_values: bool) -> Option<DigestItem> {
-        let entry = self.store.get(&key, self.world.boot_now())?;
-        let length = u32::try_from(entry.value.len()).unwrap_or(u32::MAX);
-        let version = entry.version;
-        let entry = (with_values && entry.value.len() <= INLINE_VALUE).then_some(entry);
-        Some(DigestItem {
+    /// A page of those of this node's versions that `asker` should hold and that are not in
+    /// its sums.
+    fn differences(
+        &self,
+        asker: Uuid,
+        placement: &Placement,
+        question: &DigestQuestion,
+        sums: &Sums,
+    ) -> DigestPage {
+        let mut comparison = Comparison::new(sums);
+        let mut scan = self.scan(question.after.clone());
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        let mut next = None;
+        while let Some(listed) = scan.next() {
+            let Some(differing) = comparison.reach(&listed.key) else {
+                break;
+            };
+            found.extend(differing);
+            let key = listed.key.clone();
+            if placement.is_holder(asker, &key) {
+                bytes += key.len() + ITEM_OVERHEAD;
+                if placement.is_holder(self.own.uuid, &key) {
+                    comparison.add(listed);
+                } else {
+                    // It is left from when this node was a holder.
+                    found.push(listed);
+                }
+            }
+            let listed = found.len() + comparison.pending();
+            if scan.seen() >= SCANNED || listed >= PAGE_ITEMS / 2 || bytes >= PAGE_BYTES {
+                // In the middle of a range: the asker sums up anew from here.
+                next = Some(key);
+                break;
+            }
+        }
+        found.extend(comparison.end());
+        let item = |listed| self.item(listed, question.with_values);
+        DigestPage::Items {
+            items: found.into_iter().filter_map(item).collect(),
+            next: next.or_else(|| comparison.rest()),
+        }
+    }
+
+    /// What this node has after a key, summed up range by range for `peer`.
+    fn sums(&self, peer: Uuid, after: Option<Bytes>) -> Sums {
+        let placement = self.placement();
+        let both =
+            |key: &Bytes| placement.is_holder(peer, key) && placement.is_holder(self.own.uuid, key);
+        let mut summing = Summing::default();
+        let mut scan = self.scan(after);
+        while scan.seen() < SCANNED
+            && summing.has_room()
+            && let Some(listed) = scan.next()
+        {
+            let counts = both(&listed.key);
+            summing.add(&listed, counts);
+        }
+        summing.end(!scan.more())
+    }
+
+    fn scan(&self, after: Option<Bytes>) -> Scan<'_> {
+        let budget = Budget {
+            items: PAGE_ITEMS,
+            bytes: PAGE_BYTES,
+        };
+        let now = self.world.boot_now();
+        Scan::new(&self.store, now, Bytes::new(), after, budget)
+    }
+
+    fn item(&self, listed: Listed, with_values: bool) -> Option<DigestItem> {
+        let now = self.world.boot_now();
+        let Listed {
             key,
             version,
+            length,
+            ended,
+        } = listed;
+        let inline = usize::try_from(length).is_ok_and(|length| length <= INLINE_VALUE);
+        let entry = if ended {
+            // Nothing but the version is left, and it takes no room.
+            Some(self.store.ended(&key, now)?)
+        } else if with_values && inline {
+            Some(self.store.get(&key, now)?)
+        } else {
+            None
+        };
+        Some(DigestItem {
+            key,
+            version: entry.as_ref().map_or(version, |entry| entry.version),
             length,
             entry,
         })
     }
+}
+
+/// What a peer asks for with [`Request::Digest`].
+#[derive(Debug)]
+pub(super) struct DigestQuestion {
+    /// Fingerprint of the members that it sees.
+    pub(super) view: u64,
+    /// Fingerprint of the members for whom it knows all already.
+    pub(super) previous: u64,
+    /// Keys after this one.
+    pub(super) after: Option<Bytes>,
+    /// Whether short values are wanted with the keys.
+    pub(super) with_values: bool,
+    /// What it has itself.
+    pub(super) sums: Option<Sums>,
+}
+
+/// Bytes that an item takes of a page.
+fn size(item: &DigestItem) -> usize {
+    let value = item.entry.as_ref().map_or(0, |entry| entry.value.len());
+    item.key.len() + value + ITEM_OVERHEAD
 }

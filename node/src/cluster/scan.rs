@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::clock::BootMillis;
-use crate::store::Store;
+use crate::store::{Listed, Store};
 
 /// Keys fetched from the store at once.
 const FETCH: usize = 512;
@@ -19,14 +19,14 @@ pub(super) struct Budget {
     pub(super) bytes: usize,
 }
 
-/// A walk over the live keys of a store.
+/// A walk over what a store remembers: live values, and versions whose value has ended.
 pub(super) struct Scan<'a> {
     store: &'a Store,
     now: BootMillis,
     prefix: Bytes,
     /// The last key that was given out or skipped.
     position: Option<Bytes>,
-    fetched: VecDeque<Bytes>,
+    fetched: VecDeque<Listed>,
     ended: bool,
     left: Budget,
     seen: usize,
@@ -55,15 +55,15 @@ impl<'a> Scan<'a> {
     }
 
     /// The next key, unless the page is full or the walk is over.
-    pub(super) fn next(&mut self) -> Option<Bytes> {
+    pub(super) fn next(&mut self) -> Option<Listed> {
         if self.left.items == 0 || self.left.bytes == 0 {
             return None;
         }
         self.fetch();
-        let key = self.fetched.pop_front()?;
-        self.position = Some(key.clone());
+        let listed = self.fetched.pop_front()?;
+        self.position = Some(listed.key.clone());
         self.seen += 1;
-        Some(key)
+        Some(listed)
     }
 
     /// The last key went into the page and took so many bytes of it.
@@ -92,11 +92,10 @@ impl<'a> Scan<'a> {
         if !self.fetched.is_empty() || self.ended {
             return;
         }
-        let keys = self
-            .store
-            .keys(&self.prefix, self.position.as_deref(), FETCH, self.now);
-        self.ended = keys.len() < FETCH;
-        self.fetched = keys.into();
+        let after = self.position.as_deref();
+        let listed = self.store.listed(&self.prefix, after, FETCH, self.now);
+        self.ended = listed.len() < FETCH;
+        self.fetched = listed.into();
     }
 }
 
@@ -124,6 +123,7 @@ mod tests {
                 created_unix_ms: 0,
                 ttl_s: 3600,
                 deadline: boot_now() + Duration::from_secs(3600),
+                kept_until: boot_now() + Duration::from_secs(3600),
             };
             store
                 .put(format!("{number:05}").into(), entry, boot_now())
@@ -137,7 +137,7 @@ mod tests {
         let (mut after, mut keys, mut pages) = (None, Vec::new(), 0);
         loop {
             let mut scan = Scan::new(store, boot_now(), Bytes::new(), after, budget);
-            while let Some(key) = scan.next() {
+            while let Some(Listed { key, .. }) = scan.next() {
                 if wanted(&key) {
                     scan.took(key.len());
                     keys.push(key);

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::asks::Asked;
 use super::node::{Node, count, lock};
+use super::refilling::DigestQuestion;
 use super::world::World;
 use crate::membership::{Fate, Identity, Input};
 use crate::store::Entry;
@@ -38,7 +39,7 @@ impl<W: World> Host for Node<W> {
                 Asked::Listing(tell) => drop(tell.send(None)),
                 // The refill hears of the stream itself.
                 Asked::Page(_) | Asked::Value(..) => {}
-                Asked::PushPull | Asked::Farewell(_) => {}
+                Asked::PushPull | Asked::Farewell(_) | Asked::View => {}
             }
         }
         self.refill_step(|refill| refill.lost(peer, self.world.boot_now()));
@@ -47,8 +48,8 @@ impl<W: World> Host for Node<W> {
     fn replied(&self, peer: Uuid, source: IpAddr, replies: Vec<Reply>) {
         let mut acks = Vec::new();
         for reply in replies {
-            if let Reply::Put { id, ack } = reply {
-                acks.push((id, ack));
+            if let Reply::Put { id, ack, view } = reply {
+                acks.push((id, ack, view));
             } else if let Some(asked) = self.asks.answered(peer, reply.id()) {
                 self.heard(peer, source, asked, reply);
             }
@@ -63,10 +64,13 @@ impl<W: World> Host for Node<W> {
                 origin,
                 key,
                 entry,
-            } => Reply::Put {
-                id,
-                ack: self.take(key, entry, origin),
-            },
+            } => {
+                let ack = self.take(key, entry, origin);
+                // Looked at after it is stored: for the members that are seen now it will be
+                // part of what this node has.
+                let view = self.placement().fingerprint();
+                Reply::Put { id, ack, view }
+            }
             Request::Get { id, view, key } => Reply::Get {
                 id,
                 answer: self.look_up(view, &key),
@@ -88,10 +92,22 @@ impl<W: World> Host for Node<W> {
                 previous,
                 after,
                 with_values,
+                sums,
             } => {
-                let page = self.digest(from.uuid, view, previous, after, with_values);
+                let question = DigestQuestion {
+                    view,
+                    previous,
+                    after,
+                    with_values,
+                    sums,
+                };
+                let page = self.digest(from.uuid, &question);
                 Reply::Digest { id, page }
             }
+            Request::View { id } => Reply::View {
+                id,
+                view: self.placement().fingerprint(),
+            },
             Request::PushPull { id, updates } => {
                 self.learn(source, updates);
                 Reply::PushPull {
@@ -99,14 +115,14 @@ impl<W: World> Host for Node<W> {
                     updates: lock(&self.membership).knowledge(),
                 }
             }
-            Request::Leaving { id } => {
+            Request::Leaving { id, together: _ } => {
                 let (uuid, generation) = (from.uuid, from.generation);
                 self.step(Input::Ended {
                     uuid,
                     generation,
                     fate: Fate::Left,
                 });
-                Reply::Farewell { id }
+                Reply::Farewell { id, done: true }
             }
             // The streams answer it themselves.
             Request::Ping { .. } => return,
@@ -141,6 +157,7 @@ impl<W: World> Node<W> {
             }
             (Asked::PushPull, Reply::PushPull { updates, .. }) => self.learn(source, updates),
             (Asked::Farewell(_), Reply::Farewell { .. }) => {}
+            (Asked::View, Reply::View { view, .. }) => self.view_told(peer, view),
             // An answer of another kind than the question: nothing can be made of it, and
             // whoever asked is told that there is none.
             (Asked::Read(id), _) => self.read_answered(id, peer, None),
@@ -148,7 +165,7 @@ impl<W: World> Node<W> {
             (Asked::Page(ticket) | Asked::Value(ticket, _), _) => {
                 self.refill_step(|refill| refill.failed(ticket, self.world.boot_now()));
             }
-            (Asked::PushPull | Asked::Farewell(_), _) => {}
+            (Asked::PushPull | Asked::Farewell(_) | Asked::View, _) => {}
         }
     }
 
@@ -167,13 +184,18 @@ impl<W: World> Node<W> {
 
     /// A peer that sees the members of `view` asks for a value.
     pub(super) fn look_up(&self, view: u64, key: &Bytes) -> Answer {
-        if let Some(entry) = self.store.get(key, self.world.boot_now()) {
+        let now = self.world.boot_now();
+        if let Some(entry) = self.store.get(key, now) {
             count(&self.counters.values_served);
-            return Answer::Have(entry);
+            return if self.is_sure(key, now) {
+                Answer::Have(entry)
+            } else {
+                Answer::Perhaps(entry)
+            };
         }
         let placement = self.placement();
         if placement.fingerprint() == view && placement.is_holder(self.own.uuid, key) {
-            self.absence()
+            self.absence(key, now)
         } else {
             // Seeing other members, one of us is wrong about who would have to have it.
             Answer::DoNotKnow

@@ -143,6 +143,10 @@ impl World for Sockets {
         self.streams().answers(peer)
     }
 
+    fn is_silent(&self, peer: Uuid) -> bool {
+        self.streams().is_silent(peer)
+    }
+
     fn wake_at(&self, deadline: Option<BootMillis>) {
         self.alarm.at_latest(deadline);
     }

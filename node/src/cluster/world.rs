@@ -47,6 +47,9 @@ pub(super) trait World: Send + Sync + 'static {
     /// Whether an answer of `peer` can be expected.
     fn answers(&self, peer: Uuid) -> bool;
 
+    /// Whether `peer` is known not to answer.
+    fn is_silent(&self, peer: Uuid) -> bool;
+
     /// Wants [`Node::tick`](super::node::Node::tick) called at `deadline` at the latest.
     fn wake_at(&self, deadline: Option<BootMillis>);
 }

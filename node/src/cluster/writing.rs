@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::asks::Asked;
 use super::node::{Node, Waiter, lock};
 use super::world::World;
 use crate::coordinator::{Effect, NewWrite, PutOutcome};
@@ -33,22 +34,15 @@ impl<W: World> Node<W> {
         value: Bytes,
         ttl_s: u32,
     ) -> Result<oneshot::Receiver<PutOutcome>, PutOutcome> {
-        let held = if self.placement().is_holder(self.own.uuid, &key) {
-            None
-        } else {
-            // It is kept as a hint until every holder has it, and that takes memory too.
-            let bytes = (key.len() + value.len()) as u64 + ENTRY_OVERHEAD;
-            match self.store.reserve(bytes) {
-                Ok(held) => Some(held),
-                Err(_) => return Err(PutOutcome::Full),
-            }
-        };
+        // It is kept until every holder has it, beside what the store keeps.
+        let bytes = (key.len() + value.len()) as u64 + ENTRY_OVERHEAD;
+        let held = self.store.reserve(bytes).map_err(|_| PutOutcome::Full)?;
         let (waiter, answer) = oneshot::channel();
         let write = NewWrite {
             key,
             value,
             ttl_s,
-            held,
+            held: Some(held),
         };
         let (effects, deadline) = {
             let mut writes = lock(&self.writes);
@@ -73,7 +67,7 @@ impl<W: World> Node<W> {
                 Effect::Store { id, key, entry } => {
                     let ack = self.keep(key, entry);
                     let (now, wall_ms) = (self.world.boot_now(), self.world.unix_now_ms());
-                    let more = lock(&self.writes).acked(id, self.own.uuid, ack, now, wall_ms);
+                    let more = lock(&self.writes).acked(id, self.own.uuid, ack, 0, now, wall_ms);
                     effects.extend(more);
                 }
                 Effect::Send { to, id, key, entry } => {
@@ -89,6 +83,9 @@ impl<W: World> Node<W> {
                         self.world.wake_at(writes.next_deadline());
                     }
                 }
+                // Without room it is still offered to the holders from here.
+                Effect::Keep { key, entry } => drop(self.keep(key, entry)),
+                Effect::AskView { to } => effects.extend(self.ask_view(to)),
                 // Whoever waited may have gone away; the write goes on without.
                 Effect::Answer { waiter, outcome } => drop(waiter.send(outcome)),
             }
@@ -111,8 +108,27 @@ impl<W: World> Node<W> {
         }
     }
 
+    /// Asks a peer which members it sees; what follows when it is known not to answer.
+    fn ask_view(&self, to: Uuid) -> Vec<Effect<Waiter>> {
+        if self.world.is_silent(to) {
+            return lock(&self.writes).silent(to, self.world.boot_now());
+        }
+        let id = self.asks.note(to, Asked::View);
+        // Without a stream it is asked again as long as it matters.
+        if self.world.send(to, Request::View { id }).is_err() {
+            self.asks.forget(id);
+        }
+        Vec::new()
+    }
+
+    /// A peer said which members it sees.
+    pub(super) fn view_told(&self, peer: Uuid, view: u64) {
+        let effects = lock(&self.writes).view_told(peer, view, self.world.boot_now());
+        self.perform(effects);
+    }
+
     /// Acknowledgements of a peer.
-    pub(super) fn acked(&self, peer: Uuid, acks: &[(u64, Ack)]) {
+    pub(super) fn acked(&self, peer: Uuid, acks: &[(u64, Ack, u64)]) {
         if acks.is_empty() {
             return;
         }
@@ -120,8 +136,8 @@ impl<W: World> Node<W> {
         let mut effects = Vec::new();
         {
             let mut writes = lock(&self.writes);
-            for (id, ack) in acks {
-                effects.extend(writes.acked(*id, peer, *ack, now, wall_ms));
+            for (id, ack, view) in acks {
+                effects.extend(writes.acked(*id, peer, *ack, *view, now, wall_ms));
             }
             self.world.wake_at(writes.next_deadline());
         }

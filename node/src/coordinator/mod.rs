@@ -11,6 +11,7 @@
 //! have to know of an acknowledged write; and a holder says so only when it has heard from
 //! every member, for exactly the set of members that counts now, what it should hold.
 
+mod agreement;
 mod listing;
 mod operation;
 mod outcome;

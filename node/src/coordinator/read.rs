@@ -4,8 +4,10 @@
 use uuid::Uuid;
 
 use super::GetOutcome;
+use crate::clock::BootMillis;
 use crate::placement::Placement;
 use crate::store::Entry;
+use crate::version::Version;
 use crate::wire::frame::Answer;
 
 /// What this node itself has.
@@ -31,15 +33,27 @@ pub enum Step {
 
 /// One read of one key: asks one holder after the other, the next when one fails, cannot
 /// tell, or takes too long.
+///
+/// One holder that is sure of its value is enough. One that was away is not sure: then as
+/// many have to be heard as it takes to meet one that every acknowledged write has reached,
+/// and the newest of their values counts.
 #[derive(Debug)]
 pub struct Read {
     /// Holders that were not asked yet, the last one first.
     unasked: Vec<Uuid>,
     outstanding: Vec<Uuid>,
-    /// Holders that must say "do not have".
+    /// Holders that must answer before nothing newer than what they know can have been
+    /// acknowledged.
     needed: usize,
+    /// Holders that do not have a value.
     denied: usize,
+    /// Holders that have one and are not sure.
+    unsure: usize,
     leftover: Option<Entry>,
+    /// The newest value of those who are not sure.
+    best: Option<Entry>,
+    /// The newest version that is known to have ended.
+    over: Option<Version>,
     found: Option<Entry>,
 }
 
@@ -62,21 +76,22 @@ impl Read {
         // Stable, so that among equals the first holder stays first.
         unasked.sort_by_key(|uuid| prefer(*uuid));
         unasked.reverse();
-        let (denied, found, leftover) = match local {
-            Local::Holder(Answer::Have(entry)) => (0, Some(entry), None),
-            Local::Holder(Answer::DoNotHave) => (1, None, None),
-            Local::Holder(Answer::DoNotKnow) => (0, None, None),
-            Local::Leftover(leftover) => (0, None, leftover),
-        };
-        let needed = placement.miss_quorum();
-        Self {
+        let mut read = Self {
             unasked,
             outstanding: Vec::new(),
-            needed,
-            denied,
-            leftover,
-            found,
+            needed: placement.miss_quorum(),
+            denied: 0,
+            unsure: 0,
+            leftover: None,
+            best: None,
+            over: None,
+            found: None,
+        };
+        match local {
+            Local::Holder(answer) => read.note(answer),
+            Local::Leftover(leftover) => read.leftover = leftover,
         }
+        read
     }
 
     /// The first step.
@@ -90,10 +105,8 @@ impl Read {
             return Step::Wait;
         };
         self.outstanding.remove(index);
-        match answer {
-            Some(Answer::Have(entry)) => self.found = Some(entry),
-            Some(Answer::DoNotHave) => self.denied += 1,
-            Some(Answer::DoNotKnow) | None => {}
+        if let Some(answer) = answer {
+            self.note(answer);
         }
         self.next()
     }
@@ -105,36 +118,80 @@ impl Read {
 
     /// What can be said with what is known so far.
     #[must_use]
-    pub fn give_up(self) -> GetOutcome {
-        if let Some(entry) = self.found {
-            return GetOutcome::Found(entry);
+    pub fn give_up(mut self) -> GetOutcome {
+        self.conclusion().unwrap_or_else(|| self.last_resort())
+    }
+
+    /// What has ended by now is not served.
+    pub fn expire(&mut self, now: BootMillis) {
+        for known in [&mut self.found, &mut self.best, &mut self.leftover] {
+            known.take_if(|entry| entry.deadline <= now);
         }
-        if self.denied >= self.needed {
-            return GetOutcome::Missing;
+    }
+
+    fn note(&mut self, answer: Answer) {
+        match answer {
+            Answer::Have(entry) => self.found = newer(self.found.take(), entry),
+            Answer::Perhaps(entry) => {
+                self.unsure += 1;
+                self.best = newer(self.best.take(), entry);
+            }
+            Answer::DoNotHave => self.denied += 1,
+            Answer::Over(version) => {
+                self.denied += 1;
+                self.over = self.over.max(Some(version));
+            }
+            Answer::DoNotKnow => {}
         }
-        self.leftover.map_or(GetOutcome::Unknown, GetOutcome::Found)
+        // A value that something newer has replaced, though it has ended, is none.
+        for known in [&mut self.found, &mut self.best, &mut self.leftover] {
+            known.take_if(|entry| Some(entry.version) < self.over);
+        }
+    }
+
+    /// How the read ends, if that can be said yet.
+    fn conclusion(&mut self) -> Option<GetOutcome> {
+        if let Some(found) = self.found.take() {
+            let newest = match self.best.take() {
+                Some(best) if best.version > found.version => best,
+                _ => found,
+            };
+            return Some(GetOutcome::Found(newest));
+        }
+        if self.best.is_some() && self.denied + self.unsure >= self.needed {
+            return self.best.take().map(GetOutcome::Found);
+        }
+        (self.denied >= self.needed).then_some(GetOutcome::Missing)
+    }
+
+    /// What is said when nobody is sure: a copy that lives is better than none.
+    fn last_resort(&mut self) -> GetOutcome {
+        let copy = self.best.take().or_else(|| self.leftover.take());
+        copy.map_or(GetOutcome::Unknown, GetOutcome::Found)
     }
 
     fn next(&mut self) -> Step {
-        if let Some(entry) = self.found.take() {
-            return Step::Done(GetOutcome::Found(entry));
-        }
-        if self.denied >= self.needed {
-            return Step::Done(GetOutcome::Missing);
+        if let Some(outcome) = self.conclusion() {
+            return Step::Done(outcome);
         }
         if !self.outstanding.is_empty() {
             return Step::Wait;
         }
-        self.ask().unwrap_or_else(|| {
-            let leftover = self.leftover.take();
-            Step::Done(leftover.map_or(GetOutcome::Unknown, GetOutcome::Found))
-        })
+        self.ask().unwrap_or_else(|| Step::Done(self.last_resort()))
     }
 
     fn ask(&mut self) -> Option<Step> {
         let next = self.unasked.pop()?;
         self.outstanding.push(next);
         Some(Step::Ask(next))
+    }
+}
+
+/// The newer of what is known and what comes.
+fn newer(known: Option<Entry>, entry: Entry) -> Option<Entry> {
+    match known {
+        Some(known) if known.version >= entry.version => Some(known),
+        _ => Some(entry),
     }
 }
 
@@ -145,7 +202,6 @@ mod tests {
     use super::*;
     use crate::clock::BootMillis;
     use crate::placement::Seat;
-    use crate::version::Version;
 
     fn uuid(number: u128) -> Uuid {
         Uuid::from_u128(number)
@@ -158,6 +214,7 @@ mod tests {
             created_unix_ms: 0,
             ttl_s: 0,
             deadline: BootMillis(0),
+            kept_until: BootMillis(0),
         }
     }
 

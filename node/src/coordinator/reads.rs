@@ -130,6 +130,7 @@ impl<T> Reads<T> {
         let Some(operation) = self.operations.get_mut(&id) else {
             return Vec::new();
         };
+        operation.read.expire(now);
         let step = operation.read.answered(from, unexpired(answer, now));
         self.follow(id, step, now)
     }
@@ -150,6 +151,7 @@ impl<T> Reads<T> {
                 self.deadlines.pop_first();
                 continue;
             };
+            operation.read.expire(now);
             if operation.give_up_at <= now {
                 effects.extend(self.give_up(id));
                 continue;
@@ -208,7 +210,8 @@ impl<T> Reads<T> {
 /// A value that ended on its way is none.
 fn unexpired(answer: Option<Answer>, now: BootMillis) -> Option<Answer> {
     match answer {
-        Some(Answer::Have(entry)) if entry.deadline <= now => Some(Answer::DoNotHave),
+        Some(Answer::Have(entry)) if entry.deadline <= now => Some(Answer::Over(entry.version)),
+        Some(Answer::Perhaps(entry)) if entry.deadline <= now => Some(Answer::DoNotKnow),
         answer => answer,
     }
 }

@@ -8,7 +8,14 @@
 //! only then does this node say "do not have".
 //!
 //! A member that has told everything for an earlier set is asked only for what this node
-//! did not hold then. Whoever serves keeps no state of it.
+//! did not hold then. That is enough as long as members only come: a write that was
+//! acknowledged and missed this node has met another holder, and newcomers ask everyone.
+//! When members go, the others compare what they have, range by range, because a write whose
+//! receiver died may have reached only some of its holders. Where fewer copies are kept than
+//! before, that is part of the refill; otherwise it follows, as it does every now and then in
+//! any case. A member that leaves does not count, and is asked all the same until it is gone.
+//!
+//! Whoever serves keeps no state of all this.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,7 +25,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::clock::BootMillis;
-use crate::placement::Placement;
+use crate::placement::{Placement, Seat};
 
 /// Bytes of values asked for at a time beyond the first: one large value, or many small
 /// ones, are on their way while the next are asked for.
@@ -44,6 +51,10 @@ const RETRY_LONGEST: Duration = Duration::from_secs(1);
 /// by membership about as fast.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// Pause between two comparisons with some other member, in turn. Nothing should be found:
+/// it is for what nobody thought of.
+const COMPARE_EVERY: Duration = Duration::from_secs(60);
+
 /// Pause before a pull is repeated because this node had no room.
 const RETRY_FULL: Duration = Duration::from_secs(5);
 
@@ -64,6 +75,8 @@ pub enum Pull {
         after: Option<Bytes>,
         /// Whether short values are wanted with the keys.
         with_values: bool,
+        /// Whether only what differs from what we have is wanted.
+        compare: bool,
     },
     /// One value.
     Value {
@@ -123,6 +136,10 @@ struct Source {
     generation: u64,
     /// The set of members for which it told us everything.
     told_for: Option<u64>,
+    /// Whether it was out of reach for so long that we may have missed what it has.
+    apart: bool,
+    /// Whether what both have is to be compared when there is nothing more urgent.
+    compare_due: bool,
     retry_at: BootMillis,
     pause: Duration,
 }
@@ -132,6 +149,10 @@ struct Source {
 struct Active {
     from: Uuid,
     ticket: u64,
+    /// Whether it is only a comparison, on which nothing depends.
+    in_passing: bool,
+    /// Whether only what differs is asked for.
+    compared: bool,
     /// Values that are wanted and not asked for yet.
     wanted: VecDeque<(Bytes, u32)>,
     /// Values that were asked for.
@@ -160,6 +181,13 @@ enum Next {
 pub struct Refill {
     own: Uuid,
     view: u64,
+    /// Copies of each key among these members.
+    copies: usize,
+    /// Whether some member has told all it has: from then on there is something to compare.
+    heard_any: bool,
+    /// When the next comparison in passing is due, and who had the last.
+    compare_at: Option<BootMillis>,
+    compared: Uuid,
     sources: BTreeMap<Uuid, Source>,
     /// Members to whom there is a stream.
     connected: BTreeSet<Uuid>,
@@ -177,6 +205,10 @@ impl Refill {
         Self {
             own,
             view: 0,
+            copies: 0,
+            heard_any: false,
+            compare_at: None,
+            compared: Uuid::nil(),
             sources: BTreeMap::new(),
             connected: BTreeSet::new(),
             active: None,
@@ -198,6 +230,26 @@ impl Refill {
             .all(|source| source.told_for == Some(self.view))
     }
 
+    /// Fingerprint of the members that count.
+    #[must_use]
+    pub const fn view(&self) -> u64 {
+        self.view
+    }
+
+    /// Whether what this node has may be taken for the newest: it has heard of everything
+    /// from every member since it was away from it.
+    #[must_use]
+    pub fn is_sure(&self) -> bool {
+        !self.sources.values().any(|source| source.apart)
+    }
+
+    /// Whether all was taken over that `peer` has for us; of one that is no member, too.
+    #[must_use]
+    pub fn has_heard_all_of(&self, peer: Uuid) -> bool {
+        let source = self.sources.get(&peer);
+        source.is_none_or(|source| source.told_for == Some(self.view))
+    }
+
     /// How far it is.
     #[must_use]
     pub fn progress(&self) -> RefillProgress {
@@ -209,24 +261,43 @@ impl Refill {
         }
     }
 
-    /// Other members count now.
-    pub fn members_changed(&mut self, placement: &Placement, now: BootMillis) -> Vec<Pull> {
-        self.view = placement.fingerprint();
+    /// Other members count now, and those of `leaving` do not, but have not gone yet.
+    pub fn members_changed(
+        &mut self,
+        placement: &Placement,
+        leaving: &[Seat],
+        now: BootMillis,
+    ) -> Vec<Pull> {
+        let fewer_copies = placement.copies() < self.copies;
+        (self.view, self.copies) = (placement.fingerprint(), placement.copies());
         let mut known = std::mem::take(&mut self.sources);
-        for seat in placement
-            .seats()
-            .iter()
-            .filter(|seat| seat.uuid != self.own)
-        {
+        let others = placement.seats().iter().chain(leaving);
+        for seat in others.filter(|seat| seat.uuid != self.own) {
             let source = known
                 .remove(&seat.uuid)
                 .filter(|source| source.generation == seat.generation)
                 .map_or_else(|| Source::new(seat.generation), Source::at_once);
             self.sources.insert(seat.uuid, source);
         }
+        // What is left of those known has gone.
+        for source in self.sources.values_mut().filter(|_| !known.is_empty()) {
+            source.compare_due = true;
+        }
+        if fewer_copies {
+            self.forget_told(|_| true);
+        }
+        self.forget_told(|uuid| leaving.iter().any(|seat| seat.uuid == uuid));
+        self.compare_at.get_or_insert(now + COMPARE_EVERY);
         // What is under way was asked for the former members.
         self.active = None;
         self.next(now)
+    }
+
+    /// Everything that these members have is to be compared before the refill is complete.
+    fn forget_told(&mut self, which: impl Fn(Uuid) -> bool) {
+        for (_, source) in self.sources.iter_mut().filter(|(uuid, _)| which(**uuid)) {
+            source.told_for = None;
+        }
     }
 
     /// A stream to a member is there.
@@ -248,16 +319,24 @@ impl Refill {
     /// A member was out of reach for so long that others may have written without us.
     pub fn apart(&mut self, peer: Uuid, now: BootMillis) -> Vec<Pull> {
         if let Some(source) = self.sources.get_mut(&peer) {
-            source.told_for = None;
+            (source.told_for, source.apart) = (None, true);
         }
         self.active.take_if(|active| active.from == peer);
+        self.next(now)
+    }
+
+    /// A member has values for which it could not wait until we have them.
+    pub fn missed(&mut self, peer: Uuid, now: BootMillis) -> Vec<Pull> {
+        if let Some(source) = self.sources.get_mut(&peer) {
+            source.compare_due = true;
+        }
         self.next(now)
     }
 
     /// This node itself was away for so long that others may have written without it.
     pub fn away(&mut self, now: BootMillis) -> Vec<Pull> {
         for source in self.sources.values_mut() {
-            source.told_for = None;
+            (source.told_for, source.apart) = (None, true);
         }
         self.active = None;
         self.next(now)
@@ -326,15 +405,21 @@ impl Refill {
     /// When [`Refill::tick`] has something to do next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<BootMillis> {
-        match &self.active {
+        let pull = match &self.active {
             Some(active) if active.is_pausing() => Some(self.paced_until),
             Some(active) => Some(active.late_at),
-            None => self.waiting().map(|(_, source)| source.retry_at).min(),
-        }
+            None => self.waiting().map(|(_, source, _)| source.retry_at).min(),
+        };
+        let compare = self.compare_at.filter(|_| !self.sources.is_empty());
+        [pull, compare].into_iter().flatten().min()
     }
 
     /// What the passing of time brings.
     pub fn tick(&mut self, now: BootMillis) -> Vec<Pull> {
+        if self.compare_at.is_some_and(|at| at <= now) {
+            self.compare_at = Some(now + COMPARE_EVERY);
+            self.compare_one();
+        }
         match &self.active {
             None => self.next(now),
             Some(active) if !active.is_pausing() && active.late_at <= now => {
@@ -344,28 +429,58 @@ impl Refill {
         }
     }
 
-    /// Members that can be asked and have not told all.
-    fn waiting(&self) -> impl Iterator<Item = (Uuid, &Source)> {
-        self.sources
-            .iter()
-            .filter(|(_, source)| source.told_for != Some(self.view))
-            .filter(|(uuid, _)| self.connected.contains(uuid))
-            .map(|(uuid, source)| (*uuid, source))
+    /// The next member in turn is to be compared with.
+    fn compare_one(&mut self) {
+        let after = self.sources.keys().find(|uuid| **uuid > self.compared);
+        let Some(next) = after.or_else(|| self.sources.keys().next()).copied() else {
+            return;
+        };
+        self.compared = next;
+        if let Some(source) = self.sources.get_mut(&next) {
+            source.compare_due = true;
+        }
+    }
+
+    /// Members that can be asked and have not told all, and after them those with whom only
+    /// a comparison is due.
+    fn waiting(&self) -> impl Iterator<Item = (Uuid, &Source, bool)> {
+        let urgent = |source: &Source| source.told_for != Some(self.view);
+        let reached = || {
+            self.sources
+                .iter()
+                .filter(|(uuid, _)| self.connected.contains(uuid))
+        };
+        let first = reached().filter(move |(_, source)| urgent(source));
+        let then = reached().filter(move |(_, source)| !urgent(source) && source.compare_due);
+        first
+            .map(|(uuid, source)| (*uuid, source, false))
+            .chain(then.map(|(uuid, source)| (*uuid, source, true)))
     }
 
     /// Starts the next pull, when none is under way.
     fn next(&mut self, now: BootMillis) -> Vec<Pull> {
+        // What only follows gives way to what is waited for.
+        let urgent =
+            |(_, source, in_passing): &(Uuid, &Source, bool)| !in_passing && source.retry_at <= now;
+        if self.active.as_ref().is_some_and(|active| active.in_passing)
+            && self.waiting().any(|it| urgent(&it))
+        {
+            self.active = None;
+        }
         if self.active.is_some() {
             return Vec::new();
         }
-        let ready = self.waiting().find(|(_, source)| source.retry_at <= now);
-        let Some((from, _)) = ready else {
+        let ready = self.waiting().find(|(_, source, _)| source.retry_at <= now);
+        let Some((from, source, in_passing)) = ready else {
             return Vec::new();
         };
+        let compared = self.heard_any && (in_passing || source.told_for.is_none());
         self.tickets += 1;
         self.active = Some(Active {
             from,
             ticket: self.tickets,
+            in_passing,
+            compared,
             wanted: VecDeque::new(),
             flying: BTreeMap::new(),
             next: Next::Awaited,
@@ -435,6 +550,11 @@ impl Refill {
             } else {
                 source.told_for = Some(self.view);
                 source.pause = RETRY_FIRST;
+                source.apart = false;
+                if active.compared {
+                    source.compare_due = false;
+                }
+                self.heard_any = true;
             }
         }
         self.next(now)
@@ -443,17 +563,15 @@ impl Refill {
     fn ask_page(&self, after: Option<Bytes>) -> Option<Pull> {
         let active = self.active.as_ref()?;
         let source = self.sources.get(&active.from)?;
-        let first = self
-            .sources
-            .values()
-            .all(|source| source.told_for.is_none());
+        let nothing_new = source.told_for == Some(self.view);
         Some(Pull::Page {
             from: active.from,
             ticket: active.ticket,
             view: self.view,
-            previous: source.told_for.unwrap_or(0),
+            previous: source.told_for.filter(|_| !nothing_new).unwrap_or(0),
             after,
-            with_values: first,
+            with_values: !self.heard_any,
+            compare: active.compared,
         })
     }
 
@@ -477,6 +595,8 @@ impl Source {
         Self {
             generation,
             told_for: None,
+            apart: false,
+            compare_due: false,
             retry_at: BootMillis(0),
             pause: RETRY_FIRST,
         }

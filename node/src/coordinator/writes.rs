@@ -9,6 +9,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::PutOutcome;
+use super::agreement::Agreement;
 use super::operation::{Copy, Holder, OVERHEAD, Operation, holders};
 use crate::clock::BootMillis;
 use crate::placement::{Placement, Seat};
@@ -18,14 +19,18 @@ use crate::wire::frame::Ack;
 
 /// Bytes of keys and values in writes that have not reached every holder. Six of the
 /// largest values, or what a fast network brings in half a second: enough to bridge the
-/// restart of a holder. Beyond it the oldest answered writes are left to the refill, and
-/// new ones are refused.
+/// restart of a holder. Beyond it the oldest answered writes that some holder has are left
+/// to the comparison of copies, and new ones are refused.
 pub const MAX_PENDING_BYTES: usize = 64 * 1024 * 1024;
 
 /// Pause before a value is offered again to a holder that had no room or could not be
 /// reached. Long enough to cost nothing, short enough that a queue that was full for a
-/// moment does not delay an answer noticeably beyond it.
+/// moment does not delay an answer noticeably beyond it. It doubles each time, up to
+/// [`RETRY_LONGEST`].
 pub const RETRY: Duration = Duration::from_millis(200);
+
+/// The longest such pause.
+const RETRY_LONGEST: Duration = Duration::from_secs(5);
 
 /// New versions given to one write because holders had a higher one. Each costs a round
 /// trip; two writers of one key overtake each other a few times at most, and a clock that
@@ -69,6 +74,20 @@ pub enum Effect<T> {
         /// Its value.
         entry: Entry,
     },
+    /// Put into this node's own store, which is no holder: so the value can be read here, and
+    /// holders that compare find it.
+    Keep {
+        /// Its key.
+        key: Bytes,
+        /// Its value.
+        entry: Entry,
+    },
+    /// Ask which members this one sees, and call [`Writes::view_told`] with the answer, or
+    /// [`Writes::silent`] when it is known not to answer.
+    AskView {
+        /// Whom.
+        to: Uuid,
+    },
     /// Tell whoever waits.
     Answer {
         /// Who waits.
@@ -108,12 +127,16 @@ pub struct Writes<T> {
     timeout: Duration,
     clock: HybridClock,
     placement: Arc<Placement>,
+    agreement: Agreement,
     operations: BTreeMap<u64, Operation<T>>,
     /// Writes that somebody waits for, by when that one must be answered.
     waiting: BTreeSet<(BootMillis, u64)>,
+    /// Writes that are to be offered again, by when.
+    retries: BTreeSet<(BootMillis, u64)>,
+    /// Answered writes that some holder has, the oldest first.
+    spare: BTreeSet<u64>,
     last_id: u64,
     bytes: usize,
-    retry_at: Option<BootMillis>,
     counters: WriteCounters,
 }
 
@@ -126,12 +149,14 @@ impl<T> Writes<T> {
             own: own.uuid,
             timeout,
             clock: HybridClock::new(own.uuid, own.generation),
+            agreement: Agreement::new(own.uuid, &placement),
             placement,
             operations: BTreeMap::new(),
             waiting: BTreeSet::new(),
+            retries: BTreeSet::new(),
+            spare: BTreeSet::new(),
             last_id: 0,
             bytes: 0,
-            retry_at: None,
             counters: WriteCounters::default(),
         }
     }
@@ -178,12 +203,14 @@ impl<T> Writes<T> {
             }];
         }
         let holders = holders(&self.placement, &write.key, &[]);
+        let deadline = now + Duration::from_secs(write.ttl_s.into());
         let entry = Entry {
             value: write.value,
             version: self.clock.tick(wall_ms),
             created_unix_ms: wall_ms,
             ttl_s: write.ttl_s,
-            deadline: now + Duration::from_secs(write.ttl_s.into()),
+            deadline,
+            kept_until: deadline,
         };
         let operation = Operation {
             key: write.key,
@@ -192,14 +219,67 @@ impl<T> Writes<T> {
             waiter: Some(waiter),
             answer_by: now + self.timeout,
             restamps: 0,
+            retry_at: None,
+            pause: RETRY,
             held: write.held,
         };
         let id = self.insert(operation);
-        self.spread(id, |copy| copy == Copy::Unsent)
+        let mut effects = self.spread(id, |copy| copy == Copy::Unsent);
+        effects.extend(self.ask_views(now));
+        effects
     }
 
     /// A holder, or this node's own store, answered.
     pub fn acked(
+        &mut self,
+        id: u64,
+        from: Uuid,
+        ack: Ack,
+        view: u64,
+        now: BootMillis,
+        wall_ms: u64,
+    ) -> Vec<Effect<T>> {
+        let mut effects = if from == self.own {
+            Vec::new()
+        } else {
+            self.view_told(from, view, now)
+        };
+        effects.extend(self.noted(id, from, ack, now, wall_ms));
+        effects
+    }
+
+    /// A peer sees the members of this fingerprint.
+    pub fn view_told(&mut self, peer: Uuid, view: u64, now: BootMillis) -> Vec<Effect<T>> {
+        if self.agreement.told(peer, view, now) {
+            self.settle_waiting(now)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// A peer is known not to answer.
+    pub fn silent(&mut self, peer: Uuid, now: BootMillis) -> Vec<Effect<T>> {
+        if self.agreement.silent(peer) {
+            self.settle_waiting(now)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// What becomes of the writes that somebody waits for, now that more is known.
+    fn settle_waiting(&mut self, now: BootMillis) -> Vec<Effect<T>> {
+        let ids: Vec<u64> = self.waiting.iter().map(|(_, id)| *id).collect();
+        ids.into_iter()
+            .flat_map(|id| self.settle(id, now))
+            .collect()
+    }
+
+    fn ask_views(&mut self, now: BootMillis) -> Vec<Effect<T>> {
+        let asked = self.agreement.ask(now).into_iter();
+        asked.map(|to| Effect::AskView { to }).collect()
+    }
+
+    fn noted(
         &mut self,
         id: u64,
         from: Uuid,
@@ -227,11 +307,11 @@ impl<T> Writes<T> {
             Ack::Ahead => Copy::Ahead,
         };
         match ack {
-            Ack::Full => self.retry_from(now),
+            Ack::Full => self.retry_later(id, now),
             Ack::Ahead => self.counters.ahead += 1,
             Ack::Stored | Ack::Older(_) => {}
         }
-        self.settle(id).into_iter().collect()
+        self.settle(id, now)
     }
 
     /// A value could not be handed to the stream of `to`.
@@ -240,7 +320,7 @@ impl<T> Writes<T> {
             && let Some(holder) = operation.holder(to)
         {
             holder.copy = Copy::Unsent;
-            self.retry_from(now);
+            self.retry_later(id, now);
         }
     }
 
@@ -270,8 +350,13 @@ impl<T> Writes<T> {
     }
 
     /// Other members count now.
-    pub fn members_changed(&mut self, placement: Arc<Placement>) -> Vec<Effect<T>> {
+    pub fn members_changed(
+        &mut self,
+        placement: Arc<Placement>,
+        now: BootMillis,
+    ) -> Vec<Effect<T>> {
         self.placement = placement;
+        self.agreement.members_changed(&self.placement, now);
         let mut effects = Vec::new();
         let ids: Vec<u64> = self.operations.keys().copied().collect();
         for id in ids {
@@ -279,7 +364,10 @@ impl<T> Writes<T> {
                 operation.holders = holders(&self.placement, &operation.key, &operation.holders);
             }
             effects.extend(self.spread(id, |copy| copy == Copy::Unsent));
-            effects.extend(self.settle(id));
+            effects.extend(self.settle(id, now));
+        }
+        if !self.waiting.is_empty() {
+            effects.extend(self.ask_views(now));
         }
         effects
     }
@@ -288,21 +376,31 @@ impl<T> Writes<T> {
     #[must_use]
     pub fn next_deadline(&self) -> Option<BootMillis> {
         let answer = self.waiting.first().map(|(at, _)| *at);
-        [answer, self.retry_at].into_iter().flatten().min()
+        let agree = answer.and_then(|_| self.agreement.next_deadline());
+        let retry = self.retries.first().map(|(at, _)| *at);
+        [answer, agree, retry].into_iter().flatten().min()
     }
 
     /// What the passing of time brings: time-outs and retries.
     pub fn tick(&mut self, now: BootMillis) -> Vec<Effect<T>> {
         let mut effects = Vec::new();
+        if !self.waiting.is_empty() {
+            if self.agreement.has_waited(now) {
+                effects.extend(self.settle_waiting(now));
+            }
+            effects.extend(self.ask_views(now));
+        }
         while let Some((at, id)) = self.waiting.first().copied()
             && at <= now
         {
             self.waiting.pop_first();
-            effects.extend(self.time_out(id));
+            effects.extend(self.time_out(id, now));
         }
-        if self.retry_at.is_some_and(|at| at <= now) {
-            self.retry_at = None;
-            effects.extend(self.retry(now));
+        while let Some((at, id)) = self.retries.first().copied()
+            && at <= now
+        {
+            self.retries.pop_first();
+            effects.extend(self.retry(id, now));
         }
         effects
     }
@@ -320,15 +418,19 @@ impl<T> Writes<T> {
     fn remove(&mut self, id: u64) -> Option<Operation<T>> {
         let operation = self.operations.remove(&id)?;
         self.waiting.remove(&(operation.answer_by, id));
+        self.spare.remove(&id);
+        if let Some(at) = operation.retry_at {
+            self.retries.remove(&(at, id));
+        }
         self.bytes -= operation.size();
         Some(operation)
     }
 
-    /// Leaves the oldest writes that nobody waits for to the refill until `size` fits.
+    /// Leaves the oldest writes that nobody waits for, and that some holder has, to the
+    /// comparison of copies until `size` fits.
     fn make_room(&mut self, size: usize) {
         while self.bytes + size > MAX_PENDING_BYTES {
-            let answered = self.operations.iter().find(|(_, it)| it.waiter.is_none());
-            let Some(id) = answered.map(|(id, _)| *id) else {
+            let Some(id) = self.spare.first().copied() else {
                 return;
             };
             self.remove(id);
@@ -344,6 +446,7 @@ impl<T> Writes<T> {
         };
         self.counters.restamped += 1;
         operation.restamps += 1;
+        operation.retry_at = None;
         operation.entry.version = self.clock.tick(wall_ms);
         for holder in &mut operation.holders {
             holder.copy = Copy::Unsent;
@@ -380,14 +483,20 @@ impl<T> Writes<T> {
     }
 
     /// Answers and forgets a write as far as what is known of its copies allows.
-    fn settle(&mut self, id: u64) -> Option<Effect<T>> {
+    fn settle(&mut self, id: u64, now: BootMillis) -> Vec<Effect<T>> {
         let quorum = self.placement.write_quorum();
-        let operation = self.operations.get_mut(&id)?;
+        let Some(operation) = self.operations.get(&id) else {
+            return Vec::new();
+        };
         let stored = operation.count(Copy::Stored);
         let full = operation.count(Copy::Full);
         let ahead = operation.count(Copy::Ahead);
         let undecided = operation.holders.len() - stored - full - ahead;
-        let outcome = if stored >= quorum {
+        let counts = |holder: &&Holder| {
+            holder.copy == Copy::Stored && self.agreement.counts(holder.uuid, now)
+        };
+        let counted = operation.holders.iter().filter(counts).count();
+        let outcome = if counted >= quorum && self.agreement.is_settled(now) {
             Some(PutOutcome::Acknowledged)
         } else if ahead > operation.holders.len() - quorum {
             Some(PutOutcome::Unavailable)
@@ -397,38 +506,57 @@ impl<T> Writes<T> {
             None
         };
         let over = stored + ahead == operation.holders.len();
-        let effect = outcome.and_then(|outcome| self.answer(id, outcome));
-        if over {
-            self.remove(id);
+        let effects = outcome.map_or_else(Vec::new, |outcome| self.answer(id, outcome, now));
+        if self
+            .operations
+            .get(&id)
+            .is_some_and(|it| it.waiter.is_none())
+        {
+            if over {
+                self.remove(id);
+            } else if stored > 0 {
+                self.spare.insert(id);
+            }
         }
-        effect
+        effects
     }
 
-    fn time_out(&mut self, id: u64) -> Option<Effect<T>> {
-        let operation = self.operations.get(&id)?;
+    fn time_out(&mut self, id: u64, now: BootMillis) -> Vec<Effect<T>> {
+        let Some(operation) = self.operations.get(&id) else {
+            return Vec::new();
+        };
         let any = |copy| operation.count(copy) > 0;
-        let holds = operation
-            .holders
-            .iter()
-            .any(|holder| holder.uuid == self.own);
         let outcome = if any(Copy::Stored) {
             PutOutcome::Pending
         } else if any(Copy::Full) {
             PutOutcome::Full
-        } else if holds {
+        } else if self.holds(operation) {
             // Not even this node took it.
             PutOutcome::Unavailable
         } else {
             // It is kept here as a hint.
             PutOutcome::Pending
         };
-        self.answer(id, outcome)
+        let mut effects = self.answer(id, outcome, now);
+        effects.extend(self.settle(id, now));
+        effects
+    }
+
+    fn holds(&self, operation: &Operation<T>) -> bool {
+        operation
+            .holders
+            .iter()
+            .any(|holder| holder.uuid == self.own)
     }
 
     /// Tells whoever waits. What was refused is not kept any longer.
-    fn answer(&mut self, id: u64, outcome: PutOutcome) -> Option<Effect<T>> {
-        let operation = self.operations.get_mut(&id)?;
-        let waiter = operation.waiter.take()?;
+    fn answer(&mut self, id: u64, outcome: PutOutcome, now: BootMillis) -> Vec<Effect<T>> {
+        let Some(operation) = self.operations.get_mut(&id) else {
+            return Vec::new();
+        };
+        let Some(waiter) = operation.waiter.take() else {
+            return Vec::new();
+        };
         self.waiting.remove(&(operation.answer_by, id));
         let counter = match outcome {
             PutOutcome::Acknowledged => &mut self.counters.acknowledged,
@@ -437,33 +565,58 @@ impl<T> Writes<T> {
             PutOutcome::Unavailable => &mut self.counters.unavailable,
         };
         *counter += 1;
+        let mut effects = Vec::with_capacity(2);
         match outcome {
-            PutOutcome::Acknowledged | PutOutcome::Pending => {}
+            PutOutcome::Acknowledged => {}
+            PutOutcome::Pending => {
+                // Looked at now and then, so that it does not outlive its value.
+                self.retry_later(id, now);
+                effects.extend(self.kept_here(id));
+            }
             PutOutcome::Full | PutOutcome::Unavailable => {
                 self.remove(id);
             }
         }
-        Some(Effect::Answer { waiter, outcome })
+        effects.push(Effect::Answer { waiter, outcome });
+        effects
     }
 
-    fn retry_from(&mut self, now: BootMillis) {
-        self.retry_at.get_or_insert(now + RETRY);
+    /// Keeps a value that is promised and that no holder may have.
+    fn kept_here(&self, id: u64) -> Option<Effect<T>> {
+        let operation = self.operations.get(&id)?;
+        (!self.holds(operation)).then(|| Effect::Keep {
+            key: operation.key.clone(),
+            entry: operation.entry.clone(),
+        })
     }
 
-    /// Offers values again where they could not be sent or found no room, and drops those
-    /// whose time is up.
-    fn retry(&mut self, now: BootMillis) -> Vec<Effect<T>> {
-        let mut effects = Vec::new();
-        let ids: Vec<u64> = self.operations.keys().copied().collect();
-        for id in ids {
-            if self.operations.get(&id).is_some_and(|operation| {
-                operation.waiter.is_none() && operation.entry.deadline <= now
-            }) {
-                self.remove(id);
-                continue;
-            }
-            effects.extend(self.spread(id, |copy| matches!(copy, Copy::Unsent | Copy::Full)));
+    fn retry_later(&mut self, id: u64, now: BootMillis) {
+        if let Some(operation) = self.operations.get_mut(&id)
+            && operation.retry_at.is_none()
+        {
+            let at = now + operation.pause;
+            operation.retry_at = Some(at);
+            operation.pause = (operation.pause * 2).min(RETRY_LONGEST);
+            self.retries.insert((at, id));
         }
+    }
+
+    /// Offers a value again where it could not be sent or found no room, and drops it when
+    /// its time is up.
+    fn retry(&mut self, id: u64, now: BootMillis) -> Vec<Effect<T>> {
+        let Some(operation) = self.operations.get_mut(&id) else {
+            return Vec::new();
+        };
+        operation.retry_at = None;
+        let answered = operation.waiter.is_none();
+        if answered && operation.entry.deadline <= now {
+            self.remove(id);
+            return Vec::new();
+        }
+        if answered {
+            self.retry_later(id, now);
+        }
+        let effects = self.spread(id, |copy| matches!(copy, Copy::Unsent | Copy::Full));
         self.counters.retried += effects.len() as u64;
         effects
     }

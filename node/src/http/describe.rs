@@ -106,6 +106,7 @@ mod tests {
             created_unix_ms: 1_790_000_000_007,
             ttl_s: 600,
             deadline: BootMillis(700_001),
+            kept_until: BootMillis(700_001),
         }
     }
 

@@ -18,6 +18,22 @@ pub struct Entry {
     pub ttl_s: u32,
     /// The first moment at which the value is no longer served.
     pub deadline: BootMillis,
+    /// Until when the version is remembered, at least `deadline`: until then a value that it
+    /// replaced would still have lived, and must not come back from a node that was away.
+    pub kept_until: BootMillis,
+}
+
+/// What is kept under a key, without the value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listed {
+    /// The key.
+    pub key: Bytes,
+    /// Which write this is.
+    pub version: Version,
+    /// Bytes of its value.
+    pub length: u32,
+    /// Whether the value has ended and only its version is remembered.
+    pub ended: bool,
 }
 
 /// How a put ended.

@@ -10,6 +10,11 @@
 //! wheel only gives memory back. It looks at ticks of 128 ms, so whoever calls
 //! `Store::reclaim` twice a second frees memory within a second of expiry.
 //!
+//! **Order of versions.** A version that ends before what it replaced is remembered without
+//! its value until the latest end of what it replaced, so that a copy of that which comes
+//! from a node that was away finds something newer. That is rare, so those moments stand
+//! beside the records, not in them.
+//!
 //! **Bytes.** All shards and everything else that holds data for a while (bodies in
 //! flight, hints) draw on one `Budget`. What does not fit is refused before anything
 //! changes.
@@ -30,6 +35,6 @@ mod sorted;
 mod wheel;
 
 pub use budget::{Budget, Reservation};
-pub use entry::{Entry, Full, Stored};
+pub use entry::{Entry, Full, Listed, Stored};
 pub use record::PACKED_MAX;
 pub use shards::{ENTRY_OVERHEAD, Store, StoreConfig, StoreStats};

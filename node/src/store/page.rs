@@ -12,25 +12,26 @@ use super::sorted::Start;
 const BATCH_MIN: usize = 16;
 
 /// Keys from one shard that are not in the page yet, in descending order.
-#[derive(Default)]
-struct Run {
-    keys: Vec<Bytes>,
+struct Run<T> {
+    keys: Vec<T>,
     more: bool,
 }
 
-/// Merges up to `limit` keys from `shards` sources in byte order.
+/// Merges up to `limit` items from `shards` sources in the byte order of their keys, by
+/// which they are ordered.
 ///
-/// `fetch(shard, start, count, keys)` appends at most `count` keys of a source from `start`
+/// `fetch(shard, start, count, items)` appends at most `count` items of a source from `start`
 /// on, ascending, and says whether more may follow. It is called for short batches, so that
-/// no source is held for a whole page, and a page costs little more than its own keys.
-pub(super) fn merge(
+/// no source is held for a whole page, and a page costs little more than its own items.
+pub(super) fn merge<T: Ord>(
     shards: usize,
     first: Start<'_>,
     limit: usize,
-    mut fetch: impl FnMut(usize, Start<'_>, usize, &mut Vec<Bytes>) -> bool,
-) -> Vec<Bytes> {
+    key_of: impl Fn(&T) -> &Bytes,
+    mut fetch: impl FnMut(usize, Start<'_>, usize, &mut Vec<T>) -> bool,
+) -> Vec<T> {
     let batch = (limit / shards.max(1) * 2).max(BATCH_MIN).min(limit);
-    let mut fill = |shard: usize, start: Start<'_>, run: &mut Run| {
+    let mut fill = |shard: usize, start: Start<'_>, run: &mut Run<T>| {
         run.keys.clear();
         run.more = fetch(shard, start, batch, &mut run.keys);
         run.keys.reverse();
@@ -40,8 +41,11 @@ pub(super) fn merge(
     if limit == 0 {
         return page;
     }
-    let mut runs: Vec<Run> = Vec::new();
-    runs.resize_with(shards, Run::default);
+    let mut runs: Vec<Run<T>> = Vec::new();
+    runs.resize_with(shards, || Run {
+        keys: Vec::new(),
+        more: false,
+    });
     let mut heads = BinaryHeap::with_capacity(shards);
     for (shard, run) in runs.iter_mut().enumerate() {
         heads.extend(fill(shard, first, run).map(|key| Reverse((key, shard))));
@@ -49,7 +53,7 @@ pub(super) fn merge(
     while let Some(Reverse((key, shard))) = heads.pop() {
         let run = &mut runs[shard];
         let next = match run.keys.pop() {
-            None if run.more => fill(shard, Start::After(&key), run),
+            None if run.more => fill(shard, Start::After(key_of(&key)), run),
             next => next,
         };
         heads.extend(next.map(|key| Reverse((key, shard))));
@@ -78,7 +82,7 @@ mod tests {
             let mut expected: Vec<_> = numbers.iter().copied().map(key).collect();
             expected.sort();
             expected.truncate(limit);
-            let page = merge(sources as usize, Start::From(b""), limit, |source, start, count, keys| {
+            let page = merge(sources as usize, Start::From(b""), limit, |key: &Bytes| key, |source, start, count, keys| {
                 assert!(count <= limit);
                 let own = numbers.iter().filter(|number| *number % sources == source as u32);
                 let mut rest: Vec<_> = own.copied().map(key).filter(|key| match start {

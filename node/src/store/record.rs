@@ -94,6 +94,9 @@ impl Millis48 {
     }
 }
 
+/// Time to live of a record that is only a version: no value has it.
+const BARE: u32 = 0;
+
 /// An entry as a shard keeps it. The fields are ordered and sized so that a million of
 /// them are 56 MB.
 #[derive(Debug)]
@@ -132,7 +135,7 @@ impl Record {
             data: fields.data,
             time: fields.time,
             origin: fields.origin,
-            ttl_s: fields.ttl_s,
+            ttl_s: fields.ttl_s.max(1),
             next: super::wheel::NIL,
             previous: super::wheel::NIL,
             created_unix_ms: Millis48::new(fields.created_unix_ms),
@@ -150,8 +153,33 @@ impl Record {
         BootMillis(self.deadline.get())
     }
 
+    /// Whether the value is served.
     pub(super) fn is_live(&self, now: BootMillis) -> bool {
-        now < self.deadline()
+        !self.is_bare() && now < self.deadline()
+    }
+
+    /// Whether only the version is left.
+    pub(super) const fn is_bare(&self) -> bool {
+        self.ttl_s == BARE
+    }
+
+    /// When the wheel has something to do with it: at the end of its value, or of its
+    /// version.
+    pub(super) fn due(&self) -> BootMillis {
+        if self.is_bare() {
+            BootMillis(self.created_unix_ms.get())
+        } else {
+            self.deadline()
+        }
+    }
+
+    /// Leaves only the version, until `kept_until`, and `data` without a value. What is
+    /// replaced is returned.
+    pub(super) fn strip(&mut self, data: Data, kept_until: BootMillis) -> Data {
+        self.ttl_s = BARE;
+        // Nobody asks any more when it was created.
+        self.created_unix_ms = Millis48::new(kept_until.0);
+        std::mem::replace(&mut self.data, data)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One shard: the core of the store, owned by one caller.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use super::record::{Data, Fields, Record};
 use super::slab::{Index, Slab};
 use super::sorted::{Sorted, Start};
 use super::wheel::Wheel;
-use super::{Full, Stored};
+use super::{Full, Listed, Stored};
 use crate::clock::BootMillis;
 use crate::version::Version;
 
@@ -30,6 +31,7 @@ pub(super) struct Candidate {
     pub(super) created_unix_ms: u64,
     pub(super) ttl_s: u32,
     pub(super) deadline: BootMillis,
+    pub(super) kept_until: BootMillis,
     /// Bytes it is accounted with.
     pub(super) cost: u64,
 }
@@ -42,6 +44,7 @@ pub(super) struct Found {
     pub(super) created_unix_ms: u64,
     pub(super) ttl_s: u32,
     pub(super) deadline: BootMillis,
+    pub(super) kept_until: BootMillis,
 }
 
 /// How a put changed a shard.
@@ -59,6 +62,9 @@ pub(super) struct Shard {
     wheel: Wheel,
     sorted: Sorted,
     origins: Origins,
+    /// Until when the versions of those values are remembered that end before something
+    /// that they replaced.
+    outliving: BTreeMap<Index, BootMillis>,
 }
 
 impl Shard {
@@ -69,6 +75,7 @@ impl Shard {
             wheel: Wheel::new(),
             sorted: Sorted::default(),
             origins: Origins::default(),
+            outliving: BTreeMap::new(),
         }
     }
 
@@ -89,7 +96,19 @@ impl Shard {
             created_unix_ms: record.created_unix_ms.get(),
             ttl_s: record.ttl_s,
             deadline: record.deadline(),
+            kept_until: self.kept_until(index),
         })
+    }
+
+    /// Until when the version of a record is remembered.
+    fn kept_until(&self, index: Index) -> BootMillis {
+        let due = self.slab.get(index).due();
+        if self.outliving.is_empty() {
+            return due;
+        }
+        self.outliving
+            .get(&index)
+            .map_or(due, |until| due.max(*until))
     }
 
     /// The version that is kept for a key.
@@ -98,20 +117,25 @@ impl Shard {
             .table
             .find(hash, |&index| self.slab.get(index).key() == key)?;
         let record = self.slab.get(index);
-        record
-            .is_live(now)
-            .then(|| self.origins.version(record.time, record.origin))
+        (now < self.kept_until(index)).then(|| self.origins.version(record.time, record.origin))
     }
 
-    /// Keeps a candidate when it is newer than the live entry of its key. An entry that
-    /// has ended counts as absent, whether or not it was reclaimed.
+    /// Keeps a candidate when it is newer than what is remembered of its key. An entry that
+    /// has ended counts as absent, whether or not it was reclaimed, unless its version is to
+    /// be remembered for longer.
     pub(super) fn put(
         &mut self,
         hasher: &impl BuildHasher,
-        candidate: Candidate,
+        mut candidate: Candidate,
         budget: &Budget,
         now: BootMillis,
     ) -> Result<Put, Full> {
+        if candidate.deadline <= now {
+            // Its value has ended on the way; the version may still count.
+            let key = candidate.data.key(candidate.key_len);
+            candidate.data = Data::new(key, Bytes::new());
+            candidate.cost = cost(&candidate.data);
+        }
         let key = candidate.data.key(candidate.key_len);
         let hash = hasher.hash_one(key);
         let slab = &self.slab;
@@ -120,7 +144,7 @@ impl Shard {
             .find(hash, |&index| slab.get(index).key() == key)
             .copied();
         let Some(index) = found else {
-            if now < candidate.deadline {
+            if now < candidate.deadline.max(candidate.kept_until) {
                 budget.take(candidate.cost)?;
                 self.insert(hasher, hash, candidate, now);
             }
@@ -131,13 +155,18 @@ impl Shard {
         };
         let kept = self.slab.get(index);
         let version = self.origins.version(kept.time, kept.origin);
-        if kept.is_live(now) && version >= candidate.version {
+        let remembered = self.kept_until(index);
+        if now < remembered && version >= candidate.version {
+            if version == candidate.version && remembered < candidate.kept_until {
+                self.remember(index, candidate.kept_until, now);
+            }
             return Ok(Put {
                 stored: Stored::Older(version),
                 replaced: Some(candidate.data),
             });
         }
-        let replaced = if now < candidate.deadline {
+        candidate.kept_until = candidate.kept_until.max(remembered);
+        let replaced = if now < candidate.deadline.max(candidate.kept_until) {
             self.replace(index, candidate, budget, now)?
         } else {
             budget.give_back(cost(&kept.data));
@@ -149,6 +178,35 @@ impl Shard {
         })
     }
 
+    /// Remembers a version for longer.
+    fn remember(&mut self, index: Index, until: BootMillis, now: BootMillis) {
+        let record = self.slab.get(index);
+        if record.is_bare() {
+            let data = record.data.clone();
+            self.wheel.unlink(&mut self.slab, index);
+            self.slab.get_mut(index).strip(data, until);
+            self.wheel.link(&mut self.slab, index, now);
+        } else {
+            self.outliving.insert(index, until);
+        }
+    }
+
+    /// Brings the books about a record that is new under its index in order: it is linked
+    /// by its deadline, or by the end of its version when its value has ended already.
+    fn settle(&mut self, index: Index, kept_until: BootMillis, now: BootMillis) {
+        let record = self.slab.get_mut(index);
+        if record.deadline() <= now {
+            let bare = Data::new(record.key(), Bytes::new());
+            record.strip(bare, kept_until);
+            self.outliving.remove(&index);
+        } else if record.deadline() < kept_until {
+            self.outliving.insert(index, kept_until);
+        } else if !self.outliving.is_empty() {
+            self.outliving.remove(&index);
+        }
+        self.wheel.link(&mut self.slab, index, now);
+    }
+
     fn insert(
         &mut self,
         hasher: &impl BuildHasher,
@@ -156,13 +214,14 @@ impl Shard {
         candidate: Candidate,
         now: BootMillis,
     ) {
+        let kept_until = candidate.kept_until;
         let record = self.record(candidate);
         let index = self.slab.insert(record);
         let slab = &self.slab;
         self.table
             .insert_unique(hash, index, |&other| hasher.hash_one(slab.get(other).key()));
         self.sorted.insert(&self.slab, index);
-        self.wheel.link(&mut self.slab, index, now);
+        self.settle(index, kept_until, now);
     }
 
     fn replace(
@@ -178,10 +237,11 @@ impl Shard {
             None => budget.give_back(old_cost - candidate.cost),
         }
         self.wheel.unlink(&mut self.slab, index);
+        let kept_until = candidate.kept_until;
         let record = self.record(candidate);
         let old = std::mem::replace(self.slab.get_mut(index), record);
         self.origins.release(old.origin);
-        self.wheel.link(&mut self.slab, index, now);
+        self.settle(index, kept_until, now);
         Ok(old.data)
     }
 
@@ -210,6 +270,9 @@ impl Shard {
             Err(_) => unreachable!("every record is in the table"),
         }
         self.sorted.remove(&self.slab, index);
+        if !self.outliving.is_empty() {
+            self.outliving.remove(&index);
+        }
         let record = self.slab.remove(index);
         self.origins.release(record.origin);
         record
@@ -226,8 +289,20 @@ impl Shard {
     ) -> (usize, bool) {
         let mut removed = 0;
         while let Some(index) = self.wheel.expired(&mut self.slab, now, &mut budget) {
-            bytes.give_back(cost(&self.slab.get(index).data));
-            self.forget(hasher, index);
+            let kept = cost(&self.slab.get(index).data);
+            match self.outliving.remove(&index) {
+                Some(until) if now < until => {
+                    let record = self.slab.get_mut(index);
+                    let bare = Data::new(record.key(), Bytes::new());
+                    bytes.give_back(kept - cost(&bare));
+                    record.strip(bare, until);
+                    self.wheel.link(&mut self.slab, index, now);
+                }
+                _ => {
+                    bytes.give_back(kept);
+                    self.forget(hasher, index);
+                }
+            }
             removed += 1;
         }
         if removed > 0 && self.table.capacity() > SHRINK_MIN.max(self.len() * SHRINK_RATIO) {
@@ -253,6 +328,63 @@ impl Shard {
         now: BootMillis,
         keys: &mut Vec<Bytes>,
     ) -> bool {
+        self.walk(prefix, start, limit, keys, |_, record| {
+            let live = record.is_live(now);
+            live.then(|| Bytes::copy_from_slice(record.key()))
+        })
+    }
+
+    /// As [`Shard::keys`] for all versions that are remembered.
+    pub(super) fn listed(
+        &self,
+        prefix: &[u8],
+        start: Start<'_>,
+        limit: usize,
+        now: BootMillis,
+        listed: &mut Vec<Listed>,
+    ) -> bool {
+        self.walk(prefix, start, limit, listed, |index, record| {
+            let live = record.is_live(now);
+            let length = record.data.len() - usize::from(record.key_len);
+            (live || now < self.kept_until(index)).then(|| Listed {
+                key: Bytes::copy_from_slice(record.key()),
+                version: self.origins.version(record.time, record.origin),
+                length: if live {
+                    u32::try_from(length).unwrap_or(u32::MAX)
+                } else {
+                    0
+                },
+                ended: !live,
+            })
+        })
+    }
+
+    /// What is remembered of a key whose value has ended: its version, the end of its value
+    /// and of its version.
+    pub(super) fn ended(&self, hash: u64, key: &[u8], now: BootMillis) -> Option<Found> {
+        let &index = self
+            .table
+            .find(hash, |&index| self.slab.get(index).key() == key)?;
+        let (record, kept_until) = (self.slab.get(index), self.kept_until(index));
+        (!record.is_live(now) && now < kept_until).then(|| Found {
+            data: Data::new(&[], Bytes::new()),
+            key_len: 0,
+            version: self.origins.version(record.time, record.origin),
+            created_unix_ms: 0,
+            ttl_s: 0,
+            deadline: record.deadline(),
+            kept_until,
+        })
+    }
+
+    fn walk<T>(
+        &self,
+        prefix: &[u8],
+        start: Start<'_>,
+        limit: usize,
+        found: &mut Vec<T>,
+        pick: impl Fn(Index, &Record) -> Option<T>,
+    ) -> bool {
         let mut left = limit;
         for index in self.sorted.iter_from(&self.slab, start) {
             let record = self.slab.get(index);
@@ -262,8 +394,8 @@ impl Shard {
             if left == 0 {
                 return true;
             }
-            if record.is_live(now) {
-                keys.push(Bytes::copy_from_slice(record.key()));
+            if let Some(picked) = pick(index, record) {
+                found.push(picked);
                 left -= 1;
             }
         }

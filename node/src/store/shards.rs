@@ -11,7 +11,7 @@ use super::page;
 use super::record::Data;
 use super::shard::{self, Candidate, Found, Shard};
 use super::sorted::Start;
-use super::{Entry, Full, Stored};
+use super::{Entry, Full, Listed, Stored};
 use crate::clock::BootMillis;
 use crate::version::Version;
 
@@ -107,6 +107,7 @@ impl Store {
             created_unix_ms: entry.created_unix_ms,
             ttl_s: entry.ttl_s,
             deadline: entry.deadline,
+            kept_until: entry.kept_until,
             cost: shard::cost(&data),
         };
         let hash = self.hasher.hash_one(key.as_ref());
@@ -135,18 +136,45 @@ impl Store {
         limit: usize,
         now: BootMillis,
     ) -> Vec<Bytes> {
-        let start = match after {
-            Some(after) if after >= prefix => Start::After(after),
-            _ => Start::From(prefix),
-        };
+        let start = start(prefix, after);
         page::merge(
             self.shards.len(),
             start,
             limit,
+            |key: &Bytes| key,
             |number, start, count, keys| {
                 lock(&self.shards[number]).keys(prefix, start, count, now, keys)
             },
         )
+    }
+
+    /// As [`Store::keys`] for all versions that are remembered: those with a live value, and those whose value has ended.
+    #[must_use]
+    pub fn listed(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+        now: BootMillis,
+    ) -> Vec<Listed> {
+        let start = start(prefix, after);
+        page::merge(
+            self.shards.len(),
+            start,
+            limit,
+            |listed: &Listed| &listed.key,
+            |number, start, count, listed| {
+                lock(&self.shards[number]).listed(prefix, start, count, now, listed)
+            },
+        )
+    }
+
+    /// What is remembered of `key` when its value has ended, as an entry without a value.
+    #[must_use]
+    pub fn ended(&self, key: &[u8], now: BootMillis) -> Option<Entry> {
+        let hash = self.hasher.hash_one(key);
+        let found = self.shard(hash).ended(hash, key, now);
+        found.map(Entry::from)
     }
 
     /// Gives back the memory of entries that ended at least 128 ms ago, and of most that
@@ -217,6 +245,14 @@ impl fmt::Debug for Store {
     }
 }
 
+/// Where keys that start with `prefix` and come after `after` begin.
+fn start<'a>(prefix: &'a [u8], after: Option<&'a [u8]>) -> Start<'a> {
+    match after {
+        Some(after) if after >= prefix => Start::After(after),
+        _ => Start::From(prefix),
+    }
+}
+
 impl From<Found> for Entry {
     fn from(found: Found) -> Self {
         Self {
@@ -225,6 +261,7 @@ impl From<Found> for Entry {
             created_unix_ms: found.created_unix_ms,
             ttl_s: found.ttl_s,
             deadline: found.deadline,
+            kept_until: found.kept_until,
         }
     }
 }
@@ -268,6 +305,7 @@ mod tests {
             created_unix_ms: 1_790_000_000_000 + time,
             ttl_s: 300,
             deadline,
+            kept_until: deadline,
         }
     }
 

@@ -60,7 +60,7 @@ impl Wheel {
             // would have to come down through all levels.
             self.tick = self.tick.max(now.0 >> TICK_BITS);
         }
-        let tick = slab.get(index).deadline().0.div_ceil(1 << TICK_BITS);
+        let tick = slab.get(index).due().0.div_ceil(1 << TICK_BITS);
         let place = self.place(tick);
         let next = self.head(place);
         self.set_head(place, index);
@@ -99,7 +99,7 @@ impl Wheel {
                 *budget = budget.checked_sub(1)?;
                 let index = self.due;
                 self.unlink(slab, index);
-                if !slab.get(index).is_live(now) {
+                if slab.get(index).due() <= now {
                     return Some(index);
                 }
                 self.link(slab, index, now);

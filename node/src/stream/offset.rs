@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::clock::BootMillis;
+use crate::store::Entry;
 use crate::wire::frame::{Answer, DigestPage, Reply, Request};
 
 /// How long a measurement counts, in microseconds: a minute, over which clocks of different
@@ -106,6 +107,7 @@ impl ClockOffset {
     pub fn convert_question(&self, question: &mut Request) {
         if let Request::Put { entry, .. } = question {
             entry.deadline = self.to_theirs(entry.deadline);
+            entry.kept_until = self.to_theirs(entry.kept_until);
         }
     }
 
@@ -113,15 +115,15 @@ impl ClockOffset {
     pub fn convert_answer(&self, answer: &mut Reply) {
         match answer {
             Reply::Get {
-                answer: Answer::Have(entry),
+                answer: Answer::Have(entry) | Answer::Perhaps(entry),
                 ..
-            } => entry.deadline = self.to_ours(entry.deadline),
+            } => self.entry_to_ours(entry),
             Reply::Digest {
                 page: DigestPage::Items { items, .. },
                 ..
             } => {
                 for entry in items.iter_mut().filter_map(|item| item.entry.as_mut()) {
-                    entry.deadline = self.to_ours(entry.deadline);
+                    self.entry_to_ours(entry);
                 }
             }
             Reply::Put { .. }
@@ -130,8 +132,14 @@ impl ClockOffset {
             | Reply::Digest { .. }
             | Reply::PushPull { .. }
             | Reply::Pong { .. }
-            | Reply::Farewell { .. } => {}
+            | Reply::Farewell { .. }
+            | Reply::View { .. } => {}
         }
+    }
+
+    fn entry_to_ours(&self, entry: &mut Entry) {
+        entry.deadline = self.to_ours(entry.deadline);
+        entry.kept_until = self.to_ours(entry.kept_until);
     }
 
     fn shift(&self, deadline: BootMillis, by_us: impl Fn(&Measured) -> i128) -> BootMillis {

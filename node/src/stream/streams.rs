@@ -100,6 +100,12 @@ impl Streams {
         }
     }
 
+    /// Whether `peer` is known not to answer.
+    #[must_use]
+    pub fn is_silent(&self, peer: Uuid) -> bool {
+        self.peers().get(&peer).is_some_and(|peer| peer.is_silent())
+    }
+
     /// Peers to whom there is a stream.
     #[must_use]
     pub fn up(&self) -> Vec<Uuid> {

@@ -68,6 +68,7 @@ impl Host for Keeper {
                 Reply::Put {
                     id,
                     ack: Ack::Stored,
+                    view: 0,
                 }
                 .encode(answers);
             }
@@ -151,6 +152,7 @@ fn entry(length: usize, deadline: u64) -> Entry {
         created_unix_ms: 1,
         ttl_s: 2,
         deadline: BootMillis(deadline),
+        kept_until: BootMillis(deadline),
     }
 }
 
@@ -183,6 +185,7 @@ async fn questions_are_answered_small_and_large() {
             let stored = Reply::Put {
                 id,
                 ack: Ack::Stored,
+                view: 0,
             };
             assert_eq!(near.event().await, Event::Replied(stored));
         }
@@ -214,7 +217,8 @@ async fn many_questions_share_records() {
             near.event().await,
             Event::Replied(Reply::Put {
                 id,
-                ack: Ack::Stored
+                ack: Ack::Stored,
+                view: 0,
             })
         );
     }

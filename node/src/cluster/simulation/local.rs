@@ -130,6 +130,10 @@ impl World for Local {
         state.up.contains(&peer) && !state.silent.contains(&peer)
     }
 
+    fn is_silent(&self, peer: Uuid) -> bool {
+        self.state().silent.contains(&peer)
+    }
+
     fn wake_at(&self, _: Option<BootMillis>) {
         // The simulation looks at the deadline after every step.
     }

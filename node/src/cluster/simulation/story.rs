@@ -15,6 +15,9 @@ const SETTLE_US: u64 = 20_000_000;
 /// After a long absence members that were forgotten have to find each other again.
 const SETTLE_LONG_US: u64 = 130_000_000;
 
+/// Time after the last call, in which what is under way ends.
+const LAST_CALLS_US: u64 = 8_000_000;
+
 /// What the story does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
@@ -45,6 +48,8 @@ impl Universe {
             SETTLE_US
         };
         let end_us = self.now_us() + settle_us;
+        self.run(end_us - LAST_CALLS_US);
+        self.calling = false;
         self.run(end_us);
         self.check_peace();
     }
@@ -53,6 +58,7 @@ impl Universe {
         while let Some(turn) = self.turn(until_us) {
             match turn {
                 Turn::Nothing => {}
+                Turn::Call if !self.calling => {}
                 Turn::Call => {
                     self.call();
                     let pause = self.random.u64(0..2 * self.nature.call_every_us);

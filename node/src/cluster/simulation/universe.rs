@@ -169,6 +169,8 @@ pub(super) struct Universe {
     pub(super) journal: Vec<String>,
     /// When the last fault was over.
     pub(super) quiet_since_us: u64,
+    /// Whether clients still call.
+    pub(super) calling: bool,
 }
 
 impl Universe {
@@ -198,6 +200,7 @@ impl Universe {
             oracle: Oracle::default(),
             journal: Vec::new(),
             quiet_since_us: 0,
+            calling: true,
         }
     }
 

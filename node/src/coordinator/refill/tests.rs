@@ -42,7 +42,7 @@ fn asked(pulls: &[Pull]) -> (u128, u64) {
 fn started() -> (Refill, Vec<Pull>) {
     let mut refill = Refill::new(uuid(0));
     assert!(refill.is_complete(), "alone");
-    assert_eq!(refill.members_changed(&placement(&[1, 1, 1]), NOW), []);
+    assert_eq!(refill.members_changed(&placement(&[1, 1, 1]), &[], NOW), []);
     assert!(!refill.is_complete());
     let pulls = refill.connected(uuid(1), NOW);
     assert_eq!(refill.connected(uuid(2), NOW), []);
@@ -87,7 +87,7 @@ fn a_new_life_is_asked_for_all_and_others_for_the_difference() {
     refill.page(asked(&pulls).1, last_page(), NOW);
     let before = placement(&[1, 1, 1]).fingerprint();
     let after = placement(&[1, 2, 1]);
-    let pulls = refill.members_changed(&after, NOW);
+    let pulls = refill.members_changed(&after, &[], NOW);
     assert!(!refill.is_complete());
     let previous = |pulls: &[Pull]| {
         let [Pull::Page { previous, view, .. }] = pulls else {
@@ -281,7 +281,7 @@ proptest! {
         let mut model = Model { held: held.clone(), got: BTreeMap::new() };
         let mut generations = vec![1; held.len() + 1];
         let (mut refill, mut now) = (Refill::new(uuid(0)), NOW);
-        let mut pulls = VecDeque::from(refill.members_changed(&placement(&generations), now));
+        let mut pulls = VecDeque::from(refill.members_changed(&placement(&generations), &[], now));
         for peer in 1..=held.len() {
             pulls.extend(refill.connected(uuid(peer as u128), now));
         }
@@ -307,7 +307,7 @@ proptest! {
                 }
                 Some(2) => {
                     generations[from.as_u128() as usize] += 1;
-                    refill.members_changed(&placement(&generations), now)
+                    refill.members_changed(&placement(&generations), &[], now)
                 }
                 Some(3) => refill.page(ticket, Page::OtherView, now),
                 _ => match pull {

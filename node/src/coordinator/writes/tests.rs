@@ -4,6 +4,7 @@ use super::*;
 
 const NOW: BootMillis = BootMillis(1_000);
 const WALL: u64 = 1_800_000_000_000;
+
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 fn uuid(number: u128) -> Uuid {
@@ -42,11 +43,25 @@ fn value(key: &'static str) -> NewWrite {
     }
 }
 
+/// A holder that sees the same members acknowledges.
+fn answer_of<T>(
+    writes: &mut Writes<T>,
+    id: u64,
+    from: Uuid,
+    ack: Ack,
+    now: BootMillis,
+) -> Vec<Effect<T>> {
+    let view = writes.placement.fingerprint();
+    writes.acked(id, from, ack, view, now, WALL)
+}
+
 /// The effects in words, members by number.
 fn words(effects: &[Effect<&'static str>]) -> Vec<String> {
     let word = |effect: &Effect<&str>| match effect {
         Effect::Store { id, .. } => format!("store {id}"),
         Effect::Send { to, id, .. } => format!("send {id} to {}", to.as_u128()),
+        Effect::Keep { .. } => "keep".to_owned(),
+        Effect::AskView { to } => format!("ask view of {}", to.as_u128()),
         Effect::Answer { waiter, outcome } => format!("{waiter}: {outcome:?}"),
     };
     let mut words: Vec<String> = effects.iter().map(word).collect();
@@ -83,7 +98,7 @@ fn check(members: &[u128], events: &[(Event, &[&str])]) -> Writes<&'static str> 
     let mut now = NOW;
     for (number, (event, expect)) in events.iter().enumerate() {
         let effects = match event {
-            Event::Ack(id, from, ack) => writes.acked(*id, uuid(*from), *ack, now, WALL),
+            Event::Ack(id, from, ack) => answer_of(&mut writes, *id, uuid(*from), *ack, now),
             Unsent(id, to) => {
                 writes.unsent(*id, uuid(*to), now);
                 vec![]
@@ -93,7 +108,7 @@ fn check(members: &[u128], events: &[(Event, &[&str])]) -> Writes<&'static str> 
                 vec![]
             }
             Connected(peer) => writes.connected(uuid(*peer)),
-            Members(members) => writes.members_changed(placement(members)),
+            Members(members) => writes.members_changed(placement(members), now),
             After(millis) => {
                 now = NOW + Duration::from_millis(*millis);
                 writes.tick(now)
@@ -263,13 +278,16 @@ fn overtaking_ends() {
     writes.begin(value("key"), "client", NOW, WALL);
     for id in 1..=u64::from(MAX_RESTAMPS) {
         let above = version_above(WALL + id * 1_000);
-        let effects = writes.acked(id, uuid(2), Ack::Older(above), NOW, WALL);
+        let effects = answer_of(&mut writes, id, uuid(2), Ack::Older(above), NOW);
         assert_eq!(effects.len(), 2, "write {id}");
     }
     let id = u64::from(MAX_RESTAMPS) + 1;
     let above = version_above(WALL + 900_000);
-    assert_eq!(writes.acked(id, uuid(2), Ack::Older(above), NOW, WALL), []);
-    let effects = writes.acked(id, uuid(1), Ack::Stored, NOW, WALL);
+    assert_eq!(
+        answer_of(&mut writes, id, uuid(2), Ack::Older(above), NOW),
+        []
+    );
+    let effects = answer_of(&mut writes, id, uuid(1), Ack::Stored, NOW);
     assert_eq!(words(&effects), ["client: Acknowledged"]);
 }
 
@@ -323,12 +341,12 @@ fn when_a_holder_no_longer_counts_fewer_are_needed() {
 fn a_new_life_has_no_copy() {
     let mut writes = writes(1, &[1, 2]);
     writes.begin(value("key"), "client", NOW, WALL);
-    writes.acked(1, uuid(2), Ack::Stored, NOW, WALL);
+    answer_of(&mut writes, 1, uuid(2), Ack::Stored, NOW);
     let reborn = Placement::new([seat(1, 1), seat(2, 2)], 3);
-    let effects = writes.members_changed(Arc::new(reborn));
+    let effects = writes.members_changed(Arc::new(reborn), NOW);
     assert_eq!(words(&effects), ["send 1 to 2"]);
     assert_eq!(
-        words(&writes.acked(1, uuid(1), Ack::Stored, NOW, WALL)),
+        words(&answer_of(&mut writes, 1, uuid(1), Ack::Stored, NOW)),
         [""; 0]
     );
 }
@@ -357,7 +375,7 @@ fn a_hint_is_kept_until_every_holder_has_it() {
     assert_eq!(words(&writes.tick(NOW + TIMEOUT)), ["client: Pending"]);
     for holder in held {
         assert_eq!(writes.under_way().0, 1);
-        writes.acked(1, uuid(holder), Ack::Stored, NOW, WALL);
+        answer_of(&mut writes, 1, uuid(holder), Ack::Stored, NOW);
     }
     assert_eq!(writes.under_way(), (0, 0));
 }
@@ -371,7 +389,7 @@ fn a_value_that_ended_is_not_offered_any_more() {
     };
     writes.begin(brief, "client", NOW, WALL);
     writes.unsent(1, uuid(2), NOW);
-    writes.acked(1, uuid(1), Ack::Stored, NOW, WALL);
+    answer_of(&mut writes, 1, uuid(1), Ack::Stored, NOW);
     writes.tick(NOW + TIMEOUT);
     writes.unsent(1, uuid(2), NOW + TIMEOUT);
     assert_eq!(writes.tick(NOW + Duration::from_secs(10)), []);
@@ -396,12 +414,12 @@ fn what_is_under_way_is_bounded() {
     assert_eq!(begun, MAX_PENDING_BYTES as u64 / (1 << 20) - 1);
     // Answered ones make room for new ones, the oldest first.
     for id in 1..=2 {
-        writes.acked(id, uuid(1), Ack::Stored, NOW, WALL);
-        writes.acked(id, uuid(2), Ack::Stored, NOW, WALL);
+        answer_of(&mut writes, id, uuid(1), Ack::Stored, NOW);
+        answer_of(&mut writes, id, uuid(2), Ack::Stored, NOW);
     }
     assert_eq!(writes.begin(large(), "client", NOW, WALL).len(), 3);
     assert_eq!(writes.counters().abandoned, 1);
-    assert_eq!(writes.acked(1, uuid(3), Ack::Stored, NOW, WALL), []);
+    assert_eq!(answer_of(&mut writes, 1, uuid(3), Ack::Stored, NOW), []);
 }
 
 proptest! {
@@ -435,7 +453,7 @@ proptest! {
                     let (id, from) = sent.swap_remove(choice % sent.len());
                     stored.entry(id).or_default().insert(from);
                     acked = Some(id);
-                    writes.acked(id, uuid(from), Ack::Stored, now, WALL)
+                    answer_of(&mut writes, id, uuid(from), Ack::Stored, now)
                 }
                 4 if !sent.is_empty() => {
                     let (id, from) = sent.swap_remove(choice % sent.len());
@@ -443,7 +461,7 @@ proptest! {
                     stored.entry(id).or_default().insert(from);
                     acked = Some(id);
                     let above = version_above(WALL + choice as u64 % 1_000_000);
-                    writes.acked(id, uuid(from), Ack::Older(above), now, WALL)
+                    answer_of(&mut writes, id, uuid(from), Ack::Older(above), now)
                 }
                 5 => {
                     sent.retain(|(_, to)| *to != peer || peer == 1);
@@ -452,7 +470,7 @@ proptest! {
                 }
                 6 => {
                     members = all.iter().copied().filter(|it| *it == 1 || *it != peer).collect();
-                    writes.members_changed(placement(&members))
+                    writes.members_changed(placement(&members), now)
                 }
                 9 => {
                     now = now + TIMEOUT;
@@ -465,6 +483,7 @@ proptest! {
             };
             for effect in effects {
                 match effect {
+                    Effect::Keep { .. } | Effect::AskView { .. } => {}
                     Effect::Store { id, .. } => sent.push((id, 1)),
                     Effect::Send { to, id, .. } => sent.push((id, to.as_u128())),
                     Effect::Answer { waiter, outcome } => {

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{MAX_KEY, MAX_VALUE};
+use super::{MAX_KEY, MAX_RANGES, MAX_VALUE, RangeSum, Sums};
 use crate::clock::BootMillis;
 use crate::membership::{MAX_MEMBERS, Update, decode_update, encode_update};
 use crate::store::Entry;
@@ -18,6 +18,7 @@ pub(super) mod kind {
     pub(in crate::wire::frame) const PUSH_PULL: u8 = 5;
     pub(in crate::wire::frame) const PING: u8 = 6;
     pub(in crate::wire::frame) const LEAVING: u8 = 7;
+    pub(in crate::wire::frame) const VIEW: u8 = 8;
 }
 
 pub(super) fn head(out: &mut BytesMut, kind: u8, id: u64) {
@@ -65,6 +66,7 @@ pub(super) fn put_entry(out: &mut Rope, entry: &Entry) {
         out.put_u64(entry.created_unix_ms);
         out.put_u32(entry.ttl_s);
         out.put_u64(entry.deadline.0);
+        out.put_u64(entry.kept_until.0);
         out.put_u32(u32::try_from(entry.value.len()).unwrap_or(u32::MAX));
     });
     out.body(&entry.value);
@@ -76,6 +78,7 @@ pub(super) fn take_entry(from: &mut Reader) -> Result<Entry, Malformed> {
         created_unix_ms: from.u64()?,
         ttl_s: from.u32()?,
         deadline: BootMillis(from.u64()?),
+        kept_until: BootMillis(from.u64()?),
         value: from.long("value", MAX_VALUE)?,
     })
 }
@@ -95,6 +98,33 @@ pub(super) fn take_updates(from: &mut Reader) -> Result<Vec<Update>, Malformed> 
         updates.push(decode_update(from)?);
     }
     Ok(updates)
+}
+
+pub(super) fn put_sums(out: &mut BytesMut, sums: Option<&Sums>) {
+    out.put_u8(u8::from(sums.is_some()));
+    let Some(sums) = sums else { return };
+    out.put_u8(u8::from(sums.to_the_end));
+    out.put_u32(u32::try_from(sums.ranges.len()).unwrap_or(u32::MAX));
+    for range in &sums.ranges {
+        put_short(out, &range.last);
+        out.put_u64(range.sum);
+    }
+}
+
+pub(super) fn take_sums(from: &mut Reader) -> Result<Option<Sums>, Malformed> {
+    if !flag(from)? {
+        return Ok(None);
+    }
+    let to_the_end = flag(from)?;
+    let count = take_count(from, "ranges", MAX_RANGES)?;
+    let mut ranges = Vec::new();
+    for _ in 0..count {
+        ranges.push(RangeSum {
+            last: from.short("key", MAX_KEY)?,
+            sum: from.u64()?,
+        });
+    }
+    Ok(Some(Sums { to_the_end, ranges }))
 }
 
 pub(super) fn take_count(

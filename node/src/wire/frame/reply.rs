@@ -19,6 +19,8 @@ pub enum Reply {
         id: u64,
         /// What became of it.
         ack: Ack,
+        /// Fingerprint of the members that the answerer saw when it had stored the value.
+        view: u64,
     },
     /// To [`Request::Get`](super::Request::Get).
     Get {
@@ -59,6 +61,15 @@ pub enum Reply {
     Farewell {
         /// Number of the question.
         id: u64,
+        /// Whether the answerer has all that it should take over.
+        done: bool,
+    },
+    /// To [`Request::View`](super::Request::View).
+    View {
+        /// Number of the question.
+        id: u64,
+        /// Fingerprint of the members that the answerer sees.
+        view: u64,
     },
 }
 
@@ -73,15 +84,17 @@ impl Reply {
             | Self::Digest { id, .. }
             | Self::PushPull { id, .. }
             | Self::Pong { id, .. }
-            | Self::Farewell { id } => *id,
+            | Self::Farewell { id, .. }
+            | Self::View { id, .. } => *id,
         }
     }
 
     /// Writes the frame.
     pub fn encode(&self, out: &mut Rope) {
         match self {
-            Self::Put { id, ack } => out.fields(|out| {
+            Self::Put { id, ack, view } => out.fields(|out| {
                 head(out, kind::PUT, *id);
+                out.put_u64(*view);
                 put_ack(out, *ack);
             }),
             Self::Get { id, answer } => {
@@ -89,13 +102,17 @@ impl Reply {
                     Answer::Have(_) => 0,
                     Answer::DoNotHave => 1,
                     Answer::DoNotKnow => 2,
+                    Answer::Perhaps(_) => 3,
+                    Answer::Over(_) => 4,
                 };
                 out.fields(|out| {
                     head(out, kind::GET, *id);
                     out.put_u8(tag);
                 });
-                if let Answer::Have(entry) = answer {
-                    put_entry(out, entry);
+                match answer {
+                    Answer::Have(entry) | Answer::Perhaps(entry) => put_entry(out, entry),
+                    Answer::Over(version) => out.fields(|out| put_version(out, *version)),
+                    Answer::DoNotHave | Answer::DoNotKnow => {}
                 }
             }
             Self::Keys { id, page } => out.fields(|out| {
@@ -114,7 +131,14 @@ impl Reply {
                 head(out, kind::PING, *id);
                 out.put_u64(*boot_us);
             }),
-            Self::Farewell { id } => out.fields(|out| head(out, kind::LEAVING, *id)),
+            Self::Farewell { id, done } => out.fields(|out| {
+                head(out, kind::LEAVING, *id);
+                out.put_u8(u8::from(*done));
+            }),
+            Self::View { id, view } => out.fields(|out| {
+                head(out, kind::VIEW, *id);
+                out.put_u64(*view);
+            }),
         }
     }
 
@@ -127,6 +151,7 @@ impl Reply {
         match kind {
             kind::PUT => Ok(Self::Put {
                 id,
+                view: from.u64()?,
                 ack: take_ack(from)?,
             }),
             kind::GET => Ok(Self::Get {
@@ -149,7 +174,14 @@ impl Reply {
                 id,
                 boot_us: from.u64()?,
             }),
-            kind::LEAVING => Ok(Self::Farewell { id }),
+            kind::LEAVING => Ok(Self::Farewell {
+                id,
+                done: flag(from)?,
+            }),
+            kind::VIEW => Ok(Self::View {
+                id,
+                view: from.u64()?,
+            }),
             tag => Err(Malformed::UnknownTag {
                 what: "answer",
                 tag,
@@ -188,6 +220,8 @@ fn take_answer(from: &mut Reader) -> Result<Answer, Malformed> {
         0 => Ok(Answer::Have(take_entry(from)?)),
         1 => Ok(Answer::DoNotHave),
         2 => Ok(Answer::DoNotKnow),
+        3 => Ok(Answer::Perhaps(take_entry(from)?)),
+        4 => Ok(Answer::Over(from.version()?)),
         tag => Err(Malformed::UnknownTag {
             what: "answer",
             tag,

@@ -1,13 +1,14 @@
 //! Questions.
 
 use bytes::{BufMut, Bytes};
+use uuid::Uuid;
 
 use super::fields::{
-    flag, head, kind, put_entry, put_optional, put_short, put_updates, take_entry, take_optional,
-    take_updates,
+    flag, head, kind, put_entry, put_optional, put_short, put_sums, put_updates, take_count,
+    take_entry, take_optional, take_sums, take_updates,
 };
-use super::{MAX_KEY, Origin};
-use crate::membership::{MAX_UPDATE, Update};
+use super::{MAX_KEY, Origin, Sums};
+use crate::membership::{MAX_MEMBERS, MAX_UPDATE, Update};
 use crate::store::Entry;
 use crate::wire::{Malformed, Reader, Rope};
 
@@ -60,6 +61,8 @@ pub enum Request {
         after: Option<Bytes>,
         /// Whether short values are wanted with the keys.
         with_values: bool,
+        /// What the asker has, when only what differs is wanted.
+        sums: Option<Sums>,
     },
     /// This is what I know of the members; what do you know?
     PushPull {
@@ -73,8 +76,15 @@ pub enum Request {
         /// Number of the question.
         id: u64,
     },
-    /// I leave.
+    /// I leave, and others with me; have you taken over what I have for you?
     Leaving {
+        /// Number of the question.
+        id: u64,
+        /// Who else leaves.
+        together: Vec<Uuid>,
+    },
+    /// Which members do you see?
+    View {
         /// Number of the question.
         id: u64,
     },
@@ -91,7 +101,8 @@ impl Request {
             | Self::Digest { id, .. }
             | Self::PushPull { id, .. }
             | Self::Ping { id }
-            | Self::Leaving { id } => *id,
+            | Self::Leaving { id, .. }
+            | Self::View { id } => *id,
         }
     }
 
@@ -102,9 +113,14 @@ impl Request {
             Self::Put { key, entry, .. } => key.len() + entry.value.len(),
             Self::Get { key, .. } => key.len(),
             Self::Keys { prefix, after, .. } => prefix.len() + after.as_ref().map_or(0, Bytes::len),
-            Self::Digest { after, .. } => after.as_ref().map_or(0, Bytes::len),
+            Self::Digest { after, sums, .. } => {
+                let ranges = sums.iter().flat_map(|sums| &sums.ranges);
+                let ranges: usize = ranges.map(|range| range.last.len() + 10).sum();
+                after.as_ref().map_or(0, Bytes::len) + ranges
+            }
             Self::PushPull { updates, .. } => updates.len() * MAX_UPDATE,
-            Self::Ping { .. } | Self::Leaving { .. } => 0,
+            Self::Leaving { together, .. } => together.len() * 16,
+            Self::Ping { .. } | Self::View { .. } => 0,
         };
         variable + 96
     }
@@ -149,19 +165,28 @@ impl Request {
                 previous,
                 after,
                 with_values,
+                sums,
             } => out.fields(|out| {
                 head(out, kind::DIGEST, *id);
                 out.put_u64(*view);
                 out.put_u64(*previous);
                 put_optional(out, after.as_ref());
                 out.put_u8(u8::from(*with_values));
+                put_sums(out, sums.as_ref());
             }),
             Self::PushPull { id, updates } => out.fields(|out| {
                 head(out, kind::PUSH_PULL, *id);
                 put_updates(out, updates);
             }),
             Self::Ping { id } => out.fields(|out| head(out, kind::PING, *id)),
-            Self::Leaving { id } => out.fields(|out| head(out, kind::LEAVING, *id)),
+            Self::Leaving { id, together } => out.fields(|out| {
+                head(out, kind::LEAVING, *id);
+                out.put_u32(u32::try_from(together.len()).unwrap_or(u32::MAX));
+                together
+                    .iter()
+                    .for_each(|uuid| out.put_slice(uuid.as_bytes()));
+            }),
+            Self::View { id } => out.fields(|out| head(out, kind::VIEW, *id)),
         }
     }
 
@@ -200,13 +225,19 @@ impl Request {
                 previous: from.u64()?,
                 after: take_optional(from)?,
                 with_values: flag(from)?,
+                sums: take_sums(from)?,
             }),
             kind::PUSH_PULL => Ok(Self::PushPull {
                 id,
                 updates: take_updates(from)?,
             }),
             kind::PING => Ok(Self::Ping { id }),
-            kind::LEAVING => Ok(Self::Leaving { id }),
+            kind::LEAVING => {
+                let count = take_count(from, "members", MAX_MEMBERS)?;
+                let together = (0..count).map(|_| from.uuid()).collect::<Result<_, _>>()?;
+                Ok(Self::Leaving { id, together })
+            }
+            kind::VIEW => Ok(Self::View { id }),
             tag => Err(Malformed::UnknownTag {
                 what: "question",
                 tag,

@@ -24,13 +24,14 @@ fn version() -> impl Strategy<Value = Version> {
 }
 
 fn entry() -> impl Strategy<Value = Entry> {
-    (bytes(5000), version(), any::<(u64, u32, u64)>()).prop_map(
-        |(value, version, (created_unix_ms, ttl_s, deadline))| Entry {
+    (bytes(5000), version(), any::<(u64, u32, u64, u64)>()).prop_map(
+        |(value, version, (created_unix_ms, ttl_s, deadline, kept_until))| Entry {
             value,
             version,
             created_unix_ms,
             ttl_s,
             deadline: BootMillis(deadline),
+            kept_until: BootMillis(kept_until),
         },
     )
 }
@@ -79,21 +80,32 @@ fn request() -> impl Strategy<Value = Request> {
                 }
             }
         ),
-        (any::<(u64, u64, u64, bool)>(), after()).prop_map(
-            |((id, view, previous, with_values), after)| {
+        (any::<(u64, u64, u64, bool)>(), after(), sums()).prop_map(
+            |((id, view, previous, with_values), after, sums)| {
                 Request::Digest {
                     id,
                     view,
                     previous,
                     after,
                     with_values,
+                    sums,
                 }
             }
         ),
         (any::<u64>(), updates()).prop_map(|(id, updates)| Request::PushPull { id, updates }),
         any::<u64>().prop_map(|id| Request::Ping { id }),
-        any::<u64>().prop_map(|id| Request::Leaving { id }),
+        (any::<u64>(), prop::collection::vec(any::<u128>(), 0..5)).prop_map(|(id, uuids)| {
+            let together = uuids.into_iter().map(Uuid::from_u128).collect();
+            Request::Leaving { id, together }
+        }),
+        any::<u64>().prop_map(|id| Request::View { id }),
     ]
+}
+
+fn sums() -> impl Strategy<Value = Option<Sums>> {
+    let range = (bytes(50), any::<u64>()).prop_map(|(last, sum)| RangeSum { last, sum });
+    let sums = (any::<bool>(), prop::collection::vec(range, 0..9));
+    prop::option::of(sums.prop_map(|(to_the_end, ranges)| Sums { to_the_end, ranges }))
 }
 
 fn item() -> impl Strategy<Value = DigestItem> {
@@ -128,6 +140,8 @@ fn reply() -> impl Strategy<Value = Reply> {
         entry().prop_map(Answer::Have),
         Just(Answer::DoNotHave),
         Just(Answer::DoNotKnow),
+        entry().prop_map(Answer::Perhaps),
+        version().prop_map(Answer::Over),
     ];
     let keys = (
         prop::collection::vec(bytes(50), 0..9),
@@ -147,13 +161,14 @@ fn reply() -> impl Strategy<Value = Reply> {
             .prop_map(|(items, next)| DigestPage::Items { items, next }),
     ];
     prop_oneof![
-        (any::<u64>(), ack).prop_map(|(id, ack)| Reply::Put { id, ack }),
+        (any::<(u64, u64)>(), ack).prop_map(|((id, view), ack)| Reply::Put { id, ack, view }),
+        any::<(u64, u64)>().prop_map(|(id, view)| Reply::View { id, view }),
         (any::<u64>(), answer).prop_map(|(id, answer)| Reply::Get { id, answer }),
         (any::<u64>(), keys).prop_map(|(id, page)| Reply::Keys { id, page }),
         (any::<u64>(), digest).prop_map(|(id, page)| Reply::Digest { id, page }),
         (any::<u64>(), updates()).prop_map(|(id, updates)| Reply::PushPull { id, updates }),
         any::<(u64, u64)>().prop_map(|(id, boot_us)| Reply::Pong { id, boot_us }),
-        any::<u64>().prop_map(|id| Reply::Farewell { id }),
+        any::<(u64, bool)>().prop_map(|(id, done)| Reply::Farewell { id, done }),
     ]
 }
 
@@ -250,6 +265,7 @@ fn the_largest_put_fits_a_frame() {
         created_unix_ms: 1,
         ttl_s: 1,
         deadline: BootMillis(1),
+        kept_until: BootMillis(1),
     };
     let key = Bytes::from(vec![b'k'; MAX_KEY]);
     let put = Request::Put {

@@ -22,6 +22,10 @@ pub const PAGE_BYTES: usize = 1024 * 1024;
 /// Items of a page. As [`PAGE_BYTES`], for small keys.
 pub const PAGE_ITEMS: usize = 10_000;
 
+/// Ranges that are compared at once: of some tens of keys each, they cover what is looked at
+/// for one page.
+pub const MAX_RANGES: usize = 1024;
+
 /// A value up to this long stands in a digest page when values are wanted; longer ones are
 /// asked for one by one.
 pub const INLINE_VALUE: usize = 64 * 1024;
@@ -53,8 +57,12 @@ pub enum Ack {
 pub enum Answer {
     /// This is the value.
     Have(Entry),
+    /// This is the value that it has, but it was away and may have missed a newer one.
+    Perhaps(Entry),
     /// It would have to have it, and does not.
     DoNotHave,
+    /// It had this version, which has ended, and has nothing newer.
+    Over(Version),
     /// It does not have it, but has not yet heard of all that it should hold.
     DoNotKnow,
 }
@@ -68,6 +76,24 @@ pub struct KeysPage {
     pub more: bool,
     /// Whether the node knows of all keys that it should hold.
     pub complete: bool,
+}
+
+/// What a node has in one range of keys, summed up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RangeSum {
+    /// The last key of the range, which begins after the last key of the one before.
+    pub last: Bytes,
+    /// Sum over the keys that both hold, with their versions.
+    pub sum: u64,
+}
+
+/// What a node has, range by range, to be compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sums {
+    /// Whether the last range goes on to the end of all keys, whatever its last key is.
+    pub to_the_end: bool,
+    /// Neighbouring ranges in byte order.
+    pub ranges: Vec<RangeSum>,
 }
 
 /// What a holder has for another one.
