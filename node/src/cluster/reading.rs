@@ -13,7 +13,7 @@ use super::asks::Asked;
 use super::node::{Node, Reader, count, lock};
 use super::scan::{Budget, Scan};
 use super::world::World;
-use crate::coordinator::{GetOutcome, Listing, Local, Read, ReadEffect};
+use crate::coordinator::{GetOutcome, Listing, Read, ReadEffect};
 use crate::store::Listed;
 use crate::wire::frame::{Answer, KeysPage, PAGE_BYTES, PAGE_ITEMS, Request};
 
@@ -37,13 +37,15 @@ impl<W: World> Node<W> {
         let placement = self.placement();
         let holds = placement.is_holder(self.own.uuid, key);
         let now = self.world.boot_now();
-        let local = match self.store.get(key, now) {
-            Some(entry) if holds && self.is_sure(key, now) => {
-                return Ok(GetOutcome::Found(entry));
+        // What is left of a value where it is no longer held may be outdated.
+        let local = if holds {
+            match self.store.get(key, now) {
+                Some(entry) if self.is_sure(key, now) => return Ok(GetOutcome::Found(entry)),
+                Some(entry) => Some(Answer::Perhaps(entry)),
+                None => Some(self.absence(key, now)),
             }
-            Some(entry) if holds => Local::Holder(Answer::Perhaps(entry)),
-            None if holds => Local::Holder(self.absence(key, now)),
-            leftover => Local::Leftover(leftover),
+        } else {
+            None
         };
         let prefer = |uuid| u8::from(!self.world.answers(uuid));
         let read = Read::new(&placement, key, self.own.uuid, local, prefer);
@@ -88,18 +90,32 @@ impl<W: World> Node<W> {
                 }
                 ReadEffect::Answer {
                     waiter,
+                    key,
                     outcome,
                     questions,
                 } => {
                     for question in questions {
                         self.asks.forget(question);
                     }
-                    if outcome == GetOutcome::Unknown {
-                        count(&self.counters.reads_unknown);
-                    }
                     // Whoever waited may have gone away.
-                    drop(waiter.send(outcome));
+                    drop(waiter.send(self.or_promised(&key, outcome)));
                 }
+            }
+        }
+    }
+
+    /// Nobody could tell, but this node may have promised a client to keep a value that no
+    /// holder has taken yet.
+    fn or_promised(&self, key: &[u8], outcome: GetOutcome) -> GetOutcome {
+        if outcome != GetOutcome::Unknown {
+            return outcome;
+        }
+        let promised = lock(&self.writes).promised(key);
+        match promised.filter(|entry| self.world.boot_now() < entry.deadline) {
+            Some(entry) => GetOutcome::Found(entry),
+            None => {
+                count(&self.counters.reads_unknown);
+                GetOutcome::Unknown
             }
         }
     }

@@ -22,7 +22,7 @@ mod writes;
 
 pub use listing::Listing;
 pub use outcome::{GetOutcome, PutOutcome};
-pub use read::{Local, Read, Step};
+pub use read::{Read, Step};
 pub use reads::{READ_WITHIN, ReadEffect, Reads};
 pub use refill::{Page, Pull, Refill, RefillProgress, Value};
 pub use writes::{Effect, MAX_PENDING_BYTES, NewWrite, RETRY, WriteCounters, Writes};

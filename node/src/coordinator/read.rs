@@ -10,16 +10,6 @@ use crate::store::Entry;
 use crate::version::Version;
 use crate::wire::frame::Answer;
 
-/// What this node itself has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Local {
-    /// This node is a holder.
-    Holder(Answer),
-    /// It is not, but a copy is left from when it was, or the value is on its way to the
-    /// holders.
-    Leftover(Option<Entry>),
-}
-
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -34,9 +24,9 @@ pub enum Step {
 /// One read of one key: asks one holder after the other, the next when one fails, cannot
 /// tell, or takes too long.
 ///
-/// One holder that is sure of its value is enough. One that was away is not sure: then as
-/// many have to be heard as it takes to meet one that every acknowledged write has reached,
-/// and the newest of their values counts.
+/// One holder that is sure of its value is enough. One that was away, or has become a holder
+/// just now, is not sure: its value counts only when so many others do not have any that an
+/// acknowledged write must have met one of them.
 #[derive(Debug)]
 pub struct Read {
     /// Holders that were not asked yet, the last one first.
@@ -47,9 +37,6 @@ pub struct Read {
     needed: usize,
     /// Holders that do not have a value.
     denied: usize,
-    /// Holders that have one and are not sure.
-    unsure: usize,
-    leftover: Option<Entry>,
     /// The newest value of those who are not sure.
     best: Option<Entry>,
     /// The newest version that is known to have ended.
@@ -58,13 +45,13 @@ pub struct Read {
 }
 
 impl Read {
-    /// A read of `key` by node `own`. Holders for which `prefer` is lower are asked first.
+    /// A read of `key` by node `own`, which says `local` itself when it is a holder. Holders for which `prefer` is lower are asked first.
     #[must_use]
     pub fn new(
         placement: &Placement,
         key: &[u8],
         own: Uuid,
-        local: Local,
+        local: Option<Answer>,
         prefer: impl Fn(Uuid) -> u8,
     ) -> Self {
         let mut unasked: Vec<Uuid> = placement
@@ -81,15 +68,12 @@ impl Read {
             outstanding: Vec::new(),
             needed: placement.miss_quorum(),
             denied: 0,
-            unsure: 0,
-            leftover: None,
             best: None,
             over: None,
             found: None,
         };
-        match local {
-            Local::Holder(answer) => read.note(answer),
-            Local::Leftover(leftover) => read.leftover = leftover,
+        if let Some(answer) = local {
+            read.note(answer);
         }
         read
     }
@@ -119,12 +103,12 @@ impl Read {
     /// What can be said with what is known so far.
     #[must_use]
     pub fn give_up(mut self) -> GetOutcome {
-        self.conclusion().unwrap_or_else(|| self.last_resort())
+        self.conclusion().unwrap_or(GetOutcome::Unknown)
     }
 
     /// What has ended by now is not served.
     pub fn expire(&mut self, now: BootMillis) {
-        for known in [&mut self.found, &mut self.best, &mut self.leftover] {
+        for known in [&mut self.found, &mut self.best] {
             known.take_if(|entry| entry.deadline <= now);
         }
     }
@@ -132,10 +116,7 @@ impl Read {
     fn note(&mut self, answer: Answer) {
         match answer {
             Answer::Have(entry) => self.found = newer(self.found.take(), entry),
-            Answer::Perhaps(entry) => {
-                self.unsure += 1;
-                self.best = newer(self.best.take(), entry);
-            }
+            Answer::Perhaps(entry) => self.best = newer(self.best.take(), entry),
             Answer::DoNotHave => self.denied += 1,
             Answer::Over(version) => {
                 self.denied += 1;
@@ -144,7 +125,7 @@ impl Read {
             Answer::DoNotKnow => {}
         }
         // A value that something newer has replaced, though it has ended, is none.
-        for known in [&mut self.found, &mut self.best, &mut self.leftover] {
+        for known in [&mut self.found, &mut self.best] {
             known.take_if(|entry| Some(entry.version) < self.over);
         }
     }
@@ -158,16 +139,11 @@ impl Read {
             };
             return Some(GetOutcome::Found(newest));
         }
-        if self.best.is_some() && self.denied + self.unsure >= self.needed {
-            return self.best.take().map(GetOutcome::Found);
+        if self.denied < self.needed {
+            return None;
         }
-        (self.denied >= self.needed).then_some(GetOutcome::Missing)
-    }
-
-    /// What is said when nobody is sure: a copy that lives is better than none.
-    fn last_resort(&mut self) -> GetOutcome {
-        let copy = self.best.take().or_else(|| self.leftover.take());
-        copy.map_or(GetOutcome::Unknown, GetOutcome::Found)
+        let best = self.best.take();
+        Some(best.map_or(GetOutcome::Missing, GetOutcome::Found))
     }
 
     fn next(&mut self) -> Step {
@@ -177,7 +153,7 @@ impl Read {
         if !self.outstanding.is_empty() {
             return Step::Wait;
         }
-        self.ask().unwrap_or_else(|| Step::Done(self.last_resort()))
+        self.ask().unwrap_or(Step::Done(GetOutcome::Unknown))
     }
 
     fn ask(&mut self) -> Option<Step> {
@@ -225,13 +201,15 @@ mod tests {
         HasNot(usize),
         KnowsNot(usize),
         Fails(usize),
+        /// It had something newer, which has ended.
+        Ended(usize),
         Late,
     }
-    use Event::{Fails, Has, HasNot, KnowsNot, Late};
+    use Event::{Ended, Fails, Has, HasNot, KnowsNot, Late};
 
     /// A read by a node that is a holder (or not) of three copies among `members`; the
     /// steps as text, holders by the order in which they are asked.
-    fn check(local: Local, holder: bool, events: &[Event], expect: &[&str]) {
+    fn check(local: Option<Answer>, holder: bool, events: &[Event], expect: &[&str]) {
         let seats = (1..=5).map(|n| Seat {
             uuid: uuid(n),
             generation: 1,
@@ -253,6 +231,14 @@ mod tests {
                 HasNot(n) => read.answered(asked[*n], Some(Answer::DoNotHave)),
                 KnowsNot(n) => read.answered(asked[*n], Some(Answer::DoNotKnow)),
                 Fails(n) => read.answered(asked[*n], None),
+                Ended(n) => {
+                    let generation = 9;
+                    let newer = Version {
+                        generation,
+                        ..Version::default()
+                    };
+                    read.answered(asked[*n], Some(Answer::Over(newer)))
+                }
                 Late => read.hedge(),
             });
         }
@@ -278,17 +264,12 @@ mod tests {
 
     #[test]
     fn a_holder_answers_for_itself() {
-        check(
-            Local::Holder(Answer::Have(entry("ours"))),
-            true,
-            &[],
-            &["ours"],
-        );
+        check(Some(Answer::Have(entry("ours"))), true, &[], &["ours"]);
     }
 
     #[test]
     fn a_miss_needs_two_of_three() {
-        let missing = || Local::Holder(Answer::DoNotHave);
+        let missing = || Some(Answer::DoNotHave);
         check(missing(), true, &[HasNot(0)], &["ask 0", "missing"]);
         check(missing(), true, &[Has(0)], &["ask 0", "theirs"]);
         check(
@@ -309,7 +290,7 @@ mod tests {
             &[Fails(0), Has(1)],
             &["ask 0", "ask 1", "theirs"],
         );
-        let unsure = || Local::Holder(Answer::DoNotKnow);
+        let unsure = || Some(Answer::DoNotKnow);
         check(
             unsure(),
             true,
@@ -326,7 +307,7 @@ mod tests {
 
     #[test]
     fn who_holds_nothing_asks() {
-        let nothing = || Local::Leftover(None);
+        let nothing = || None;
         check(nothing(), false, &[Has(0)], &["ask 0", "theirs"]);
         check(
             nothing(),
@@ -343,26 +324,33 @@ mod tests {
     }
 
     #[test]
-    fn a_leftover_is_the_last_resort() {
-        let leftover = || Local::Leftover(Some(entry("left")));
-        check(leftover(), false, &[Has(0)], &["ask 0", "theirs"]);
+    fn who_was_away_asks_whether_there_is_something_newer() {
+        let perhaps = || Some(Answer::Perhaps(entry("ours")));
+        check(perhaps(), true, &[Has(0)], &["ask 0", "theirs"]);
         check(
-            leftover(),
-            false,
+            perhaps(),
+            true,
             &[HasNot(0), HasNot(1)],
-            &["ask 0", "ask 1", "missing"],
+            &["ask 0", "ask 1", "ours"],
         );
         check(
-            leftover(),
-            false,
-            &[Fails(0), HasNot(1), KnowsNot(2)],
-            &["ask 0", "ask 1", "ask 2", "left"],
+            perhaps(),
+            true,
+            &[HasNot(0), Fails(1)],
+            &["ask 0", "ask 1", "unknown"],
         );
     }
 
     #[test]
+    fn what_was_replaced_is_over_though_its_successor_has_ended() {
+        let old = Some(Answer::Perhaps(entry("old")));
+        let steps = ["ask 0", "ask 1", "missing"];
+        check(old, true, &[Ended(0), HasNot(1)], &steps);
+    }
+
+    #[test]
     fn the_slow_are_hedged() {
-        let nothing = || Local::Leftover(None);
+        let nothing = || None;
         check(
             nothing(),
             false,
@@ -394,7 +382,7 @@ mod tests {
         let placement = Placement::new(seats, 3);
         for first in 1..=3 {
             let prefer = |it| u8::from(it != uuid(first));
-            let local = Local::Leftover(None);
+            let local = None;
             let mut read = Read::new(&placement, b"k", uuid(99), local, prefer);
             assert_eq!(read.start(), Step::Ask(uuid(first)));
         }
@@ -408,7 +396,7 @@ mod tests {
             host: 0,
         };
         let placement = Placement::new([seat], 3);
-        let local = Local::Holder(Answer::DoNotHave);
+        let local = Some(Answer::DoNotHave);
         let mut read = Read::new(&placement, b"k", uuid(1), local, |_| 0);
         assert_eq!(read.start(), Step::Done(GetOutcome::Missing));
     }

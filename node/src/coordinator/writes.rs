@@ -135,6 +135,8 @@ pub struct Writes<T> {
     retries: BTreeSet<(BootMillis, u64)>,
     /// Answered writes that some holder has, the oldest first.
     spare: BTreeSet<u64>,
+    /// Keys of values that are promised and that no holder may have: the latest of each.
+    promised: BTreeMap<Bytes, u64>,
     last_id: u64,
     bytes: usize,
     counters: WriteCounters,
@@ -155,6 +157,7 @@ impl<T> Writes<T> {
             waiting: BTreeSet::new(),
             retries: BTreeSet::new(),
             spare: BTreeSet::new(),
+            promised: BTreeMap::new(),
             last_id: 0,
             bytes: 0,
             counters: WriteCounters::default(),
@@ -182,6 +185,13 @@ impl<T> Writes<T> {
     #[must_use]
     pub fn hybrid_now(&self, wall_ms: u64) -> HybridTime {
         self.clock.now(wall_ms)
+    }
+
+    /// A value that was promised to a client ("pending") and that no holder may have yet.
+    #[must_use]
+    pub fn promised(&self, key: &[u8]) -> Option<Entry> {
+        let operation = self.operations.get(self.promised.get(key)?)?;
+        (operation.count(Copy::Stored) == 0).then(|| operation.entry.clone())
     }
 
     /// Begins a write.
@@ -423,6 +433,9 @@ impl<T> Writes<T> {
             self.retries.remove(&(at, id));
         }
         self.bytes -= operation.size();
+        if !self.promised.is_empty() && self.promised.get(&operation.key) == Some(&id) {
+            self.promised.remove(&operation.key);
+        }
         Some(operation)
     }
 
@@ -582,12 +595,14 @@ impl<T> Writes<T> {
     }
 
     /// Keeps a value that is promised and that no holder may have.
-    fn kept_here(&self, id: u64) -> Option<Effect<T>> {
+    fn kept_here(&mut self, id: u64) -> Option<Effect<T>> {
         let operation = self.operations.get(&id)?;
-        (!self.holds(operation)).then(|| Effect::Keep {
-            key: operation.key.clone(),
-            entry: operation.entry.clone(),
-        })
+        if self.holds(operation) {
+            return None;
+        }
+        let (key, entry) = (operation.key.clone(), operation.entry.clone());
+        self.promised.insert(key.clone(), id);
+        Some(Effect::Keep { key, entry })
     }
 
     fn retry_later(&mut self, id: u64, now: BootMillis) {
