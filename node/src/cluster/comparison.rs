@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use twox_hash::XxHash3_64;
 
+use crate::placement::mix;
 use crate::store::Listed;
 use crate::version::Version;
 use crate::wire::frame::{MAX_RANGES, PAGE_BYTES, RangeSum, Sums};
@@ -81,18 +82,19 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Goes on to a key, in order: what differs in the ranges before it. `None` when it is
-    /// beyond all of them.
-    pub(super) fn reach(&mut self, key: &Bytes) -> Option<Vec<Listed>> {
-        let mut differing = Vec::new();
+    /// Goes on to a key, in order, and adds to `differing` what differs in the ranges before
+    /// it. Whether it is in one of them: nothing may be added when it is beyond.
+    pub(super) fn reach(&mut self, key: &Bytes, differing: &mut Vec<Listed>) -> bool {
         loop {
-            let range = self.sums.ranges.get(self.range)?;
+            let Some(range) = self.sums.ranges.get(self.range) else {
+                return false;
+            };
             let unbounded = self.sums.to_the_end && self.range + 1 == self.sums.ranges.len();
             if unbounded || *key <= range.last {
-                return Some(differing);
+                return true;
             }
             if self.range + 1 == self.sums.ranges.len() {
-                return None;
+                return false;
             }
             differing.extend(self.close());
         }
@@ -137,8 +139,12 @@ impl<'a> Comparison<'a> {
 /// alike: when a value ends depends on the clock.
 fn mark(key: &Bytes, version: Version) -> u64 {
     let (high, low) = version.uuid.as_u64_pair();
-    let seed = version.time.0 ^ high.rotate_left(17) ^ low.rotate_left(31) ^ version.generation;
-    XxHash3_64::oneshot_with_seed(seed, key)
+    // One after the other through a bijection: sums of marks must not cancel out because two
+    // keys or two versions differ in the same bits.
+    let parts = [version.time.0, high, low, version.generation];
+    parts
+        .into_iter()
+        .fold(XxHash3_64::oneshot(key), |mark, part| mix(mark ^ mix(part)))
 }
 
 #[cfg(test)]
@@ -173,10 +179,9 @@ mod tests {
             let sums = summing.end(rest.next().is_none());
             let mut comparison = Comparison::new(&sums);
             for listed in theirs.iter().filter(beyond) {
-                let Some(differing) = comparison.reach(&listed.key) else {
+                if !comparison.reach(&listed.key, &mut learned) {
                     break;
-                };
-                learned.extend(differing);
+                }
                 comparison.add(listed.clone());
             }
             learned.extend(comparison.end());

@@ -78,7 +78,7 @@ impl Joining {
         let _ = tokio::join!(self.round(), siblings);
         // Everyone who was found is to be joined, not only heard of.
         let _ = timeout(CANDIDATE_WITHIN, self.node.world.streams().tried()).await;
-        self.node.joined.send_replace(true);
+        self.node.note_joined();
         loop {
             let pause = if self.alive().is_empty() {
                 ROUND_ALONE

@@ -44,7 +44,7 @@ pub(super) struct View {
     pub(super) placement: Arc<Placement>,
     /// Earlier ones, the latest last.
     pub(super) recent: VecDeque<Arc<Placement>>,
-    /// Fingerprint of the last one for which the refill was complete.
+    /// Fingerprint of the last one for which the refill was complete, 0 at first.
     pub(super) complete: u64,
 }
 
@@ -155,7 +155,7 @@ impl<W: World> Node<W> {
             reads: Mutex::default(),
             refill: Mutex::new(Refill::new(own.uuid)),
             view: RwLock::new(View {
-                complete: placement.fingerprint(),
+                complete: 0,
                 placement,
                 recent: VecDeque::new(),
             }),
@@ -176,6 +176,17 @@ impl<W: World> Node<W> {
     #[cfg(test)]
     pub(super) fn now(&self) -> BootMillis {
         self.world.boot_now()
+    }
+
+    /// The first round of discovery is over. Whoever is alone then knows all there is.
+    pub(super) fn note_joined(&self) {
+        {
+            let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+            if view.placement.seats().len() == 1 {
+                view.complete = view.placement.fingerprint();
+            }
+        }
+        self.joined.send_replace(true);
     }
 
     /// Who counts now.
@@ -274,7 +285,7 @@ impl<W: World> Node<W> {
     /// Whether what this node has under `key` may be taken for the newest: it is a holder,
     /// and has been one, without a pause, since it knew of everything.
     pub(super) fn is_sure(&self, key: &[u8], now: BootMillis) -> bool {
-        if !self.sure.load(Ordering::SeqCst) || !self.is_awake(now) {
+        if !self.has_caught_up(now) {
             return false;
         }
         let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
@@ -283,6 +294,11 @@ impl<W: World> Node<W> {
         } else {
             view.has_held(self.own.uuid, key)
         }
+    }
+
+    /// Whether nothing can have been missed because this node, or a member, was away.
+    pub(super) fn has_caught_up(&self, now: BootMillis) -> bool {
+        self.sure.load(Ordering::SeqCst) && self.is_awake(now)
     }
 
     /// What this node, a holder, says of a key that it does not have. The placement by which

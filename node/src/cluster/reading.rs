@@ -110,8 +110,9 @@ impl<W: World> Node<W> {
         if outcome != GetOutcome::Unknown {
             return outcome;
         }
+        let now = self.world.boot_now();
         let promised = lock(&self.writes).promised(key);
-        match promised.filter(|entry| self.world.boot_now() < entry.deadline) {
+        match promised.filter(|entry| now < entry.deadline && self.has_caught_up(now)) {
             Some(entry) => GetOutcome::Found(entry),
             None => {
                 count(&self.counters.reads_unknown);

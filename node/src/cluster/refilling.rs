@@ -220,10 +220,9 @@ impl<W: World> Node<W> {
         let (mut found, mut bytes) = (Vec::new(), 0);
         let mut next = None;
         while let Some(listed) = scan.next() {
-            let Some(differing) = comparison.reach(&listed.key) else {
+            if !comparison.reach(&listed.key, &mut found) {
                 break;
-            };
-            found.extend(differing);
+            }
             let key = listed.key.clone();
             if placement.is_holder(asker, &key) {
                 bytes += key.len() + ITEM_OVERHEAD;

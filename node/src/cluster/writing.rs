@@ -11,6 +11,7 @@ use super::node::{Node, Waiter, lock};
 use super::world::World;
 use crate::coordinator::{Effect, NewWrite, PutOutcome};
 use crate::store::{ENTRY_OVERHEAD, Entry, Stored};
+use crate::stream::NotSent;
 use crate::wire::frame::{Ack, Origin, Request};
 use crate::wire::record::BATCH;
 
@@ -77,9 +78,10 @@ impl<W: World> Node<W> {
                         key,
                         entry,
                     };
-                    if self.world.send(to, put).is_err() {
+                    if let Err(why) = self.world.send(to, put) {
                         let mut writes = lock(&self.writes);
-                        writes.unsent(id, to, self.world.boot_now());
+                        let crowded = why == NotSent::Full;
+                        writes.unsent(id, to, crowded, self.world.boot_now());
                         self.world.wake_at(writes.next_deadline());
                     }
                 }

@@ -1,8 +1,6 @@
 //! One write under way, and what is known of its copies.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use uuid::Uuid;
 
@@ -46,9 +44,8 @@ pub(super) struct Operation<T> {
     pub(super) answer_by: BootMillis,
     /// How often it got a new version.
     pub(super) restamps: u8,
-    /// When it is offered again, and the pause after that.
+    /// When it is to be looked at again.
     pub(super) retry_at: Option<BootMillis>,
-    pub(super) pause: Duration,
     #[expect(dead_code, reason = "dropping it gives the bytes back")]
     pub(super) held: Option<Reservation>,
 }

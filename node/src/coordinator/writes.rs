@@ -25,12 +25,8 @@ pub const MAX_PENDING_BYTES: usize = 64 * 1024 * 1024;
 
 /// Pause before a value is offered again to a holder that had no room or could not be
 /// reached. Long enough to cost nothing, short enough that a queue that was full for a
-/// moment does not delay an answer noticeably beyond it. It doubles each time, up to
-/// [`RETRY_LONGEST`].
+/// moment does not delay an answer, or a copy, noticeably beyond it.
 pub const RETRY: Duration = Duration::from_millis(200);
-
-/// The longest such pause.
-const RETRY_LONGEST: Duration = Duration::from_secs(5);
 
 /// New versions given to one write because holders had a higher one. Each costs a round
 /// trip; two writers of one key overtake each other a few times at most, and a clock that
@@ -230,7 +226,6 @@ impl<T> Writes<T> {
             answer_by: now + self.timeout,
             restamps: 0,
             retry_at: None,
-            pause: RETRY,
             held: write.held,
         };
         let id = self.insert(operation);
@@ -317,20 +312,23 @@ impl<T> Writes<T> {
             Ack::Ahead => Copy::Ahead,
         };
         match ack {
-            Ack::Full => self.retry_later(id, now),
+            Ack::Full => self.retry_at(id, now + RETRY),
             Ack::Ahead => self.counters.ahead += 1,
             Ack::Stored | Ack::Older(_) => {}
         }
         self.settle(id, now)
     }
 
-    /// A value could not be handed to the stream of `to`.
-    pub fn unsent(&mut self, id: u64, to: Uuid, now: BootMillis) {
+    /// A value could not be handed to the stream of `to`: because too much waits there, or
+    /// because there is none; then it is sent when there is one again.
+    pub fn unsent(&mut self, id: u64, to: Uuid, crowded: bool, now: BootMillis) {
         if let Some(operation) = self.operations.get_mut(&id)
             && let Some(holder) = operation.holder(to)
         {
             holder.copy = Copy::Unsent;
-            self.retry_later(id, now);
+            if crowded {
+                self.retry_at(id, now + RETRY);
+            }
         }
     }
 
@@ -530,6 +528,7 @@ impl<T> Writes<T> {
             } else if stored > 0 {
                 self.spare.insert(id);
             }
+            self.end_in_time(id);
         }
         effects
     }
@@ -582,8 +581,6 @@ impl<T> Writes<T> {
         match outcome {
             PutOutcome::Acknowledged => {}
             PutOutcome::Pending => {
-                // Looked at now and then, so that it does not outlive its value.
-                self.retry_later(id, now);
                 effects.extend(self.kept_here(id));
             }
             PutOutcome::Full | PutOutcome::Unavailable => {
@@ -605,15 +602,25 @@ impl<T> Writes<T> {
         Some(Effect::Keep { key, entry })
     }
 
-    fn retry_later(&mut self, id: u64, now: BootMillis) {
-        if let Some(operation) = self.operations.get_mut(&id)
-            && operation.retry_at.is_none()
-        {
-            let at = now + operation.pause;
-            operation.retry_at = Some(at);
-            operation.pause = (operation.pause * 2).min(RETRY_LONGEST);
-            self.retries.insert((at, id));
+    /// A write that is answered does not outlive its value.
+    fn end_in_time(&mut self, id: u64) {
+        if let Some(operation) = self.operations.get(&id) {
+            self.retry_at(id, operation.entry.deadline);
         }
+    }
+
+    /// Looks at a write at this moment, if it is not to be looked at earlier.
+    fn retry_at(&mut self, id: u64, at: BootMillis) {
+        let Some(operation) = self.operations.get_mut(&id) else {
+            return;
+        };
+        if operation.retry_at.is_some_and(|planned| planned <= at) {
+            return;
+        }
+        if let Some(planned) = operation.retry_at.replace(at) {
+            self.retries.remove(&(planned, id));
+        }
+        self.retries.insert((at, id));
     }
 
     /// Offers a value again where it could not be sent or found no room, and drops it when
@@ -623,13 +630,12 @@ impl<T> Writes<T> {
             return Vec::new();
         };
         operation.retry_at = None;
-        let answered = operation.waiter.is_none();
-        if answered && operation.entry.deadline <= now {
-            self.remove(id);
-            return Vec::new();
-        }
-        if answered {
-            self.retry_later(id, now);
+        if operation.waiter.is_none() {
+            if operation.entry.deadline <= now {
+                self.remove(id);
+                return Vec::new();
+            }
+            self.end_in_time(id);
         }
         let effects = self.spread(id, |copy| matches!(copy, Copy::Unsent | Copy::Full));
         self.counters.retried += effects.len() as u64;

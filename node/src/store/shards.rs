@@ -338,7 +338,7 @@ mod tests {
         let (now, end) = (BootMillis(0), BootMillis(1_000));
         let newer = entry(b"newer", 2, end);
         assert_eq!(store.put("k".into(), newer.clone(), now), Ok(Stored::Newer));
-        for time in [1, 2] {
+        for time in [0, 1] {
             let late = entry(b"late", time, BootMillis(9_000));
             assert_eq!(
                 store.put("k".into(), late, now),
@@ -364,6 +364,12 @@ mod tests {
             Ok(Stored::Newer)
         );
         assert_eq!(store.get(b"k", now), None);
+        // Its version is remembered for as long as the older one would have lived.
+        assert_eq!(store.stats().used_bytes, 1 + ENTRY_OVERHEAD);
+        let late = entry(b"old", 1, BootMillis(9_000));
+        let older = store.put("k".into(), late, BootMillis(8_999));
+        assert!(matches!(older, Ok(Stored::Older(_))), "{older:?}");
+        store.reclaim(BootMillis(9_000 + TICK));
         assert_eq!(store.stats().used_bytes, 0);
     }
 
@@ -467,8 +473,26 @@ mod tests {
     /// The store as one map and a clock.
     #[derive(Default)]
     struct Model {
-        entries: BTreeMap<String, Entry>,
+        /// What is remembered; a version whose value was given up has no more bytes.
+        entries: BTreeMap<String, Remembered>,
         now: BootMillis,
+    }
+
+    #[derive(Clone)]
+    struct Remembered {
+        entry: Entry,
+        /// Whether only the version is left.
+        bare: bool,
+    }
+
+    impl Remembered {
+        fn due(&self) -> BootMillis {
+            if self.bare {
+                self.entry.kept_until
+            } else {
+                self.entry.deadline
+            }
+        }
     }
 
     impl Model {
@@ -479,37 +503,65 @@ mod tests {
         fn used(&self) -> u64 {
             self.entries
                 .iter()
-                .map(|(key, entry)| Self::cost(key, entry))
+                .map(|(key, kept)| Self::cost(key, &kept.entry))
                 .sum()
         }
 
         fn live(&self, key: &str) -> Option<&Entry> {
-            self.entries
-                .get(key)
+            let kept = self.entries.get(key);
+            kept.map(|kept| &kept.entry)
                 .filter(|entry| self.now < entry.deadline)
         }
 
         fn reclaim(&mut self) -> usize {
-            let before = self.entries.len();
-            self.entries.retain(|_, entry| self.now < entry.deadline);
-            before - self.entries.len()
+            let mut count = 0;
+            self.entries.retain(|_, kept| {
+                if self.now < kept.due() {
+                    return true;
+                }
+                count += 1;
+                if kept.bare || kept.entry.kept_until <= self.now {
+                    return false;
+                }
+                kept.bare = true;
+                kept.entry.value = Bytes::new();
+                true
+            });
+            count
         }
 
         /// `Err` stands for full.
         fn put(&mut self, key: &str, entry: &Entry) -> Result<Stored, ()> {
-            if let Some(kept) = self.live(key).filter(|kept| kept.version >= entry.version) {
-                return Ok(Stored::Older(kept.version));
+            let (now, mut entry) = (self.now, entry.clone());
+            let bare = entry.deadline <= now;
+            if bare {
+                entry.value = Bytes::new();
             }
-            if entry.deadline <= self.now {
+            let old = self.entries.get_mut(key).map(|kept| &mut kept.entry);
+            if let Some(old) = old.filter(|old| now < old.kept_until) {
+                if old.version >= entry.version {
+                    if old.version == entry.version {
+                        old.kept_until = old.kept_until.max(entry.kept_until);
+                    }
+                    return Ok(Stored::Older(old.version));
+                }
+                entry.kept_until = entry.kept_until.max(old.kept_until);
+            }
+            if entry.kept_until <= now {
                 self.entries.remove(key);
                 return Ok(Stored::Newer);
             }
-            let freed = |model: &Self| model.entries.get(key).map_or(0, |old| Self::cost(key, old));
-            let fits = |model: &Self| model.used() - freed(model) + Self::cost(key, entry) <= LIMIT;
+            let freed = |model: &Self| {
+                let old = model.entries.get(key);
+                old.map_or(0, |old| Self::cost(key, &old.entry))
+            };
+            let fits =
+                |model: &Self| model.used() - freed(model) + Self::cost(key, &entry) <= LIMIT;
             if !fits(self) && (self.reclaim() == 0 || !fits(self)) {
                 return Err(());
             }
-            self.entries.insert(key.to_owned(), entry.clone());
+            self.entries
+                .insert(key.to_owned(), Remembered { entry, bare });
             Ok(Stored::Newer)
         }
 
@@ -517,7 +569,7 @@ mod tests {
             let live = self
                 .entries
                 .iter()
-                .filter(|(_, entry)| self.now < entry.deadline);
+                .filter(|(_, kept)| self.now < kept.entry.deadline);
             live.map(|(key, _)| key)
                 .filter(|key| key.starts_with(prefix))
                 .filter(|key| after.is_none_or(|after| key.as_str() > after))
@@ -543,6 +595,10 @@ mod tests {
                     Step::Get(key) => {
                         let found = store.get(key.as_bytes(), model.now);
                         prop_assert_eq!(found.as_ref(), model.live(&key));
+                        let kept = model.entries.get(&key).map(|kept| &kept.entry);
+                        let kept = kept.filter(|entry| model.now < entry.kept_until);
+                        let version = store.version(key.as_bytes(), model.now);
+                        prop_assert_eq!(version, kept.map(|entry| entry.version));
                     }
                     Step::Keys { prefix, after, limit } => prop_assert_eq!(
                         store.keys(
@@ -556,7 +612,7 @@ mod tests {
                     Step::Advance(ticks) => model.now.0 += ticks * TICK,
                     Step::Reclaim => {
                         prop_assert_eq!(store.reclaim(model.now), model.reclaim());
-                        let first = model.entries.values().map(|entry| entry.deadline).min();
+                        let first = model.entries.values().map(Remembered::due).min();
                         prop_assert_eq!(store.next_deadline().is_some(), first.is_some());
                         prop_assert!(store.next_deadline() <= first);
                     }

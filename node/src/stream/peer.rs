@@ -97,6 +97,12 @@ impl Peer {
         *self.link.borrow() == Link::Up
     }
 
+    /// Whether the stream broke, or could not be opened.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        *self.link.borrow() == Link::Down
+    }
+
     /// Whether it is known not to answer, although there may be a stream.
     #[must_use]
     pub fn is_silent(&self) -> bool {

@@ -100,10 +100,12 @@ impl Streams {
         }
     }
 
-    /// Whether `peer` is known not to answer.
+    /// Whether `peer` is known not to answer, or its stream broke or could not be opened.
     #[must_use]
     pub fn is_silent(&self, peer: Uuid) -> bool {
-        self.peers().get(&peer).is_some_and(|peer| peer.is_silent())
+        self.peers()
+            .get(&peer)
+            .is_some_and(|peer| peer.is_silent() || peer.is_down())
     }
 
     /// Peers to whom there is a stream.

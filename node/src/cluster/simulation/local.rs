@@ -47,6 +47,8 @@ pub(super) struct State {
     pub(super) asked: Vec<Asked>,
     pub(super) up: BTreeSet<Uuid>,
     pub(super) silent: BTreeSet<Uuid>,
+    /// Peers whose stream broke or could not be opened.
+    pub(super) down: BTreeSet<Uuid>,
     /// Questions on their way, one item each.
     pub(super) flying: Vec<Uuid>,
 }
@@ -131,7 +133,8 @@ impl World for Local {
     }
 
     fn is_silent(&self, peer: Uuid) -> bool {
-        self.state().silent.contains(&peer)
+        let state = self.state();
+        state.silent.contains(&peer) || state.down.contains(&peer)
     }
 
     fn wake_at(&self, _: Option<BootMillis>) {

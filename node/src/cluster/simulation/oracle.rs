@@ -155,7 +155,7 @@ impl Oracle {
                 && other.version > Some(entry.version)
                 && other
                     .acknowledged_us()
-                    .is_some_and(|at| at + STALE_AFTER_US < read.begun_us)
+                    .is_some_and(|at| write.begun_us < at && at + STALE_AFTER_US < read.begun_us)
         });
         assert!(
             newer.is_none(),

@@ -485,9 +485,7 @@ impl Universe {
             }
             Event::Round { slot, life } => self.round(slot, life),
             Event::Joined { slot, .. } => {
-                self.with(slot, |node| {
-                    node.joined.send_replace(true);
-                });
+                self.with(slot, Node::note_joined);
                 self.slots[slot].life.as_mut().expect("lives").joined = true;
             }
             Event::PushPull { slot, life } => self.push_pull(slot, life),
@@ -651,13 +649,22 @@ impl Universe {
                     lock(&peer.node.membership).identity().clone()
                 };
                 self.with(from, |node| {
-                    node.world.state().up.insert(identity.uuid);
+                    let mut state = node.world.state();
+                    state.up.insert(identity.uuid);
+                    state.down.remove(&identity.uuid);
+                    drop(state);
                     node.connected(&identity);
                 });
             }
             _ => {
+                if let Some(life) = &self.slots[from].life {
+                    life.node.world.state().down.insert(self.slots[to].uuid);
+                }
                 link.trying = true;
-                let pause = link.next_pause_us();
+                // A frozen process answers as soon as it runs, because its kernel has the
+                // connection already.
+                let frozen = there.is_none() && self.slots[to].life.is_some();
+                let pause = if frozen { 5_000 } else { link.next_pause_us() };
                 self.links.insert((from, to), link);
                 self.after(pause, Event::Connect { from, to });
             }
@@ -829,6 +836,7 @@ impl Universe {
         if let Some(life) = &self.slots[from].life {
             let mut state = life.node.world.state();
             state.up.remove(&peer);
+            state.down.insert(peer);
             state.flying.retain(|it| *it != peer);
             drop(state);
             let life = life.number;
