@@ -18,6 +18,9 @@
 //! Whoever serves keeps no state of all this.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod pull;
+mod source;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -26,6 +29,8 @@ use uuid::Uuid;
 
 use crate::clock::BootMillis;
 use crate::placement::{Placement, Seat};
+pub use pull::{Page, Pull, RefillProgress, Value};
+use source::{Active, Next, Source};
 
 /// Bytes of values asked for at a time beyond the first: one large value, or many small
 /// ones, are on their way while the next are asked for.
@@ -57,124 +62,6 @@ const COMPARE_EVERY: Duration = Duration::from_secs(60);
 
 /// Pause before a pull is repeated because this node had no room.
 const RETRY_FULL: Duration = Duration::from_secs(5);
-
-/// What to ask for. The ticket comes back with the answer, so that late ones can be told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pull {
-    /// A page of what this member has for us.
-    Page {
-        /// Whom to ask.
-        from: Uuid,
-        /// To be given back.
-        ticket: u64,
-        /// Fingerprint of the members that count.
-        view: u64,
-        /// Fingerprint for which it told all before; 0 for none.
-        previous: u64,
-        /// Keys after this one.
-        after: Option<Bytes>,
-        /// Whether short values are wanted with the keys.
-        with_values: bool,
-        /// Whether only what differs from what we have is wanted.
-        compare: bool,
-    },
-    /// One value.
-    Value {
-        /// Whom to ask.
-        from: Uuid,
-        /// To be given back.
-        ticket: u64,
-        /// Its key.
-        key: Bytes,
-    },
-}
-
-/// A page as it was used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Page {
-    /// The member sees other members.
-    OtherView,
-    /// What came with values is stored.
-    Items {
-        /// Keys that are missing here or older, with the lengths of their values.
-        wanted: Vec<(Bytes, u32)>,
-        /// Where to go on, unless this was the last page.
-        next: Option<Bytes>,
-        /// Entries that were stored.
-        entries: u64,
-        /// Bytes of keys and values that came.
-        bytes: u64,
-        /// Whether something did not fit the store.
-        full: bool,
-    },
-}
-
-/// A value as it was used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value {
-    /// It is stored; so many bytes.
-    Stored(u64),
-    /// It ended meanwhile, or something newer is here.
-    Gone,
-    /// It did not fit the store.
-    Full,
-}
-
-/// How far the refill is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RefillProgress {
-    /// Members that have not told all yet.
-    pub waiting_for: usize,
-    /// Entries received since the start.
-    pub entries: u64,
-    /// Bytes of keys and values received since the start.
-    pub bytes: u64,
-}
-
-#[derive(Debug)]
-struct Source {
-    generation: u64,
-    /// The set of members for which it told us everything.
-    told_for: Option<u64>,
-    /// Whether it was out of reach for so long that we may have missed what it has.
-    apart: bool,
-    /// Whether what both have is to be compared when there is nothing more urgent.
-    compare_due: bool,
-    retry_at: BootMillis,
-    pause: Duration,
-}
-
-/// The pull that is under way.
-#[derive(Debug)]
-struct Active {
-    from: Uuid,
-    ticket: u64,
-    /// Whether it is only a comparison, on which nothing depends.
-    in_passing: bool,
-    /// Whether only what differs is asked for.
-    compared: bool,
-    /// Values that are wanted and not asked for yet.
-    wanted: VecDeque<(Bytes, u32)>,
-    /// Values that were asked for.
-    flying: BTreeMap<Bytes, u32>,
-    /// Where the next page starts; `None` when there is none or it is being waited for.
-    next: Next,
-    full: bool,
-    /// Bytes of the page, for the pace.
-    bytes: u64,
-    /// When an answer is late.
-    late_at: BootMillis,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Next {
-    /// A page was asked for.
-    Awaited,
-    /// There is one more, after this key.
-    After(Bytes),
-    /// That was the last.
-    None,
-}
 
 /// The refill of one node.
 #[derive(Debug)]
@@ -579,35 +466,6 @@ impl Refill {
         if let Some(source) = self.sources.get_mut(&peer) {
             source.retry_at = now + source.pause;
             source.pause = (source.pause * 2).min(RETRY_LONGEST);
-        }
-    }
-}
-
-impl Active {
-    /// Whether nothing is awaited, and the next page is asked for when the pace allows.
-    fn is_pausing(&self) -> bool {
-        matches!(self.next, Next::After(_)) && self.wanted.is_empty() && self.flying.is_empty()
-    }
-}
-
-impl Source {
-    const fn new(generation: u64) -> Self {
-        Self {
-            generation,
-            told_for: None,
-            apart: false,
-            compare_due: false,
-            retry_at: BootMillis(0),
-            pause: RETRY_FIRST,
-        }
-    }
-
-    /// For a new set of members there is no reason to wait.
-    fn at_once(self) -> Self {
-        Self {
-            retry_at: BootMillis(0),
-            pause: RETRY_FIRST,
-            ..self
         }
     }
 }

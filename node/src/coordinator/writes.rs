@@ -1,6 +1,9 @@
 //! The core of writing: from a version to its last holder.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod effect;
+mod settling;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +16,10 @@ use super::agreement::Agreement;
 use super::operation::{Copy, Holder, OVERHEAD, Operation, holders};
 use crate::clock::BootMillis;
 use crate::placement::{Placement, Seat};
-use crate::store::{Entry, Reservation};
+use crate::store::Entry;
 use crate::version::{HybridClock, HybridTime, Version};
 use crate::wire::frame::Ack;
+pub use effect::{Effect, NewWrite, WriteCounters};
 
 /// Bytes of keys and values in writes that have not reached every holder. Six of the
 /// largest values, or what a fast network brings in half a second: enough to bridge the
@@ -32,89 +36,6 @@ pub const RETRY: Duration = Duration::from_millis(200);
 /// trip; two writers of one key overtake each other a few times at most, and a clock that
 /// is raised past one version is past all that were known to that holder.
 const MAX_RESTAMPS: u8 = 16;
-
-/// What a client wants to write.
-#[derive(Debug)]
-pub struct NewWrite {
-    /// The key.
-    pub key: Bytes,
-    /// The bytes.
-    pub value: Bytes,
-    /// Time to live in seconds, already clamped.
-    pub ttl_s: u32,
-    /// Bytes of the store's budget that the value takes while it is only kept here as a
-    /// hint.
-    pub held: Option<Reservation>,
-}
-
-/// What is to be done, in this order.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Effect<T> {
-    /// Put into this node's own store, and call [`Writes::acked`] with the result.
-    Store {
-        /// Number of the write.
-        id: u64,
-        /// Its key.
-        key: Bytes,
-        /// Its value.
-        entry: Entry,
-    },
-    /// Send to a holder; when that cannot be done now, call [`Writes::unsent`].
-    Send {
-        /// Whom.
-        to: Uuid,
-        /// Number of the write.
-        id: u64,
-        /// Its key.
-        key: Bytes,
-        /// Its value.
-        entry: Entry,
-    },
-    /// Put into this node's own store, which is no holder: so the value can be read here, and
-    /// holders that compare find it.
-    Keep {
-        /// Its key.
-        key: Bytes,
-        /// Its value.
-        entry: Entry,
-    },
-    /// Ask which members this one sees, and call [`Writes::view_told`] with the answer, or
-    /// [`Writes::silent`] when it is known not to answer.
-    AskView {
-        /// Whom.
-        to: Uuid,
-    },
-    /// Tell whoever waits.
-    Answer {
-        /// Who waits.
-        waiter: T,
-        /// How it ended.
-        outcome: PutOutcome,
-    },
-}
-
-/// Counted since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WriteCounters {
-    /// Writes begun.
-    pub begun: u64,
-    /// Of these, acknowledged within the time-out.
-    pub acknowledged: u64,
-    /// Answered with "pending".
-    pub pending: u64,
-    /// Refused because holders are full.
-    pub full: u64,
-    /// Refused because nobody could take them.
-    pub unavailable: u64,
-    /// New versions because a holder had a higher one.
-    pub restamped: u64,
-    /// Refusals by holders because a version was too far ahead of their clock.
-    pub ahead: u64,
-    /// Values sent to a holder once more.
-    pub retried: u64,
-    /// Answered writes that were left to the refill before every holder had them.
-    pub abandoned: u64,
-}
 
 /// All writes under way on this node. `T` is whatever identifies who waits for one.
 #[derive(Debug)]
@@ -490,155 +411,6 @@ impl<T> Writes<T> {
                 }
             });
         }
-        effects
-    }
-
-    /// Answers and forgets a write as far as what is known of its copies allows.
-    fn settle(&mut self, id: u64, now: BootMillis) -> Vec<Effect<T>> {
-        let quorum = self.placement.write_quorum();
-        let Some(operation) = self.operations.get(&id) else {
-            return Vec::new();
-        };
-        let stored = operation.count(Copy::Stored);
-        let full = operation.count(Copy::Full);
-        let ahead = operation.count(Copy::Ahead);
-        let undecided = operation.holders.len() - stored - full - ahead;
-        let counts = |holder: &&Holder| {
-            holder.copy == Copy::Stored && self.agreement.counts(holder.uuid, now)
-        };
-        let counted = operation.holders.iter().filter(counts).count();
-        let outcome = if counted >= quorum && self.agreement.is_settled(now) {
-            Some(PutOutcome::Acknowledged)
-        } else if ahead > operation.holders.len() - quorum {
-            Some(PutOutcome::Unavailable)
-        } else if undecided == 0 && stored == 0 {
-            Some(PutOutcome::Full)
-        } else {
-            None
-        };
-        let over = stored + ahead == operation.holders.len();
-        let effects = outcome.map_or_else(Vec::new, |outcome| self.answer(id, outcome, now));
-        if self
-            .operations
-            .get(&id)
-            .is_some_and(|it| it.waiter.is_none())
-        {
-            if over {
-                self.remove(id);
-            } else if stored > 0 {
-                self.spare.insert(id);
-            }
-            self.end_in_time(id);
-        }
-        effects
-    }
-
-    fn time_out(&mut self, id: u64, now: BootMillis) -> Vec<Effect<T>> {
-        let Some(operation) = self.operations.get(&id) else {
-            return Vec::new();
-        };
-        let any = |copy| operation.count(copy) > 0;
-        let outcome = if any(Copy::Stored) {
-            PutOutcome::Pending
-        } else if any(Copy::Full) {
-            PutOutcome::Full
-        } else if self.holds(operation) {
-            // Not even this node took it.
-            PutOutcome::Unavailable
-        } else {
-            // It is kept here as a hint.
-            PutOutcome::Pending
-        };
-        let mut effects = self.answer(id, outcome, now);
-        effects.extend(self.settle(id, now));
-        effects
-    }
-
-    fn holds(&self, operation: &Operation<T>) -> bool {
-        operation
-            .holders
-            .iter()
-            .any(|holder| holder.uuid == self.own)
-    }
-
-    /// Tells whoever waits. What was refused is not kept any longer.
-    fn answer(&mut self, id: u64, outcome: PutOutcome, now: BootMillis) -> Vec<Effect<T>> {
-        let Some(operation) = self.operations.get_mut(&id) else {
-            return Vec::new();
-        };
-        let Some(waiter) = operation.waiter.take() else {
-            return Vec::new();
-        };
-        self.waiting.remove(&(operation.answer_by, id));
-        let counter = match outcome {
-            PutOutcome::Acknowledged => &mut self.counters.acknowledged,
-            PutOutcome::Pending => &mut self.counters.pending,
-            PutOutcome::Full => &mut self.counters.full,
-            PutOutcome::Unavailable => &mut self.counters.unavailable,
-        };
-        *counter += 1;
-        let mut effects = Vec::with_capacity(2);
-        match outcome {
-            PutOutcome::Acknowledged => {}
-            PutOutcome::Pending => {
-                effects.extend(self.kept_here(id));
-            }
-            PutOutcome::Full | PutOutcome::Unavailable => {
-                self.remove(id);
-            }
-        }
-        effects.push(Effect::Answer { waiter, outcome });
-        effects
-    }
-
-    /// Keeps a value that is promised and that no holder may have.
-    fn kept_here(&mut self, id: u64) -> Option<Effect<T>> {
-        let operation = self.operations.get(&id)?;
-        if self.holds(operation) {
-            return None;
-        }
-        let (key, entry) = (operation.key.clone(), operation.entry.clone());
-        self.promised.insert(key.clone(), id);
-        Some(Effect::Keep { key, entry })
-    }
-
-    /// A write that is answered does not outlive its value.
-    fn end_in_time(&mut self, id: u64) {
-        if let Some(operation) = self.operations.get(&id) {
-            self.retry_at(id, operation.entry.deadline);
-        }
-    }
-
-    /// Looks at a write at this moment, if it is not to be looked at earlier.
-    fn retry_at(&mut self, id: u64, at: BootMillis) {
-        let Some(operation) = self.operations.get_mut(&id) else {
-            return;
-        };
-        if operation.retry_at.is_some_and(|planned| planned <= at) {
-            return;
-        }
-        if let Some(planned) = operation.retry_at.replace(at) {
-            self.retries.remove(&(planned, id));
-        }
-        self.retries.insert((at, id));
-    }
-
-    /// Offers a value again where it could not be sent or found no room, and drops it when
-    /// its time is up.
-    fn retry(&mut self, id: u64, now: BootMillis) -> Vec<Effect<T>> {
-        let Some(operation) = self.operations.get_mut(&id) else {
-            return Vec::new();
-        };
-        operation.retry_at = None;
-        if operation.waiter.is_none() {
-            if operation.entry.deadline <= now {
-                self.remove(id);
-                return Vec::new();
-            }
-            self.end_in_time(id);
-        }
-        let effects = self.spread(id, |copy| matches!(copy, Copy::Unsent | Copy::Full));
-        self.counters.retried += effects.len() as u64;
         effects
     }
 }

@@ -64,7 +64,7 @@ impl Universe {
         value.put_u64(write as u64);
         let mut begun = None;
         self.with(slot, |node| {
-            begun = Some(node.begin_put(key, value.freeze(), ttl_s))
+            begun = Some(node.begin_put(key, value.freeze(), ttl_s));
         });
         match begun.expect("just begun") {
             Ok(answer) => {

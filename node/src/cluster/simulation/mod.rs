@@ -8,8 +8,11 @@
 mod clients;
 mod link;
 mod local;
+mod meeting;
 mod nature;
+mod network;
 mod oracle;
+mod processes;
 mod story;
 mod universe;
 
@@ -23,7 +26,8 @@ use nature::Nature;
 use oracle::Tally;
 use universe::Universe;
 
-const RUNS_BY_DEFAULT: u64 = 1_000;
+/// As many as take about a minute on two cores that are busy with other tests.
+const RUNS_BY_DEFAULT: u64 = 300;
 
 fn setting(variable: &str) -> Option<u64> {
     std::env::var(variable)

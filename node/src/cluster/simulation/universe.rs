@@ -4,33 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::super::node::{Node, lock};
-use super::link::{Link, MEASURE_EVERY_US, UNACKNOWLEDGED_US};
-use super::local::{Asked, Clocks, Local, State, TrueTime};
+use super::super::node::Node;
+use super::link::Link;
+use super::local::{Asked, Clocks, Local, TrueTime};
 use super::nature::Nature;
 use super::oracle::Oracle;
 use crate::coordinator::{GetOutcome, PutOutcome};
-use crate::membership::{Fate, Identity, Input, Liveness, Names, Update};
-use crate::store::{Store, StoreConfig};
+use crate::membership::{Fate, Input, Update};
 use crate::stream::Host as _;
-use crate::wire::frame::{Reply, Request};
-use crate::wire::{Reader, Rope};
-
-/// Pause between two rounds of discovery of a node that is alone, and of one that is not.
-const ROUND_ALONE_US: u64 = 5_000_000;
-const ROUND_US: u64 = 60_000_000;
-
-/// Pause between two push-pulls with some member.
-const PUSH_PULL_US: u64 = 30_000_000;
-
-/// How long the first round of discovery may take.
-const JOIN_WITHIN_US: u64 = 2_000_000;
 
 /// A place in which a node lives, one life after the other.
 pub(super) struct Slot {
@@ -50,8 +36,8 @@ pub(super) struct Life {
     pub(super) frozen: bool,
     pub(super) joined: bool,
     /// What happened to it while it was frozen.
-    backlog: Vec<Event>,
-    wake_us: u64,
+    pub(super) backlog: Vec<Event>,
+    pub(super) wake_us: u64,
     pub(super) puts: Vec<(usize, oneshot::Receiver<PutOutcome>)>,
     pub(super) gets: Vec<(Bytes, u64, oneshot::Receiver<GetOutcome>)>,
 }
@@ -161,10 +147,10 @@ pub(super) struct Universe {
     pub(super) nature: Nature,
     pub(super) hosts: Vec<Arc<Clocks>>,
     pub(super) slots: Vec<Slot>,
-    links: BTreeMap<(usize, usize), Link>,
+    pub(super) links: BTreeMap<(usize, usize), Link>,
     /// Pairs of hosts that cannot reach each other, the lower one first.
     pub(super) cuts: BTreeSet<(usize, usize)>,
-    lives: u64,
+    pub(super) lives: u64,
     pub(super) oracle: Oracle,
     pub(super) journal: Vec<String>,
     /// When the last fault was over.
@@ -219,7 +205,7 @@ impl Universe {
             .insert((self.now_us() + delay_us, self.events), event);
     }
 
-    fn at(&mut self, time_us: u64, event: Event) {
+    pub(super) fn at(&mut self, time_us: u64, event: Event) {
         self.after(time_us.saturating_sub(self.now_us()), event);
     }
 
@@ -245,174 +231,13 @@ impl Universe {
         slot
     }
 
-    /// Starts the next life of a slot.
-    pub(super) fn start(&mut self, slot: usize) {
-        self.lives += 1;
-        let (number, seed) = (self.lives, self.random.u64(..));
-        let place = &mut self.slots[slot];
-        assert!(place.life.is_none(), "one life at a time");
-        place.generation += 1;
-        place.wanted = true;
-        let identity = Identity {
-            uuid: place.uuid,
-            generation: place.generation,
-            renewal: 0,
-            host: place.host as u64,
-            gossip: place.address,
-            http_port: 1,
-            names: Arc::new(Names::new(&format!("node-{slot}"), "default")),
-            fate: None,
-        };
-        let world = Local {
-            true_us: Arc::clone(&self.true_us),
-            clocks: Arc::clone(&self.hosts[place.host]),
-            state: std::sync::Mutex::new(State::default()),
-        };
-        let store = Arc::new(Store::new(StoreConfig {
-            limit_bytes: 1 << 30,
-            shards: 1,
-        }));
-        let timeout = Duration::from_secs(5);
-        let node = Node::new(identity, world, store, self.nature.copies, timeout, seed);
-        place.life = Some(Life {
-            number,
-            node: Arc::new(node),
-            frozen: false,
-            joined: false,
-            backlog: Vec::new(),
-            wake_us: u64::MAX,
-            puts: Vec::new(),
-            gets: Vec::new(),
-        });
-        self.note(|| format!("start {slot} as {number}"));
-        let life = number;
-        self.after(0, Event::Round { slot, life });
-        self.after(JOIN_WITHIN_US / 4, Event::Joined { slot, life });
-        let jitter = self.random.u64(0..PUSH_PULL_US);
-        self.after(PUSH_PULL_US / 2 + jitter, Event::PushPull { slot, life });
-        // Its supervisor tells the siblings, who meet it as well.
-        for sibling in self.siblings(slot) {
-            self.meet(sibling, slot);
-        }
-    }
-
-    fn siblings(&self, slot: usize) -> Vec<usize> {
-        let host = self.slots[slot].host;
-        let others = self.slots.iter().enumerate();
-        let others = others.filter(|(other, it)| *other != slot && it.host == host);
-        let living = others.filter(|(_, it)| it.life.is_some());
-        living.map(|(other, _)| other).collect()
-    }
-
-    /// Ends a process as kill -9 does; its supervisor notices, if there is one.
-    pub(super) fn kill(&mut self, slot: usize, noticed: bool) {
-        let Some(life) = self.slots[slot].life.take() else {
-            return;
-        };
-        let number = life.number;
-        self.note(|| format!("kill {slot} ({number}), noticed: {noticed}"));
-        self.mark_lost();
-        self.cut_links(slot);
-        if !noticed {
-            return;
-        }
-        let (uuid, generation) = (self.slots[slot].uuid, self.slots[slot].generation);
-        for sibling in self.siblings(slot) {
-            let delay = self.random.u64(500..5_000);
-            let life = self.slots[sibling].life.as_ref().expect("lives").number;
-            self.after(
-                delay,
-                Event::Buried {
-                    slot: sibling,
-                    life,
-                    uuid,
-                    generation,
-                },
-            );
-        }
-    }
-
-    /// Ends all streams of a process that is no more.
-    fn cut_links(&mut self, slot: usize) {
-        self.links.retain(|(from, _), _| *from != slot);
-        let peers: Vec<usize> = self
-            .links
-            .keys()
-            .filter(|(_, to)| *to == slot)
-            .map(|(from, _)| *from)
-            .collect();
-        for from in peers {
-            if !self.is_cut(from, slot) {
-                self.break_link(from, slot);
-            }
-        }
-    }
-
-    /// Whatever only processes had that are no more is lost, and nobody is to blame.
-    pub(super) fn mark_lost(&mut self) {
-        let mut newest = BTreeMap::new();
-        for key in self.oracle.keys() {
-            newest.insert(key.clone(), self.newest(&key));
-        }
-        for write in &mut self.oracle.writes {
-            let Some(version) = write.version else {
-                continue;
-            };
-            if !write.lost && newest[&write.key].is_none_or(|newest| newest < version) {
-                write.lost = true;
-                self.oracle.tally.lost_with_all_copies +=
-                    u64::from(write.acknowledged_us().is_some());
-            }
-        }
-    }
-
-    /// The highest version of a key that some process keeps.
-    pub(super) fn newest(&self, key: &Bytes) -> Option<crate::version::Version> {
-        let lives = self.slots.iter().filter_map(|slot| slot.life.as_ref());
-        lives
-            .filter_map(|life| life.node.store.version(key, life.node.now()))
-            .max()
-    }
-
-    pub(super) fn freeze(&mut self, slot: usize) {
-        if let Some(life) = &mut self.slots[slot].life {
-            life.frozen = true;
-            self.note(|| format!("freeze {slot}"));
-        }
-    }
-
-    pub(super) fn thaw(&mut self, slot: usize) {
-        let Some(life) = self.slots[slot].life.as_mut().filter(|it| it.frozen) else {
-            return;
-        };
-        life.frozen = false;
-        life.wake_us = 0;
-        let mut backlog = std::mem::take(&mut life.backlog);
-        let number = life.number;
-        self.note(|| format!("thaw {slot}"));
-        // Which of its sockets a process looks at first is anybody's guess.
-        self.random.shuffle(&mut backlog);
-        for event in backlog {
-            self.after(0, event);
-        }
-        self.after(0, Event::Wake { slot, life: number });
-        let links: Vec<(usize, usize)> = self.links.keys().copied().collect();
-        for (from, to) in links {
-            if from == slot || to == slot {
-                let session = self.links[&(from, to)].session;
-                let delay = self.random.u64(0..2_000);
-                self.after(delay, Event::Frames { from, to, session });
-            }
-        }
-    }
-
     /// Whether two nodes cannot reach each other.
     pub(super) fn is_cut(&self, a: usize, b: usize) -> bool {
         let (a, b) = (self.slots[a].host, self.slots[b].host);
         a != b && self.cuts.contains(&(a.min(b), a.max(b)))
     }
 
-    fn delay_us(&mut self, a: usize, b: usize) -> u64 {
+    pub(super) fn delay_us(&mut self, a: usize, b: usize) -> u64 {
         if self.slots[a].host == self.slots[b].host {
             return self.random.u64(30..300);
         }
@@ -561,7 +386,7 @@ impl Universe {
         });
     }
 
-    fn perform(&mut self, slot: usize, asked: Asked) {
+    pub(super) fn perform(&mut self, slot: usize, asked: Asked) {
         match asked {
             Asked::Datagram(to, payload) => self.send_datagram(slot, to, &payload),
             Asked::Question(peer, question) => self.send_question(slot, peer, question),
@@ -583,358 +408,5 @@ impl Universe {
 
     pub(super) fn slot_of(&self, uuid: Uuid) -> Option<usize> {
         self.slots.iter().position(|slot| slot.uuid == uuid)
-    }
-
-    fn send_datagram(&mut self, from: usize, to: SocketAddr, payload: &Bytes) {
-        let Some(to) = self.slots.iter().position(|slot| slot.address == to) else {
-            return;
-        };
-        let same_host = self.slots[from].host == self.slots[to].host;
-        let loss = if same_host { 0 } else { self.nature.loss };
-        let copies = 1 + u32::from(self.random.u8(0..100) < self.nature.duplicates);
-        for _ in 0..copies {
-            if self.is_cut(from, to) || self.random.u8(0..100) < loss {
-                continue;
-            }
-            let (delay, source) = (self.delay_us(from, to), self.slots[from].address.ip());
-            let payload = payload.clone();
-            self.after(
-                delay,
-                Event::Datagram {
-                    to,
-                    source,
-                    payload,
-                },
-            );
-        }
-    }
-
-    fn datagram(&mut self, to: usize, source: IpAddr, payload: Bytes) {
-        let Some(life) = &self.slots[to].life else {
-            return;
-        };
-        life.node.world.deliver(source, payload);
-        if !life.frozen {
-            self.with(to, |node| while node.receive() {});
-        }
-    }
-
-    fn keep(&mut self, from: usize, to: usize) {
-        let same = self.slots[from].host == self.slots[to].host;
-        let link = self
-            .links
-            .entry((from, to))
-            .or_insert_with(|| Link::new(same));
-        if link.connected_to.is_none() && !link.trying {
-            link.trying = true;
-            self.after(0, Event::Connect { from, to });
-        }
-    }
-
-    fn connect(&mut self, from: usize, to: usize) {
-        let same = self.slots[from].host == self.slots[to].host;
-        let Some(mut link) = self.links.remove(&(from, to)) else {
-            return;
-        };
-        link.trying = false;
-        let opener = self.slots[from].life.as_ref().is_some_and(|it| !it.frozen);
-        let there = self.slots[to].life.as_ref().filter(|it| !it.frozen);
-        match there.map(|life| life.number) {
-            Some(life) if opener && !self.is_cut(from, to) => {
-                link.connect(life, same);
-                self.links.insert((from, to), link);
-                self.measure(from, to);
-                let identity = {
-                    let peer = self.slots[to].life.as_ref().expect("it is there");
-                    lock(&peer.node.membership).identity().clone()
-                };
-                self.with(from, |node| {
-                    let mut state = node.world.state();
-                    state.up.insert(identity.uuid);
-                    state.down.remove(&identity.uuid);
-                    drop(state);
-                    node.connected(&identity);
-                });
-            }
-            _ => {
-                if let Some(life) = &self.slots[from].life {
-                    life.node.world.state().down.insert(self.slots[to].uuid);
-                }
-                link.trying = true;
-                // A frozen process answers as soon as it runs, because its kernel has the
-                // connection already.
-                let frozen = there.is_none() && self.slots[to].life.is_some();
-                let pause = if frozen { 5_000 } else { link.next_pause_us() };
-                self.links.insert((from, to), link);
-                self.after(pause, Event::Connect { from, to });
-            }
-        }
-    }
-
-    /// One exchange of clocks.
-    fn measure(&mut self, from: usize, to: usize) {
-        let (there_us, back_us) = (self.delay_us(from, to), self.delay_us(to, from));
-        let now_us = self.now_us();
-        let ours = self.hosts[self.slots[from].host].boot_ms * 1000 + now_us;
-        let theirs = self.hosts[self.slots[to].host].boot_ms * 1000 + now_us;
-        if let Some(link) = self.links.get_mut(&(from, to)) {
-            link.measured_us = now_us;
-            // As if it had begun a round trip ago.
-            link.offset
-                .measure(ours - there_us - back_us, theirs - back_us, ours);
-        }
-    }
-
-    fn send_question(&mut self, from: usize, peer: Uuid, mut question: Request) {
-        let Some(to) = self.slot_of(peer) else { return };
-        let delay = self.delay_us(from, to);
-        let now_us = self.now_us();
-        let stale = self
-            .links
-            .get(&(from, to))
-            .is_some_and(|it| it.measured_us + MEASURE_EVERY_US < now_us);
-        if stale && !self.is_cut(from, to) {
-            self.measure(from, to);
-        }
-        let Some(link) = self
-            .links
-            .get_mut(&(from, to))
-            .filter(|it| it.connected_to.is_some())
-        else {
-            return;
-        };
-        link.offset.convert_question(&mut question);
-        let mut rope = Rope::new();
-        question.encode(&mut rope);
-        let at = link.forth.push(rope.into_bytes(), now_us + delay);
-        let session = link.session;
-        self.at(at, Event::Frames { from, to, session });
-    }
-
-    /// Moves what has arrived at either end of a stream.
-    fn frames(&mut self, from: usize, to: usize, session: u64) {
-        let now_us = self.now_us();
-        let cut = self.is_cut(from, to);
-        let Some(link) = self
-            .links
-            .get_mut(&(from, to))
-            .filter(|it| it.session == session)
-        else {
-            return;
-        };
-        if cut {
-            let since = *link.blocked_since_us.get_or_insert(now_us);
-            if since + UNACKNOWLEDGED_US < now_us {
-                self.break_link(from, to);
-            } else if !(link.forth.is_empty() && link.back.is_empty()) {
-                self.after(200_000, Event::Frames { from, to, session });
-            }
-            return;
-        }
-        link.blocked_since_us = None;
-        self.answer(from, to, session);
-        self.hear(from, to, session);
-    }
-
-    fn answer(&mut self, from: usize, to: usize, session: u64) {
-        let now_us = self.now_us();
-        loop {
-            let expected = self.links.get(&(from, to)).and_then(|it| it.connected_to);
-            let there = self.slots[to].life.as_ref();
-            if there.is_none_or(|life| Some(life.number) != expected) {
-                self.break_link(from, to);
-                return;
-            }
-            if there.is_some_and(|life| life.frozen) {
-                return;
-            }
-            let Some(link) = self
-                .links
-                .get_mut(&(from, to))
-                .filter(|it| it.session == session)
-            else {
-                return;
-            };
-            let Some(frame) = link.forth.pop(now_us) else {
-                return;
-            };
-            let Some(asker) = &self.slots[from].life else {
-                return;
-            };
-            let uuid = self.slots[to].uuid;
-            let mut state = asker.node.world.state();
-            if let Some(at) = state.flying.iter().position(|it| *it == uuid) {
-                state.flying.remove(at);
-            }
-            drop(state);
-            let identity = lock(&asker.node.membership).identity().clone();
-            let source = self.slots[from].address.ip();
-            let question = Request::decode(&mut Reader::new(frame)).expect("our own frame");
-            let mut answers = Rope::new();
-            self.with(to, |node| {
-                node.answer(&identity, source, question, &mut answers)
-            });
-            let delay = self.delay_us(to, from);
-            let Some(link) = self
-                .links
-                .get_mut(&(from, to))
-                .filter(|it| it.session == session)
-            else {
-                return;
-            };
-            if !answers.is_empty() {
-                let at = link.back.push(answers.into_bytes(), now_us + delay);
-                self.at(at, Event::Frames { from, to, session });
-            }
-        }
-    }
-
-    fn hear(&mut self, from: usize, to: usize, session: u64) {
-        let now_us = self.now_us();
-        if self.slots[from]
-            .life
-            .as_ref()
-            .is_none_or(|life| life.frozen)
-        {
-            return;
-        }
-        let mut replies = Vec::new();
-        let Some(link) = self
-            .links
-            .get_mut(&(from, to))
-            .filter(|it| it.session == session)
-        else {
-            return;
-        };
-        while let Some(frame) = link.back.pop(now_us) {
-            let mut reply = Reply::decode(&mut Reader::new(frame)).expect("our own frame");
-            link.offset.convert_answer(&mut reply);
-            replies.push(reply);
-        }
-        if !replies.is_empty() {
-            let (peer, source) = (self.slots[to].uuid, self.slots[to].address.ip());
-            self.with(from, |node| node.replied(peer, source, replies));
-        }
-    }
-
-    fn break_link(&mut self, from: usize, to: usize) {
-        let Some(link) = self.links.get_mut(&(from, to)) else {
-            return;
-        };
-        if link.disconnect() {
-            if !link.trying {
-                link.trying = true;
-                let pause = link.next_pause_us();
-                self.after(pause, Event::Connect { from, to });
-            }
-            self.tell_lost(from, to);
-        }
-    }
-
-    fn tell_lost(&mut self, from: usize, to: usize) {
-        let peer = self.slots[to].uuid;
-        if let Some(life) = &self.slots[from].life {
-            let mut state = life.node.world.state();
-            state.up.remove(&peer);
-            state.down.insert(peer);
-            state.flying.retain(|it| *it != peer);
-            drop(state);
-            let life = life.number;
-            self.after(
-                0,
-                Event::Lost {
-                    slot: from,
-                    life,
-                    peer,
-                },
-            );
-        }
-    }
-
-    /// Meets whoever is at `to`, as a candidate is met.
-    fn meet(&mut self, from: usize, to: usize) {
-        if self.is_cut(from, to) || self.slots[to].life.is_none() {
-            return;
-        }
-        let Some(life) = &self.slots[from].life else {
-            return;
-        };
-        let (number, updates) = (life.number, lock(&life.node.membership).knowledge());
-        let delay = self.delay_us(from, to);
-        self.after(
-            delay,
-            Event::Meet {
-                from,
-                life: number,
-                to,
-                updates,
-            },
-        );
-    }
-
-    fn be_met(&mut self, from: usize, life: u64, to: usize, updates: Vec<Update>) {
-        let Some(there) = &mut self.slots[to].life else {
-            return;
-        };
-        if there.frozen {
-            there.backlog.push(Event::Meet {
-                from,
-                life,
-                to,
-                updates,
-            });
-            return;
-        }
-        let source = self.slots[from].address.ip();
-        let mut answer = Vec::new();
-        self.with(to, |node| {
-            node.learn(source, updates);
-            answer = lock(&node.membership).knowledge();
-        });
-        let (delay, source) = (self.delay_us(to, from), self.slots[to].address.ip());
-        let updates = answer;
-        self.after(
-            delay,
-            Event::Met {
-                slot: from,
-                life,
-                source,
-                updates,
-            },
-        );
-    }
-
-    fn round(&mut self, slot: usize, life: u64) {
-        let alive: BTreeSet<Uuid> = {
-            let life = self.slots[slot].life.as_ref().expect("lives");
-            let membership = lock(&life.node.membership);
-            let members = membership.members().iter();
-            let alive = members.filter(|member| member.liveness == Liveness::Alive);
-            alive.map(|member| member.identity.uuid).collect()
-        };
-        for to in 0..self.slots.len() {
-            if to != slot && !alive.contains(&self.slots[to].uuid) {
-                self.meet(slot, to);
-            }
-        }
-        let pause = if alive.is_empty() {
-            ROUND_ALONE_US
-        } else {
-            ROUND_US
-        };
-        let jitter = self.random.u64(0..pause / 4);
-        self.after(pause + jitter, Event::Round { slot, life });
-    }
-
-    fn push_pull(&mut self, slot: usize, life: u64) {
-        let up: Vec<Uuid> = {
-            let life = self.slots[slot].life.as_ref().expect("lives");
-            life.node.world.state().up.iter().copied().collect()
-        };
-        if !up.is_empty() {
-            let peer = up[self.random.usize(0..up.len())];
-            self.with(slot, |node| node.push_pull(peer));
-        }
-        self.after(PUSH_PULL_US, Event::PushPull { slot, life });
     }
 }

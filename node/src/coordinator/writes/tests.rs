@@ -458,7 +458,6 @@ proptest! {
         let mut members = all.clone();
         for (kind, choice, peer) in steps.into_iter().chain([(9, 0, 1)])
         {
-            let mut acked = None;
             let effects = match kind {
                 0 | 1 => {
                     begun += 1;
@@ -469,14 +468,12 @@ proptest! {
                 2 | 3 if !sent.is_empty() => {
                     let (id, from) = sent.swap_remove(choice % sent.len());
                     stored.entry(id).or_default().insert(from);
-                    acked = Some(id);
                     answer_of(&mut writes, id, uuid(from), Ack::Stored, now)
                 }
                 4 if !sent.is_empty() => {
                     let (id, from) = sent.swap_remove(choice % sent.len());
                     // Something at least as new is there, or the write starts over.
                     stored.entry(id).or_default().insert(from);
-                    acked = Some(id);
                     let above = version_above(WALL + choice as u64 % 1_000_000);
                     answer_of(&mut writes, id, uuid(from), Ack::Older(above), now)
                 }

@@ -1,0 +1,181 @@
+//! Simulated processes: started, killed, frozen.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::super::node::Node;
+use super::local::{Local, State};
+use super::meeting::PUSH_PULL_US;
+use super::universe::{Event, Life, Universe};
+use crate::membership::{Identity, Names};
+use crate::store::{Store, StoreConfig};
+use crate::version::Version;
+
+/// When the first round of discovery is over.
+const JOIN_WITHIN_US: u64 = 500_000;
+
+impl Universe {
+    /// Starts the next life of a slot.
+    pub(super) fn start(&mut self, slot: usize) {
+        self.lives += 1;
+        let (number, seed) = (self.lives, self.random.u64(..));
+        let place = &mut self.slots[slot];
+        assert!(place.life.is_none(), "one life at a time");
+        place.generation += 1;
+        place.wanted = true;
+        let identity = Identity {
+            uuid: place.uuid,
+            generation: place.generation,
+            renewal: 0,
+            host: place.host as u64,
+            gossip: place.address,
+            http_port: 1,
+            names: Arc::new(Names::new(&format!("node-{slot}"), "default")),
+            fate: None,
+        };
+        let world = Local {
+            true_us: Arc::clone(&self.true_us),
+            clocks: Arc::clone(&self.hosts[place.host]),
+            state: std::sync::Mutex::new(State::default()),
+        };
+        let store = Arc::new(Store::new(StoreConfig {
+            limit_bytes: 1 << 30,
+            shards: 1,
+        }));
+        let timeout = Duration::from_secs(5);
+        let node = Node::new(identity, world, store, self.nature.copies, timeout, seed);
+        place.life = Some(Life {
+            number,
+            node: Arc::new(node),
+            frozen: false,
+            joined: false,
+            backlog: Vec::new(),
+            wake_us: u64::MAX,
+            puts: Vec::new(),
+            gets: Vec::new(),
+        });
+        self.note(|| format!("start {slot} as {number}"));
+        let life = number;
+        self.after(0, Event::Round { slot, life });
+        self.after(JOIN_WITHIN_US, Event::Joined { slot, life });
+        let jitter = self.random.u64(0..PUSH_PULL_US);
+        self.after(PUSH_PULL_US / 2 + jitter, Event::PushPull { slot, life });
+        // Its supervisor tells the siblings, who meet it as well.
+        for sibling in self.siblings(slot) {
+            self.meet(sibling, slot);
+        }
+    }
+
+    pub(super) fn siblings(&self, slot: usize) -> Vec<usize> {
+        let host = self.slots[slot].host;
+        let others = self.slots.iter().enumerate();
+        let others = others.filter(|(other, it)| *other != slot && it.host == host);
+        let living = others.filter(|(_, it)| it.life.is_some());
+        living.map(|(other, _)| other).collect()
+    }
+
+    /// Ends a process as kill -9 does; its supervisor notices, if there is one.
+    pub(super) fn kill(&mut self, slot: usize, noticed: bool) {
+        let Some(life) = self.slots[slot].life.take() else {
+            return;
+        };
+        let number = life.number;
+        self.note(|| format!("kill {slot} ({number}), noticed: {noticed}"));
+        self.mark_lost();
+        self.cut_links(slot);
+        if !noticed {
+            return;
+        }
+        let (uuid, generation) = (self.slots[slot].uuid, self.slots[slot].generation);
+        for sibling in self.siblings(slot) {
+            let delay = self.random.u64(500..5_000);
+            let life = self.slots[sibling].life.as_ref().expect("lives").number;
+            self.after(
+                delay,
+                Event::Buried {
+                    slot: sibling,
+                    life,
+                    uuid,
+                    generation,
+                },
+            );
+        }
+    }
+
+    /// Ends all streams of a process that is no more.
+    pub(super) fn cut_links(&mut self, slot: usize) {
+        self.links.retain(|(from, _), _| *from != slot);
+        let peers: Vec<usize> = self
+            .links
+            .keys()
+            .filter(|(_, to)| *to == slot)
+            .map(|(from, _)| *from)
+            .collect();
+        for from in peers {
+            if !self.is_cut(from, slot) {
+                self.break_link(from, slot);
+            }
+        }
+    }
+
+    /// Whatever only processes had that are no more is lost, and nobody is to blame.
+    pub(super) fn mark_lost(&mut self) {
+        let mut newest = BTreeMap::new();
+        for key in self.oracle.keys() {
+            newest.insert(key.clone(), self.newest(&key));
+        }
+        for write in &mut self.oracle.writes {
+            let Some(version) = write.version else {
+                continue;
+            };
+            if !write.lost && newest[&write.key].is_none_or(|newest| newest < version) {
+                write.lost = true;
+                self.oracle.tally.lost_with_all_copies +=
+                    u64::from(write.acknowledged_us().is_some());
+            }
+        }
+    }
+
+    /// The highest version of a key that some process keeps.
+    pub(super) fn newest(&self, key: &Bytes) -> Option<Version> {
+        let lives = self.slots.iter().filter_map(|slot| slot.life.as_ref());
+        lives
+            .filter_map(|life| life.node.store.version(key, life.node.now()))
+            .max()
+    }
+
+    pub(super) fn freeze(&mut self, slot: usize) {
+        if let Some(life) = &mut self.slots[slot].life {
+            life.frozen = true;
+            self.note(|| format!("freeze {slot}"));
+        }
+    }
+
+    pub(super) fn thaw(&mut self, slot: usize) {
+        let Some(life) = self.slots[slot].life.as_mut().filter(|it| it.frozen) else {
+            return;
+        };
+        life.frozen = false;
+        life.wake_us = 0;
+        let mut backlog = std::mem::take(&mut life.backlog);
+        let number = life.number;
+        self.note(|| format!("thaw {slot}"));
+        // Which of its sockets a process looks at first is anybody's guess.
+        self.random.shuffle(&mut backlog);
+        for event in backlog {
+            self.after(0, event);
+        }
+        self.after(0, Event::Wake { slot, life: number });
+        let links: Vec<(usize, usize)> = self.links.keys().copied().collect();
+        for (from, to) in links {
+            if from == slot || to == slot {
+                let session = self.links[&(from, to)].session;
+                let delay = self.random.u64(0..2_000);
+                self.after(delay, Event::Frames { from, to, session });
+            }
+        }
+    }
+}
