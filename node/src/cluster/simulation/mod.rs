@@ -4,6 +4,10 @@
 //!
 //! A failure names its seed; `REPRAM_SIM_SEED=n cargo test -p repram-node simulation` runs
 //! that one alone and prints its journal. `REPRAM_SIM_RUNS=n` sets how many are run.
+//!
+//! **Not yet kept.** Of the first 900 seeds two fail, 324 and 336, which are beyond those that
+//! run by default: more than a second after a write was acknowledged, a holder that it had
+//! not reached still serves the value before it.
 
 mod clients;
 mod link;
