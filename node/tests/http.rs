@@ -185,11 +185,13 @@ fn times_to_live_are_clamped_and_end() {
 fn bodies_are_bounded_and_may_come_in_pieces() {
     let node = Node::start(&[]);
     let mut client = node.client();
-    client.send("PUT /data/k HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+    client.send("PUT /data/k HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
     assert_eq!(client.answer().status, 201);
     assert_eq!(client.get("/data/k").body, b"abcde");
 
-    client.send("PUT /data/k HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n");
+    client.send(
+        "PUT /data/k HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n",
+    );
     assert_eq!(client.answer().status, 100);
     client.send("xyz");
     assert_eq!(client.answer().status, 201);
@@ -197,7 +199,7 @@ fn bodies_are_bounded_and_may_come_in_pieces() {
 
     let too_large = 10 * MIB + 1;
     client.send(format!(
-        "PUT /data/k HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: {too_large}\r\n\r\n"
+        "PUT /data/k HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: {too_large}\r\n\r\n"
     ));
     client.answer().check_problem(413);
 
@@ -208,7 +210,7 @@ fn bodies_are_bounded_and_may_come_in_pieces() {
     assert!(client.is_closed());
 
     let mut client = node.client();
-    client.send("PUT /data/k HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n");
+    client.send("PUT /data/k HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
     let chunk = [b"100000\r\n".to_vec(), vec![b'x'; MIB], b"\r\n".to_vec()].concat();
     for _ in 0..11 {
         client.send(&chunk);
@@ -256,7 +258,8 @@ fn targets_and_fields_that_cannot_be_used_are_refused() {
         check_refused(&node, &format!("GET {path} {END}"), 400);
     }
     for ttl in ["", "0", "-1", "1.5", "x", "%"] {
-        let request = format!("PUT /data/k?ttl={ttl} HTTP/1.1\r\ncontent-length: 0\r\n\r\n");
+        let request =
+            format!("PUT /data/k?ttl={ttl} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n");
         check_refused(&node, &request, 400);
     }
     for fields in [
@@ -264,7 +267,11 @@ fn targets_and_fields_that_cannot_be_used_are_refused() {
         "content-length: -1\r\n\r\n",
         "transfer-encoding: chunked\r\n\r\nzz\r\n",
     ] {
-        check_refused(&node, &format!("PUT /data/k HTTP/1.1\r\n{fields}"), 400);
+        check_refused(
+            &node,
+            &format!("PUT /data/k HTTP/1.1\r\nhost: x\r\n{fields}"),
+            400,
+        );
     }
     let nowhere = [
         "/",
@@ -296,7 +303,7 @@ fn what_is_no_request_or_too_large_for_one_is_refused() {
         "\r\n\r\n\u{0}\u{1}\u{2}\r\n\r\n",
         "GET\r\n\r\n",
         "GET / HTTP/3.0\r\n\r\n",
-        "GET / HTTP/1.1\r\n: x\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: x\r\n: x\r\n\r\n",
         "GET /\u{e4} HTTP/1.1\u{1}\r\n\r\n",
     ] {
         check_refused(&node, bytes, 400);
@@ -305,14 +312,18 @@ fn what_is_no_request_or_too_large_for_one_is_refused() {
         let filler = "y".repeat(size);
         check_refused(
             &node,
-            &format!("GET /health HTTP/1.1\r\nx: {filler}\r\n\r\n"),
+            &format!("GET /health HTTP/1.1\r\nhost: x\r\nx: {filler}\r\n\r\n"),
             431,
         );
         check_refused(&node, &format!("GET /data/{filler} {END}"), 431);
     }
     for count in [150, 900] {
         let fields = "a: b\r\n".repeat(count);
-        check_refused(&node, &format!("GET /health HTTP/1.1\r\n{fields}\r\n"), 431);
+        check_refused(
+            &node,
+            &format!("GET /health HTTP/1.1\r\nhost: x\r\n{fields}\r\n"),
+            431,
+        );
     }
     assert_eq!(node.client().get("/health").status, 200);
 }
@@ -323,8 +334,8 @@ fn a_request_that_ends_early_harms_nobody() {
     for part in [
         "",
         "G",
-        "GET /health HTTP/1.1\r\n",
-        "PUT /data/k HTTP/1.1\r\ncontent-length: 9\r\n\r\nx",
+        "GET /health HTTP/1.1\r\nhost: x\r\n",
+        "PUT /data/k HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nx",
     ] {
         let mut client = node.client();
         client.send(part);

@@ -5,8 +5,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderMap, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Response, StatusCode, Uri, Version};
 use repram_config::ClaimScope;
 use repram_discovery::claim::conversation::Kind;
 
@@ -164,7 +165,7 @@ impl Api {
     }
 }
 
-/// The bounds of a head, below those at which hyper gives up.
+/// The bounds of a head, below those at which hyper gives up, and its Host.
 fn check_head(head: &Parts) -> Result<(), Problem> {
     let fields = |headers: &HeaderMap| -> usize {
         headers
@@ -175,6 +176,24 @@ fn check_head(head: &Parts) -> Result<(), Problem> {
     let target = |uri: &Uri| uri.path().len() + uri.query().map_or(0, str::len);
     if head.headers.len() > HEADERS_MAX || fields(&head.headers) + target(&head.uri) > HEAD_MAX {
         return Err(Problem::HeadTooLarge);
+    }
+    check_host(head)
+}
+
+/// RFC 9112, section 3.2: a request of HTTP/1.1 names its host in exactly one field, and
+/// must be refused when it does not, because whoever stands between us and the client may
+/// have taken it for a request to another host. Which host is named makes no difference here.
+fn check_host(head: &Parts) -> Result<(), Problem> {
+    if head.version != Version::HTTP_11 {
+        return Ok(());
+    }
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err(Problem::Host);
+    };
+    let is_foreign = |byte: &u8| !byte.is_ascii_graphic() || b"/?#@,\\\"<>".contains(byte);
+    if host.as_bytes().iter().any(is_foreign) {
+        return Err(Problem::Host);
     }
     Ok(())
 }

@@ -29,6 +29,13 @@ where
     if announced.lower() > BODY_MAX as u64 {
         return Err(Problem::BodyTooLarge);
     }
+    // What does not fit is refused before any of it is asked for, too. Nothing is set aside
+    // for it yet: announcing is cheap.
+    drop(
+        store
+            .reserve(announced.lower())
+            .map_err(|_| Problem::Full)?,
+    );
     let mut reservation = store.reserve(0).map_err(|_| Problem::Full)?;
     let mut last = None;
     let mut parts = Parts::Empty;
@@ -222,6 +229,7 @@ mod tests {
         )
         .await;
         check(&[600, 600], None, 1000, Err(Problem::Full)).await;
+        check(&[], Some(1001), 1000, Err(Problem::Full)).await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -40,6 +40,10 @@ pub const HEAD_CHECKS: u32 = 2;
 /// Checks that an answer may make no progress: 30 s.
 pub const ANSWER_CHECKS: u32 = 6;
 
+/// Checks that a whole answer may take: 120 s, as long as a body of a request, so that a
+/// client that takes a few bytes now and then does not keep a large value in memory.
+pub const WHOLE_ANSWER_CHECKS: u32 = 24;
+
 /// Checks that a kept connection may be idle: 75 s, as long as nginx keeps it.
 pub const IDLE_CHECKS: u32 = 15;
 

@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use super::bounds::{
     ANSWER_CHECKS, CHECK_EVERY, HEAD_CHECKS, HEAD_MAX, HEADERS_MAX, IDLE_CHECKS, LINGER,
-    LINGER_BYTES,
+    LINGER_BYTES, WHOLE_ANSWER_CHECKS,
 };
 use super::guard::{Conversation, Guard, Turn};
 use super::problem::Problem;
@@ -206,25 +206,29 @@ fn over(conversation: &Conversation, malformed: bool) -> Ending {
     }
 }
 
-/// Counts checks without progress.
+/// Counts checks without progress, and checks within one turn.
 #[derive(Debug, Default)]
 struct Watch {
     progress: u32,
     stalled: u32,
+    turns: u32,
+    within: u32,
 }
 
 impl Watch {
     fn check(&mut self, conversation: &Conversation) -> Option<Ending> {
-        let progress = conversation.progress();
-        if progress != self.progress {
-            *self = Self {
-                progress,
-                stalled: 0,
-            };
-            return None;
-        }
-        self.stalled += 1;
+        let count = |seen: &mut u32, now: u32, checks: &mut u32| {
+            *checks = if *seen == now { *checks + 1 } else { 0 };
+            *seen = now;
+        };
+        count(&mut self.turns, conversation.turns(), &mut self.within);
+        count(
+            &mut self.progress,
+            conversation.progress(),
+            &mut self.stalled,
+        );
         match conversation.turn() {
+            Turn::Answer if self.within >= WHOLE_ANSWER_CHECKS => Some(Ending::Stalled),
             Turn::Head if self.stalled >= HEAD_CHECKS => Some(Ending::Owed(Problem::HeadTimeout)),
             Turn::Answer if self.stalled >= ANSWER_CHECKS => Some(Ending::Stalled),
             Turn::Idle if self.stalled >= IDLE_CHECKS => Some(Ending::Stalled),
@@ -406,6 +410,39 @@ mod tests {
         check_problem(&answer, 408);
         assert!(start.elapsed() >= CHECK_EVERY * HEAD_CHECKS);
         assert!(start.elapsed() <= CHECK_EVERY * (HEAD_CHECKS + 1));
+    }
+
+    /// Reads `bytes` every four seconds, and gives the time until the server has enough of it.
+    async fn cut_off_after(bytes: usize) -> tokio::time::Duration {
+        let (stream, server) = duplex(1024);
+        let (_drain, drained) = watch::channel(Drain::Open);
+        tokio::spawn(serve(server, Echo(drained.clone()), drained));
+        let mut client = stream;
+        let head = "PUT /read HTTP/1.1\r\ncontent-length: 100000\r\n\r\n";
+        client.write_all(head.as_bytes()).await.expect("is open");
+        client.write_all(&[b'x'; 100_000]).await.expect("is read");
+        let start = Instant::now();
+        let mut left = vec![0; bytes];
+        loop {
+            sleep(tokio::time::Duration::from_secs(4)).await;
+            if client.write_all(b"x").await.is_err() {
+                return start.elapsed();
+            }
+            if bytes > 0 {
+                client.read_exact(&mut left).await.expect("is memory");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_take_the_answer_is_cut_off() {
+        let pause = tokio::time::Duration::from_secs(5);
+        let silent = cut_off_after(0).await;
+        let least = CHECK_EVERY * ANSWER_CHECKS;
+        assert!((least..least + 2 * pause).contains(&silent), "{silent:?}");
+        let slow = cut_off_after(10).await;
+        let least = CHECK_EVERY * WHOLE_ANSWER_CHECKS;
+        assert!((least..least + 2 * pause).contains(&slow), "{slow:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -42,8 +42,10 @@ async fn put(
         return Err(Problem::ConditionalWrite);
     }
     let key = key::decode(segment)?;
-    let header = head.headers.get(X_TTL).map(HeaderValue::as_bytes);
-    let ttl_s = api.ttl.of(head.uri.query(), header)?;
+    let headers = head.headers.get_all(X_TTL).iter();
+    let ttl_s = api
+        .ttl
+        .of(head.uri.query(), headers.map(HeaderValue::as_bytes))?;
     let received = body::receive(body, &api.store).await?;
     let outcome = api.cluster.put(key, received.bytes, ttl_s).await;
     drop(received.reservation);

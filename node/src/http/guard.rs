@@ -33,6 +33,7 @@ pub(super) enum Turn {
 #[derive(Debug, Default)]
 pub(super) struct Conversation {
     turn: AtomicU8,
+    turns: AtomicU32,
     progress: AtomicU32,
     refusal: AtomicU16,
     unread: AtomicBool,
@@ -51,11 +52,17 @@ impl Conversation {
 
     fn set(&self, turn: Turn) {
         self.turn.store(turn as u8, Ordering::Relaxed);
+        self.turns.fetch_add(1, Ordering::Relaxed);
         self.advance();
     }
 
     fn advance(&self) {
         self.progress.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many turns there were, the present one included.
+    pub(super) fn turns(&self) -> u32 {
+        self.turns.load(Ordering::Relaxed)
     }
 
     /// A number that changes whenever something happens that a time-out waits for.
@@ -167,8 +174,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         if self.keeps_back(bytes) {
             return Poll::Ready(Ok(bytes.len()));
         }
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
         self.conversation.advance();
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        Poll::Ready(written)
     }
 
     fn poll_write_vectored(
@@ -179,8 +187,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         if self.keeps_back(bytes.first().map_or(&[], |first| first)) {
             return Poll::Ready(Ok(bytes.iter().map(|slice| slice.len()).sum()));
         }
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, bytes));
         self.conversation.advance();
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+        Poll::Ready(written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -43,6 +43,8 @@ pub(super) enum Problem {
     HeadTooLarge,
     /// The head is not HTTP/1.
     HeadMalformed,
+    /// There is not exactly one Host field, or it names no host.
+    Host,
     /// Too many requests from one address; again after this many seconds.
     TooManyRequests(u32),
     /// Too few holders of the key could tell.
@@ -64,7 +66,7 @@ impl Problem {
         match self {
             Self::NoSuchPath | Self::NoSuchKey => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Key(_) | Self::Query(_) | Self::BodyBroken | Self::HeadMalformed => {
+            Self::Key(_) | Self::Query(_) | Self::BodyBroken | Self::HeadMalformed | Self::Host => {
                 StatusCode::BAD_REQUEST
             }
             Self::ConditionalWrite => StatusCode::NOT_IMPLEMENTED,
@@ -110,6 +112,7 @@ impl Problem {
             )
             .into(),
             Self::HeadMalformed => "this is not a well-formed HTTP/1.1 request".into(),
+            Self::Host => "a request of HTTP/1.1 has one Host field that names a host".into(),
             Self::TooManyRequests(seconds) => {
                 format!("this address sends too many requests; try again in {seconds} s").into()
             }
@@ -148,6 +151,7 @@ impl Problem {
             | Self::HeadTimeout
             | Self::HeadTooLarge
             | Self::HeadMalformed
+            | Self::Host
             | Self::Full => None,
         }
     }
@@ -162,6 +166,7 @@ impl Problem {
             | Self::HeadTimeout
             | Self::HeadTooLarge
             | Self::HeadMalformed
+            | Self::Host
             | Self::TooManyConnections
             | Self::Refused(Refusal::TooLong) => true,
             Self::NoSuchPath

@@ -11,6 +11,9 @@ pub(super) enum QueryError {
     /// A percent sign is not followed by two hexadecimal digits.
     #[error("a percent sign in the query must be followed by two hexadecimal digits")]
     Percent,
+    /// A parameter or header field is given more than once.
+    #[error("{0} is given more than once; give it once")]
+    Twice(&'static str),
     /// The time to live is no number.
     #[error("the time to live must be a whole number of seconds from 1 on, in ?ttl= or in X-TTL")]
     Ttl,
@@ -25,17 +28,32 @@ pub(super) enum QueryError {
     Prefix(usize),
 }
 
-/// The first value of a parameter; `None` when there is none.
-pub(super) fn parameter(query: Option<&str>, name: &str) -> Result<Option<Vec<u8>>, QueryError> {
-    let Some(query) = query else { return Ok(None) };
-    for pair in query.split('&') {
+/// The value of a parameter; `None` when there is none. Of two the client cannot know which
+/// one counts, so they are refused, also when they are equal.
+pub(super) fn parameter(
+    query: Option<&str>,
+    name: &'static str,
+) -> Result<Option<Vec<u8>>, QueryError> {
+    let mut found = None;
+    for pair in query.into_iter().flat_map(|query| query.split('&')) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if key == name {
-            let value = percent_decode(value.as_bytes(), true).ok_or(QueryError::Percent)?;
-            return Ok(Some(value));
+        if !is_named(key, name) {
+            continue;
+        }
+        let value = percent_decode(value.as_bytes(), true).ok_or(QueryError::Percent)?;
+        if found.replace(value).is_some() {
+            return Err(QueryError::Twice(name));
         }
     }
-    Ok(None)
+    Ok(found)
+}
+
+/// Whether the name of a parameter as it came means `name`; a character may be
+/// percent-encoded (RFC 3986, section 6.2.2.2). What cannot be decoded means nothing here.
+fn is_named(key: &str, name: &str) -> bool {
+    key == name
+        || (key.contains('%')
+            && percent_decode(key.as_bytes(), true).is_some_and(|key| key == name.as_bytes()))
 }
 
 /// The bounds of times to live, in whole seconds.
@@ -50,8 +68,17 @@ pub struct TtlBounds {
 }
 
 impl TtlBounds {
-    /// The time to live of a write in seconds, from the query or else the header.
-    pub(super) fn of(&self, query: Option<&str>, header: Option<&[u8]>) -> Result<u32, QueryError> {
+    /// The time to live of a write in seconds, from the query or else the header fields,
+    /// of which there may be one.
+    pub(super) fn of<'a>(
+        &self,
+        query: Option<&str>,
+        mut headers: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<u32, QueryError> {
+        let header = headers.next();
+        if headers.next().is_some() {
+            return Err(QueryError::Twice("X-TTL"));
+        }
         let asked = match (parameter(query, "ttl")?, header) {
             (Some(value), _) => whole_number(&value),
             (None, Some(value)) => whole_number(value.trim_ascii()),
@@ -144,7 +171,7 @@ mod tests {
     };
 
     fn check(query: Option<&str>, header: Option<&str>, expect: Result<u32, QueryError>) {
-        let found = BOUNDS.of(query, header.map(str::as_bytes));
+        let found = BOUNDS.of(query, header.map(str::as_bytes).into_iter());
         assert_eq!(found, expect, "{query:?} {header:?}");
     }
 
@@ -153,7 +180,7 @@ mod tests {
         check(None, None, Ok(3600));
         check(Some("ttl=600"), None, Ok(600));
         check(Some("a=b&ttl=600"), Some("700"), Ok(600));
-        check(Some("ttl=600&ttl=700"), None, Ok(600));
+        check(Some("%74tl=600&%zz=1"), None, Ok(600));
         check(Some("attl=600"), Some(" 700 "), Ok(700));
         check(Some("ttl=1"), None, Ok(300));
         check(Some("ttl=99999999999999999999999"), None, Ok(86_400));
@@ -169,6 +196,52 @@ mod tests {
         check(Some("ttl"), None, Err(QueryError::Ttl));
         check(Some("ttl=%6"), None, Err(QueryError::Percent));
         check(Some(""), Some(""), Err(QueryError::Ttl));
+    }
+
+    #[test]
+    fn what_is_given_twice_is_refused() {
+        let twice = Err(QueryError::Twice("ttl"));
+        check(Some("ttl=600&ttl=700"), None, twice);
+        check(Some("ttl=600&a=b&ttl=600"), None, twice);
+        check(Some("ttl=600&%74%74%6c=600"), None, twice);
+        check(Some("ttl=600&tt%6=1&TTL=1"), None, Ok(600));
+        check(Some("ttl=600&ttl"), None, twice);
+        let headers = [&b"600"[..], b"600"];
+        assert_eq!(
+            BOUNDS.of(Some("ttl=600"), headers.into_iter()),
+            Err(QueryError::Twice("X-TTL"))
+        );
+        for (query, name) in [
+            ("limit=1&limit=2", "limit"),
+            ("cursor=&cursor=", "cursor"),
+            ("prefix=a&prefix=b", "prefix"),
+        ] {
+            assert_eq!(Listing::parse(Some(query)), Err(QueryError::Twice(name)));
+        }
+        assert_eq!(
+            QueryError::Twice("ttl").to_string(),
+            "ttl is given more than once; give it once"
+        );
+    }
+
+    #[test]
+    fn times_to_live_stay_in_their_bounds_whatever_these_are() {
+        let largest = TtlBounds {
+            min: Duration::from_secs(1),
+            max: Duration::MAX,
+            default: Duration::MAX,
+        };
+        for query in [
+            None,
+            Some("ttl=18446744073709551615"),
+            Some("ttl=4294967296"),
+        ] {
+            assert_eq!(
+                largest.of(query, std::iter::empty()),
+                Ok(u32::MAX),
+                "{query:?}"
+            );
+        }
     }
 
     #[test]
@@ -231,7 +304,7 @@ mod tests {
         #[test]
         fn no_query_panics(query in "[%&=a-z0-9+]{0,40}") {
             let _ = Listing::parse(Some(&query));
-            let _ = BOUNDS.of(Some(&query), None);
+            let _ = BOUNDS.of(Some(&query), std::iter::empty());
         }
     }
 }
