@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use reqwest::Method;
-use reqwest::blocking::Client;
+use reqwest::blocking::{Client, RequestBuilder};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
@@ -56,6 +56,22 @@ impl Answer {
     }
 }
 
+/// Sends a request and waits for its answer no longer than `patience`.
+///
+/// # Errors
+/// Why there was no answer.
+pub(crate) fn ask_within(
+    patience: Duration,
+    method: Method,
+    port: u16,
+    path: &str,
+    body: Vec<u8>,
+) -> Result<Answer, String> {
+    let url = format!("http://{}:{port}{path}", Ipv4Addr::LOCALHOST);
+    let request = CLIENT.request(method, &url).body(body).timeout(patience);
+    perform(&url, request)
+}
+
 /// Sends a request to a port of 127.0.0.1; an error says why there was no answer.
 pub fn ask(method: &str, port: u16, path: &str, body: &[u8]) -> Result<Answer, String> {
     ask_with(method, port, path, &[], body)
@@ -75,6 +91,10 @@ pub fn ask_with(
     let request = headers.iter().fold(request, |request, (name, value)| {
         request.header(*name, *value)
     });
+    perform(&url, request)
+}
+
+fn perform(url: &str, request: RequestBuilder) -> Result<Answer, String> {
     let answer = request
         .send()
         .map_err(|error| format!("{url}: {}", chain(&error)))?;

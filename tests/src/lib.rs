@@ -12,15 +12,18 @@
 
 mod binaries;
 mod cgroup;
+mod churn;
 mod container;
 mod docker;
 mod fleet;
 mod http;
 mod ledger;
 mod load;
+mod mutation;
 mod network;
 mod ports;
 mod process;
+mod raw;
 mod sandbox;
 mod scribe;
 mod stranger;
@@ -28,15 +31,18 @@ mod wait;
 
 pub use binaries::{Binaries, repository};
 pub use cgroup::Cgroup;
+pub use churn::{Churn, ChurnConfig, Report};
 pub use container::{Container, skip};
 pub use docker::{DockerContainer, DockerNetwork, docker, docker_ok, image};
 pub use fleet::{Fleet, Node};
 pub use http::{Answer, ask, ask_with, get, put};
 pub use ledger::{Ledger, log_files, open_log};
 pub use load::{Failure, Load, LoadConfig, Tally};
+pub use mutation::Mutation;
 pub use network::{Network, ask_in};
 pub use ports::PortBlock;
 pub use process::Process;
+pub use raw::{RawAnswer, say};
 pub use sandbox::{Finished, Output, Sandbox};
 pub use scribe::{Order, Scribe};
 pub use stranger::Stranger;

@@ -53,6 +53,11 @@ impl Process {
         self.status("VmHWM:")
     }
 
+    /// Descriptors that it has open; none when it has ended.
+    pub fn descriptors(self) -> usize {
+        fs::read_dir(self.path("fd")).map_or(0, Iterator::count)
+    }
+
     /// Its parent.
     pub fn parent(self) -> Option<i32> {
         self.field(1)?.parse().ok()

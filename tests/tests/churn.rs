@@ -1,115 +1,166 @@
-//! What was acknowledged stays readable while nodes are killed, one after the other.
+//! What was acknowledged stays readable, and nothing old comes back, while nodes are killed,
+//! frozen, restarted, and scaled up and down.
+//!
+//! `REPRAM_CHURN_SECONDS=3600` does so for an hour, `REPRAM_CHURN_SEED=n` with the same
+//! choices again (what happens between processes is never quite the same).
 
-use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use repram_tests::{Sandbox, get, put};
+use repram_tests::{Churn, ChurnConfig, Fleet, Node, PATIENCE, Report, Sandbox, get, wait_until};
 
-/// Nodes that are killed, unless `REPRAM_CHURN_KILLS` says otherwise.
-const KILLS: u32 = 12;
+/// How long each test goes on; they run beside each other.
+const SECONDS: u64 = 20;
 
-/// Values that are written between two kills.
-const WRITES: u32 = 25;
+/// For how long a node is frozen, in milliseconds: from what nobody notices to what others
+/// take for an end.
+const FREEZE_MS: std::ops::Range<u64> = 20..4_000;
 
-/// What the client saw.
-#[derive(Debug, Default)]
-struct Counts {
-    written: u32,
-    verified: u32,
-    lost: u32,
-    refused: u32,
+/// Something that is done to a fleet.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Kill,
+    Freeze,
+    Restart,
+    Rolling,
+    Up,
+    Down,
 }
 
-/// A client that remembers what was acknowledged, and checks it.
-struct Client {
-    ports: Vec<u16>,
+/// A fleet, and a client that uses it all the time.
+struct Story {
+    fleet: Fleet,
+    nodes: Vec<Node>,
+    churn: Churn,
     random: fastrand::Rng,
-    acknowledged: BTreeMap<String, Vec<u8>>,
-    counts: Counts,
-    /// What was lost, for the message.
-    losses: Vec<String>,
 }
 
-impl Client {
-    fn port(&mut self) -> u16 {
-        self.ports[self.random.usize(..self.ports.len())]
-    }
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
 
-    fn write(&mut self) {
-        let key = format!("key-{}", self.random.u32(..200));
-        let length = self.random.usize(..4_096);
-        let value: Vec<u8> = std::iter::repeat_with(|| self.random.u8(..))
-            .take(length)
-            .collect();
-        let answer = put(self.port(), &format!("/data/{key}?ttl=600"), &value);
-        if answer.is_ok_and(|answer| answer.status == 201) {
-            self.counts.written += 1;
-            self.acknowledged.insert(key, value);
-        } else {
-            // It may have been stored or not: nothing is known of this key any more.
-            self.counts.refused += 1;
-            self.acknowledged.remove(&key);
+impl Story {
+    /// Does one of these again and again; each when what the one before took is made good.
+    fn tell(faults: &[Fault], nodes: usize) -> Report {
+        let seed = setting("REPRAM_CHURN_SEED").unwrap_or_else(|| fastrand::u64(..));
+        let seconds = setting("REPRAM_CHURN_SECONDS").unwrap_or(SECONDS);
+        // Every kill is the first one, so that the successor starts at once.
+        let sandbox = Sandbox::new()
+            .set("NODE_COUNT", nodes)
+            .set("RESTART_STABLE", "1ms");
+        let mut fleet = sandbox.start();
+        let nodes = fleet.wait_until_refilled(nodes);
+        let churn = Churn::start(&ChurnConfig {
+            ports: ports(&nodes),
+            sessions: 12,
+            keys: 25,
+            seed,
+        });
+        let mut story = Self {
+            fleet,
+            nodes,
+            churn,
+            random: fastrand::Rng::with_seed(seed),
+        };
+        let end = Instant::now() + Duration::from_secs(seconds);
+        let mut done = 0;
+        while Instant::now() < end && story.churn.report().is_clean() {
+            let fault = *story.random.choice(faults).expect("something is done");
+            story.suffer(fault);
+            done += 1;
         }
+        let Self { fleet, churn, .. } = story;
+        let report = churn.finish();
+        println!("REPRAM_CHURN_SEED={seed} {faults:?}, {done} times in {seconds} s: {report}");
+        assert!(report.is_clean(), "REPRAM_CHURN_SEED={seed}: {report}");
+        assert!(report.written > 0 && report.verified > 0, "{report}");
+        fleet.stop();
+        report
     }
 
-    fn verify_all(&mut self) {
-        for (key, value) in self.acknowledged.clone() {
-            let port = self.port();
-            match get(port, &format!("/data/{key}")) {
-                Ok(answer) if answer.status == 200 && answer.body == value => {
-                    self.counts.verified += 1;
-                }
-                Ok(answer) if answer.status == 503 => self.counts.refused += 1,
-                Err(_) => self.counts.refused += 1,
-                Ok(answer) => {
-                    self.counts.lost += 1;
-                    self.losses
-                        .push(format!("{key} on {port}: {}", answer.status));
-                }
+    fn suffer(&mut self, fault: Fault) {
+        let victim = &self.nodes[self.random.usize(..self.nodes.len())];
+        let id = victim.id.clone();
+        let count = self.nodes.len();
+        match fault {
+            Fault::Kill => self.fleet.process_of(&id).signal(Signal::SIGKILL),
+            Fault::Freeze => {
+                let process = self.fleet.process_of(&id);
+                process.signal(Signal::SIGSTOP);
+                // This is what the test is about, and nothing that it waits for.
+                thread::sleep(Duration::from_millis(self.random.u64(FREEZE_MS)));
+                process.signal(Signal::SIGCONT);
             }
+            Fault::Restart => self.command(&["restart", &id]),
+            Fault::Rolling => self.command(&["restart", "--rolling"]),
+            Fault::Up => return self.scale(count + 1),
+            Fault::Down => return self.scale(count - 1),
         }
+        self.settle(count);
     }
+
+    /// Nodes come and go at the end of the range.
+    fn scale(&mut self, count: usize) {
+        if !(3..=6).contains(&count) {
+            return;
+        }
+        // Whoever asks a node that has gone is refused, which says nothing.
+        if count < self.nodes.len() {
+            self.churn.use_ports(ports(&self.nodes[..count]));
+        }
+        self.command(&["scale", &count.to_string()]);
+        self.settle(count);
+    }
+
+    /// Waits until so many nodes are there, know each other, and have got their values.
+    fn settle(&mut self, count: usize) {
+        let fleet = &self.fleet;
+        self.nodes = wait_until("a fleet as good as before", PATIENCE, || {
+            let slots = 0..u16::try_from(count).expect("a fleet is small");
+            slots
+                .map(|slot| recovered(fleet.http_port(slot), count))
+                .collect()
+        });
+        self.churn.use_ports(ports(&self.nodes));
+    }
+
+    #[track_caller]
+    fn command(&self, arguments: &[&str]) {
+        let finished = self.fleet.finish(arguments);
+        assert_eq!(finished.code(), Some(0), "{}", finished.said());
+    }
+}
+
+/// The node on a port, when nothing is left to be done after what happened.
+fn recovered(port: u16, count: usize) -> Result<Node, String> {
+    let node = Node::at(port)?;
+    let health = get(port, "/health")?.json();
+    if health["active_peers"] != count - 1 {
+        return Err(format!("{health}"));
+    }
+    let status = get(port, "/status")?.json();
+    if status["refill"]["complete"] != true {
+        return Err(format!("{}: {}", node.id, status["refill"]));
+    }
+    Ok(node)
+}
+
+fn ports(nodes: &[Node]) -> Vec<u16> {
+    nodes.iter().map(|node| node.port).collect()
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_while_nodes_are_killed() {
-    let kills = std::env::var("REPRAM_CHURN_KILLS")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    let seed = std::env::var("REPRAM_CHURN_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
-    // Every kill is the first one, so that the successor starts at once.
-    let sandbox = Sandbox::new()
-        .set("NODE_COUNT", 3)
-        .set("RESTART_STABLE", "1ms");
-    let mut fleet = sandbox.start();
-    let nodes = fleet.wait_for_nodes(3);
-    let mut client = Client {
-        ports: nodes.iter().map(|node| node.port).collect(),
-        random: fastrand::Rng::with_seed(seed),
-        acknowledged: BTreeMap::new(),
-        counts: Counts::default(),
-        losses: Vec::new(),
-    };
-    for _ in 0..kills.unwrap_or(KILLS) {
-        for _ in 0..WRITES {
-            client.write();
-        }
-        let victim = &nodes[client.random.usize(..nodes.len())];
-        fleet.process_of(&victim.id).signal(Signal::SIGKILL);
-        client.verify_all();
-        fleet.wait_until_refilled(3);
-    }
-    client.verify_all();
-    println!("seed {seed}: {:?}", client.counts);
-    assert_eq!(client.counts.lost, 0, "seed {seed}: {:?}", client.losses);
-    let asked = client.counts.verified + client.counts.refused;
-    assert!(
-        client.counts.refused * 20 < asked,
-        "seed {seed}: {:?}",
-        client.counts
-    );
-    fleet.stop();
+fn nothing_is_lost_while_nodes_are_killed_and_frozen() {
+    Story::tell(&[Fault::Kill, Fault::Freeze], 3);
+}
+
+#[test]
+fn nothing_is_lost_while_nodes_are_restarted() {
+    Story::tell(&[Fault::Restart, Fault::Rolling], 4);
+}
+
+#[test]
+fn nothing_is_lost_while_the_fleet_grows_and_shrinks() {
+    Story::tell(&[Fault::Up, Fault::Down, Fault::Kill], 4);
 }

@@ -177,6 +177,14 @@ fn check_head(head: &Parts) -> Result<(), Problem> {
     if head.headers.len() > HEADERS_MAX || fields(&head.headers) + target(&head.uri) > HEAD_MAX {
         return Err(Problem::HeadTooLarge);
     }
+    // A target that is neither a path nor a whole URI (RFC 9112, section 3.2) can only be
+    // meant for a proxy.
+    if head.uri.scheme().is_none()
+        && head.uri.authority().is_some()
+        && head.method != Method::CONNECT
+    {
+        return Err(Problem::HeadMalformed);
+    }
     check_host(head)
 }
 
