@@ -15,7 +15,7 @@ fn wait_until_ready(fleet: &Fleet) -> Vec<Value> {
         let status = status.json();
         let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
         let ready = |node: &Value| node["state"] == "ready";
-        if nodes.len() == 3 && nodes.iter().all(ready) {
+        if !nodes.is_empty() && nodes.iter().all(ready) {
             Ok(nodes)
         } else {
             Err(status.to_string())
@@ -93,6 +93,8 @@ fn a_node_is_told_who_it_is() {
         .set("REPRAM_REPLICATION", 2)
         .set("SOMETHING_ELSE", "is passed on")
         .start();
+    // Before it is, the shell may just be becoming the program: then there is no environment.
+    wait_until_ready(&fleet);
     for number in 1..=2 {
         let process = fleet.process_of(&format!("flux-node-{number}"));
         let port = fleet.http_port(number - 1);
