@@ -41,8 +41,20 @@ pub struct FleetStatus {
     pub changes: Vec<ChangeStatus>,
     /// Where the logs are; none when they are not written to files.
     pub log_dir: Option<String>,
+    /// The front port that all nodes share; none without INGRESS_PORT.
+    #[serde(default)]
+    pub ingress: Option<IngressStatus>,
     /// Every node, in the order of its number.
     pub nodes: Vec<NodeStatus>,
+}
+
+/// The front port at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct IngressStatus {
+    /// The port.
+    pub port: u16,
+    /// Whether connections are taken: a node is ready.
+    pub open: bool,
 }
 
 /// What the fleet as a whole is doing.

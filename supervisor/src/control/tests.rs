@@ -84,6 +84,7 @@ fn status(healthy: bool) -> FleetStatus {
         canary: None,
         changes: Vec::new(),
         log_dir: None,
+        ingress: None,
         nodes: Vec::new(),
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use repram_config::LogDir;
 
+use super::ingress::Ingress;
 use super::member::{Member, Running};
 use super::shell::Shell;
 use crate::cli::render;
@@ -37,6 +38,7 @@ impl Shell {
                 LogDir::Off => None,
                 LogDir::Path(path) => Some(path.display().to_string()),
             },
+            ingress: self.ingress.as_ref().map(Ingress::status),
             nodes: self
                 .fleet
                 .views(now)

@@ -5,6 +5,7 @@ use repram_discovery::front::{FrontPort, FrontPortTaken};
 
 use super::strangers;
 use crate::event::EventKind;
+use crate::status::IngressStatus;
 
 /// The port, and whether its door is open: it is as long as a node is ready.
 ///
@@ -35,6 +36,14 @@ impl Ingress {
             is_open: false,
             troubled: false,
         }))
+    }
+
+    /// What it is at this moment.
+    pub(super) fn status(&self) -> IngressStatus {
+        IngressStatus {
+            port: self.front.port(),
+            open: self.is_open,
+        }
     }
 
     /// Opens the door when a node is ready, closes it when none is, and says what there is to

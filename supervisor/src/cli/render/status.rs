@@ -10,7 +10,9 @@ use super::wrap::wrapped;
 use crate::control::Health;
 use crate::event::span;
 use crate::exit::ExitClass;
-use crate::status::{ChangeStatus, FleetPhase, FleetStatus, NodeExit, NodePhase, NodeStatus};
+use crate::status::{
+    ChangeStatus, FleetPhase, FleetStatus, IngressStatus, NodeExit, NodePhase, NodeStatus,
+};
 use crate::style::Colour;
 
 /// The status for whoever looks at our stdout now: a line about the fleet, then a table of
@@ -64,6 +66,13 @@ fn summary(status: &FleetStatus, view: &View) -> String {
             "many nodes failed together: {canary} goes ahead alone, the others follow when it is \
              ready"
         );
+        text += &wrapped("", "  ", &what, view.width);
+    }
+    if let Some(IngressStatus { port, open }) = status.ingress {
+        let what = match open {
+            true => format!("front port {port}: open"),
+            false => format!("front port {port}: closed, because no node is ready"),
+        };
         text += &wrapped("", "  ", &what, view.width);
     }
     for change in &status.changes {
@@ -285,6 +294,7 @@ mod tests {
             canary: None,
             changes: Vec::new(),
             log_dir: None,
+            ingress: None,
             nodes,
         }
     }
@@ -460,6 +470,21 @@ many nodes failed together: flux-node-2 goes ahead alone, the others follow when
 change 3, rolling restart of flux-node-1, flux-node-2, for 12 s: at flux-node-2, 2 of 2
 NODE";
         assert!(text.contains(expect), "{text}");
+    }
+
+    #[test]
+    fn the_front_port_is_shown_where_there_is_one() {
+        let check = |open: bool, expect: &str| {
+            let ingress = Some(IngressStatus { port: 8080, open });
+            let status = FleetStatus {
+                ingress,
+                ..fleet(Vec::new())
+            };
+            let text = status_at(&status, &view(Style::Plain, None));
+            assert_eq!(text.lines().nth(1), Some(expect), "{text}");
+        };
+        check(true, "front port 8080: open");
+        check(false, "front port 8080: closed, because no node is ready");
     }
 
     #[test]
