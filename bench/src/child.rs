@@ -16,6 +16,7 @@ use sd_notify::NotifyState;
 
 use crate::line;
 use crate::moment::Moment;
+use crate::node::{self, Runtimes};
 
 /// The first argument of a child.
 const ROLE: &str = "child";
@@ -43,6 +44,15 @@ pub(crate) enum Child {
         /// How many lines.
         lines: u64,
     },
+    /// Answers HTTP with a constant.
+    Answer {
+        /// How it uses the processors.
+        runtimes: Runtimes,
+        /// Where it listens.
+        port: u16,
+        /// Bytes of the constant.
+        size: usize,
+    },
 }
 
 impl Child {
@@ -52,7 +62,16 @@ impl Child {
         if arguments.next()? != ROLE {
             return None;
         }
-        let (role, record, number) = (arguments.next()?, arguments.next(), arguments.next());
+        let role = arguments.next()?;
+        if let Some(runtimes) = runtimes(role.to_str()?) {
+            let mut number = || arguments.next()?.to_str()?.parse::<u32>().ok();
+            return Some(Self::Answer {
+                runtimes,
+                port: u16::try_from(number()?).ok()?,
+                size: usize::try_from(number()?).ok()?,
+            });
+        }
+        let (record, number) = (arguments.next(), arguments.next());
         let number = || number?.to_str()?.parse::<u64>().ok();
         Some(match role.to_str()? {
             "rest" => Self::Rest,
@@ -81,6 +100,18 @@ impl Child {
             Self::Flood { record, lines } => {
                 add(["flood".into(), record.into(), lines.to_string().into()]);
             }
+            Self::Answer {
+                runtimes,
+                port,
+                size,
+            } => {
+                let (_, role) = ROLES_OF_RUNTIMES[*runtimes as usize];
+                add([
+                    role.into(),
+                    port.to_string().into(),
+                    size.to_string().into(),
+                ]);
+            }
         }
         command
     }
@@ -91,8 +122,24 @@ impl Child {
             Self::Rest => rest(),
             Self::Serve { record, port } => serve(started, &record, port),
             Self::Flood { record, lines } => flood(&record, lines),
+            Self::Answer {
+                runtimes,
+                port,
+                size,
+            } => node::answer(runtimes, port, size),
         }
     }
+}
+
+/// Roles of the server of constants.
+const ROLES_OF_RUNTIMES: [(Runtimes, &str); 2] = [
+    (Runtimes::Shared, "answer"),
+    (Runtimes::PerCore, "answer-per-core"),
+];
+
+fn runtimes(role: &str) -> Option<Runtimes> {
+    let found = ROLES_OF_RUNTIMES.iter().find(|(_, name)| *name == role)?;
+    Some(found.0)
 }
 
 /// The file for which a flood waits, so that everything else is known before.

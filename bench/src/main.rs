@@ -6,7 +6,8 @@
 //! does meets all of them; a result is a median with its range. The report is
 //! Markdown or JSON on standard output; progress goes to standard error.
 //!
-//! s6, runit and supervisord take part where they are installed.
+//! s6, runit, supervisord, nginx, redis, memcached and etcd take part where they are
+//! installed.
 
 mod child;
 mod contest;
@@ -16,6 +17,7 @@ mod line;
 mod logs;
 mod machine;
 mod moment;
+mod node;
 mod report;
 mod rest;
 mod restart;
@@ -53,6 +55,8 @@ enum Benchmark {
     Restart(restart::Options),
     /// Speed and accuracy of logs that are flooded.
     Logs(logs::Options),
+    /// Values written and read, beside other stores and what hyper can do.
+    Node(node::Options),
 }
 
 fn main() -> ExitCode {
@@ -74,6 +78,7 @@ fn main() -> ExitCode {
         Benchmark::Rest(options) => rest::measure(&options),
         Benchmark::Restart(options) => restart::measure(&options),
         Benchmark::Logs(options) => logs::measure(&options),
+        Benchmark::Node(options) => node::measure(&options),
     };
     if arguments.json {
         print!("{}", report.json(&machine));

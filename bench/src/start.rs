@@ -24,7 +24,7 @@ pub(crate) struct Options {
 
 /// The pause between two looks at a node that does not answer yet: short beside
 /// what is measured, long enough to leave the processor to the nodes.
-const PAUSE: Duration = Duration::from_micros(500);
+pub(crate) const PAUSE: Duration = Duration::from_micros(500);
 
 /// A shell that starts the nodes without waiting, each with its ports, a directory
 /// of its own and the first node as its seed.
