@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 use std::process::{self, Command};
 
+use nix::sys::signal::Signal;
 use repram_tests::{Node, PATIENCE, Process, Sandbox, poll_until, wait_until};
 
 use super::dialect::Dialect;
@@ -155,9 +156,20 @@ impl Rival {
 }
 
 impl Running {
-    /// Every process of it.
+    /// Every process of it. Not by the sandbox's mark: nginx clears its environment.
     pub(crate) fn processes(&self) -> Vec<Process> {
-        self.sandbox.processes()
+        let started = self.children.iter().map(process::Child::id);
+        let mut found: Vec<_> = started
+            .map(|pid| Process {
+                pid: pid.cast_signed(),
+            })
+            .collect();
+        let mut looked_at = 0;
+        while let Some(parent) = found.get(looked_at).copied() {
+            found.extend(Process::all().filter(|one| one.parent() == Some(parent.pid)));
+            looked_at += 1;
+        }
+        found
     }
 
     /// Waits until all of it can be asked.
@@ -192,6 +204,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        for child in self.processes() {
+            child.signal(Signal::SIGKILL);
+        }
         self.sandbox.end_all();
         for child in &mut self.children {
             // They are our children, so they are ours to reap as well.
