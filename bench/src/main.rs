@@ -16,6 +16,7 @@ mod keeper;
 mod line;
 mod logs;
 mod machine;
+mod membership;
 mod moment;
 mod node;
 mod report;
@@ -56,7 +57,11 @@ enum Benchmark {
     /// Speed and accuracy of logs that are flooded.
     Logs(logs::Options),
     /// Values written and read, beside other stores and what hyper can do.
-    Node(node::Options),
+    Node(node::throughput::Options),
+    /// Start and memory of a store.
+    Footprint(node::footprint::Options),
+    /// How soon all nodes know that one has come, or has died.
+    Membership(membership::Options),
 }
 
 fn main() -> ExitCode {
@@ -78,7 +83,9 @@ fn main() -> ExitCode {
         Benchmark::Rest(options) => rest::measure(&options),
         Benchmark::Restart(options) => restart::measure(&options),
         Benchmark::Logs(options) => logs::measure(&options),
-        Benchmark::Node(options) => node::measure(&options),
+        Benchmark::Node(options) => node::throughput::measure(&options),
+        Benchmark::Footprint(options) => node::footprint::measure(&options),
+        Benchmark::Membership(options) => membership::measure(&options),
     };
     if arguments.json {
         print!("{}", report.json(&machine));

@@ -1,11 +1,11 @@
-//! `node`: how fast values are written and read.
+//! What keeps values, how fast, and for how much memory.
 
 mod dialect;
+pub(crate) mod footprint;
 mod limit;
 mod load;
 mod peers;
 mod rival;
-mod throughput;
+pub(crate) mod throughput;
 
 pub(crate) use limit::{Runtimes, answer};
-pub(crate) use throughput::{Options, measure};

@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 use std::process::{self, Command};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use repram_tests::{Node, PATIENCE, Process, Sandbox, poll_until, wait_until};
@@ -39,6 +40,8 @@ pub(crate) enum Rival {
 pub(crate) struct Running {
     sandbox: Sandbox,
     children: Vec<process::Child>,
+    /// From the start of its programs to its first answer.
+    pub(crate) first_answer: Duration,
     /// How to speak to it.
     pub(crate) dialect: Dialect,
     /// Where it listens.
@@ -106,17 +109,20 @@ impl Rival {
             .set("MAX_PORTS", count);
         let port = sandbox.http_port(0);
         let commands = self.commands(&sandbox, size);
+        let start = Instant::now();
         let spawn = |(number, mut command): (usize, Command)| {
             sandbox.spawn(&mut command, &format!("server-{number}")).0
         };
         let children = commands.into_iter().enumerate().map(spawn).collect();
-        let running = Running {
+        let mut running = Running {
             sandbox,
             children,
+            first_answer: Duration::MAX,
             dialect,
             port,
         };
         running.wait(self, count);
+        running.first_answer = start.elapsed();
         running
     }
 

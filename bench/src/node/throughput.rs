@@ -1,4 +1,4 @@
-//! Values written and read again and again over kept connections.
+//! `node`: values written and read again and again over kept connections.
 
 use std::fmt;
 use std::sync::Arc;

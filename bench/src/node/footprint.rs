@@ -1,0 +1,104 @@
+//! `footprint`: what a store takes before it is asked for anything, and for each value.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::load::Load;
+use super::rival::{Rival, Running, value};
+use crate::contest::{Contestant, compete};
+use crate::report::Report;
+use crate::sample::in_ms;
+use crate::table::{Cell, Table};
+
+/// What can be chosen.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Measured runs of each contestant.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    runs: u16,
+    /// Values that are written.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1000..=10_000_000))]
+    keys: u32,
+    /// Bytes of a value.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
+    size: u32,
+}
+
+/// Milliseconds, MiB and bytes.
+const FIGURES: usize = 3;
+
+/// From the first answer until what the start needed is given back.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Requests that are made at a time, so that the clients need little memory.
+const BATCH: u32 = 20_000;
+
+/// Measures and reports.
+pub(crate) fn measure(options: &Options) -> Report {
+    let rivals = [Rival::Node, Rival::Redis, Rival::Memcached];
+    let present = rivals.iter().filter(|rival| rival.is_here());
+    let contestants: Vec<_> = present
+        .map(|rival| Contestant {
+            name: rival.name().to_owned(),
+            run: Box::new(|| run(*rival, options)),
+        })
+        .collect();
+    let mut table = Table::new(&[
+        "",
+        "first answer, ms",
+        "idle, MiB",
+        "bytes over key and value",
+    ]);
+    for standing in compete(&contestants, options.runs.into()) {
+        let mut row = vec![Cell::Text(standing.name)];
+        row.extend(standing.figures.map(Cell::Measured));
+        table.row(row);
+    }
+    let Options { runs, keys, size } = options;
+    Report {
+        title: "Footprint of a store",
+        how: format!(
+            "From the start of the program to its first answer; memory of the program (resident \
+             set) {} s later; and how much that grew by {keys} values of {size} bytes, per value \
+             and without key and value themselves. Median (smallest - largest) of {runs} runs, \
+             taken in turns.",
+            SETTLE.as_secs()
+        ),
+        table,
+    }
+}
+
+fn run(rival: Rival, options: &Options) -> [f64; FIGURES] {
+    let size = options.size as usize;
+    let running = rival.start(size);
+    thread::sleep(SETTLE);
+    let idle = resident_kib(&running);
+    let value = value(size);
+    let mut payload = 0;
+    for first in (0..options.keys).step_by(BATCH as usize) {
+        let keys = first..options.keys.min(first + BATCH);
+        let keys: Vec<_> = keys.map(|number| format!("bench-{number:010}")).collect();
+        payload += keys.iter().map(|key| key.len() + size).sum::<usize>();
+        let write = |key: &String| running.dialect.put(key, &value);
+        let load = Load {
+            dialect: running.dialect,
+            port: running.port,
+            requests: Arc::new(keys.iter().map(write).collect()),
+            connections: 16,
+            threads: 1,
+        };
+        load.each_once();
+    }
+    let grown = (resident_kib(&running) - idle) * 1024.0;
+    let overhead = (grown - payload as f64) / f64::from(options.keys);
+    [in_ms(running.first_answer), idle / 1024.0, overhead.round()]
+}
+
+fn resident_kib(running: &Running) -> f64 {
+    let processes = running.processes().into_iter();
+    let all: u64 = processes.filter_map(|one| one.resident_kib()).sum();
+    all as f64
+}
