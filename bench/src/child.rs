@@ -8,11 +8,14 @@ use std::io::{self, Write};
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::line;
 use crate::moment::Moment;
@@ -29,6 +32,10 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub(crate) enum Child {
     /// Says that it is ready and then that it is alive, as often as it was asked to.
     Rest,
+    /// The same, and it ignores what asks it to end.
+    Stubborn,
+    /// The same as the first, with a helper in a session of its own.
+    Helped,
     /// Answers on a port with the moment at which it was started, which it writes down,
     /// too.
     Serve {
@@ -75,6 +82,8 @@ impl Child {
         let number = || number?.to_str()?.parse::<u64>().ok();
         Some(match role.to_str()? {
             "rest" => Self::Rest,
+            "stubborn" => Self::Stubborn,
+            "helped" => Self::Helped,
             "serve" => Self::Serve {
                 record: record?.into(),
                 port: u16::try_from(number()?).ok()?,
@@ -94,6 +103,8 @@ impl Child {
         let mut add = |words: [OsString; 3]| command.extend(words);
         match self {
             Self::Rest => command.push("rest".into()),
+            Self::Stubborn => command.push("stubborn".into()),
+            Self::Helped => command.push("helped".into()),
             Self::Serve { record, port } => {
                 add(["serve".into(), record.into(), port.to_string().into()]);
             }
@@ -120,6 +131,18 @@ impl Child {
     pub(crate) fn run(self, started: Moment) -> io::Result<()> {
         match self {
             Self::Rest => rest(),
+            Self::Stubborn => {
+                for signal in [SIGTERM, SIGINT] {
+                    // A flag that nobody looks at.
+                    signal_hook::flag::register(signal, Arc::default())?;
+                }
+                rest()
+            }
+            Self::Helped => {
+                let mut helper = Command::new("setsid");
+                helper.args(Self::Rest.command()).spawn()?;
+                rest()
+            }
             Self::Serve { record, port } => serve(started, &record, port),
             Self::Flood { record, lines } => flood(&record, lines),
             Self::Answer {

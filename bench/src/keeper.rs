@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 
+use nix::sys::signal::Signal;
 use repram_tests::{Binaries, Process, Sandbox};
+use serde_json::{Value, json};
 
 /// Bytes at which a log file is rotated: our default, and what supervisord's users set.
 const ROTATE_AT: u32 = 10 << 20;
@@ -26,12 +28,17 @@ pub(crate) enum Keeper {
     Runit,
     /// supervisord.
     Supervisord,
+    /// circusd.
+    Circus,
+    /// pm2-runtime, which is pm2 in the foreground.
+    Pm2,
     /// One shell per program that starts it again and again.
     Shell,
 }
 
 /// A keeper that runs, in its sandbox. Everything it started ends with it.
 pub(crate) struct Kept {
+    keeper: Keeper,
     sandbox: Sandbox,
     child: process::Child,
     command: Vec<OsString>,
@@ -45,6 +52,8 @@ impl Keeper {
             Self::S6,
             Self::Runit,
             Self::Supervisord,
+            Self::Circus,
+            Self::Pm2,
             Self::Shell,
         ];
         let (here, missing): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| one.is_here());
@@ -61,6 +70,8 @@ impl Keeper {
             Self::S6 => "s6",
             Self::Runit => "runit",
             Self::Supervisord => "supervisord",
+            Self::Circus => "circus",
+            Self::Pm2 => "pm2",
             Self::Shell => "shell loop",
         }
     }
@@ -71,6 +82,8 @@ impl Keeper {
             Self::S6 => &["s6-svscan", "s6-log"],
             Self::Runit => &["runsvdir", "svlogd"],
             Self::Supervisord => &["supervisord"],
+            Self::Circus => &["circusd"],
+            Self::Pm2 => &["pm2-runtime"],
         };
         let path = std::env::var_os("PATH").unwrap_or_default();
         let found = |program: &&str| {
@@ -120,6 +133,18 @@ impl Keeper {
                 let config = sandbox.write("supervisord.conf", &config);
                 program_with(&sandbox, "supervisord", &["-c".into(), config])
             }
+            Self::Circus => {
+                let config = circus_config(&sandbox.path(""), &line, count);
+                let config = sandbox.write("circus.ini", &config);
+                program_with(&sandbox, "circusd", &[config])
+            }
+            Self::Pm2 => {
+                let config = pm2_config(&sandbox.path(""), &command, count);
+                let config = sandbox.write("pm2.config.json", &config.to_string());
+                let mut pm2 = program_with(&sandbox, "pm2-runtime", &["start".into(), config]);
+                pm2.env("PM2_HOME", sandbox.path("pm2"));
+                pm2
+            }
             Self::Shell => {
                 let script = format!(
                     "for number in $(seq {count}); do
@@ -131,6 +156,7 @@ impl Keeper {
         };
         let (child, _output) = sandbox.spawn(&mut keeper, "keeper");
         Kept {
+            keeper: self,
             sandbox,
             child,
             command,
@@ -142,6 +168,7 @@ impl Keeper {
         let (child, _output) = sandbox.spawn(&mut sandbox.supervisor(&["run"]), "keeper");
         let command = vec![Binaries::built().node.clone().into()];
         Kept {
+            keeper: Self::Ours,
             sandbox,
             child,
             command,
@@ -158,6 +185,34 @@ impl Kept {
     /// Everything that keeps them.
     pub(crate) fn keepers(&self) -> Vec<Process> {
         self.divided().1
+    }
+
+    /// Asks the keeper to stop everything, in its own way.
+    pub(crate) fn ask_to_stop(&self) {
+        let signal = match self.keeper {
+            // At SIGTERM it leaves its services alone, by design.
+            Keeper::Runit => Signal::SIGHUP,
+            _ => Signal::SIGTERM,
+        };
+        self.main().signal(signal);
+    }
+
+    /// The process that was started as the keeper.
+    pub(crate) fn main(&self) -> Process {
+        Process {
+            pid: self.child.id().cast_signed(),
+        }
+    }
+
+    /// Whether the process that was started as the keeper has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let ended = self.child.try_wait().expect("it is our child");
+        ended.is_some()
+    }
+
+    /// Everything that runs, keepers and kept.
+    pub(crate) fn processes(&self) -> Vec<Process> {
+        self.sandbox.processes()
     }
 
     /// Ends everything; what was written stays.
@@ -226,6 +281,32 @@ fn supervisord_config(folder: &Path, command: &str, count: u16) -> String {
          stdout_logfile={folder}/logs/%(process_num)d.log\n\
          stdout_logfile_maxbytes={ROTATE_AT}\nstdout_logfile_backups={KEPT}\n"
     )
+}
+
+fn circus_config(folder: &Path, command: &str, count: u16) -> String {
+    let folder = folder.display();
+    format!(
+        "[circus]\nendpoint=ipc://{folder}/endpoint\n\
+         pubsub_endpoint=ipc://{folder}/pubsub\nstatsd=false\n\
+         [watcher:node]\ncmd={command}\nnumprocesses={count}\ncopy_env=true\n\
+         stdout_stream.class=FileStream\nstdout_stream.filename={folder}/logs/node.log\n\
+         stdout_stream.max_bytes={ROTATE_AT}\nstdout_stream.backup_count={KEPT}\n"
+    )
+}
+
+fn pm2_config(folder: &Path, command: &[OsString], count: u16) -> Value {
+    let words: Vec<_> = command.iter().map(|word| word.to_str()).collect();
+    let log = |name: &str| folder.join("logs").join(name);
+    json!({"apps": [{
+        "name": "node",
+        "script": words[0],
+        "args": words[1..],
+        "interpreter": "none",
+        "exec_mode": "fork",
+        "instances": count,
+        "out_file": log("node.log"),
+        "error_file": log("node.err"),
+    }]})
 }
 
 fn program_with(sandbox: &Sandbox, program: &str, arguments: &[PathBuf]) -> Command {

@@ -6,7 +6,7 @@
 //! does meets all of them; a result is a median with its range. The report is
 //! Markdown or JSON on standard output; progress goes to standard error.
 //!
-//! s6, runit, supervisord, nginx, redis, memcached and etcd take part where they are
+//! s6, runit, supervisord, circus, pm2, nginx, redis, memcached and etcd take part where they are
 //! installed.
 
 mod child;
@@ -24,6 +24,7 @@ mod rest;
 mod restart;
 mod sample;
 mod start;
+mod stop;
 mod table;
 mod usage;
 
@@ -54,6 +55,8 @@ enum Benchmark {
     Rest(rest::Options),
     /// From the kill of a program to its successor.
     Restart(restart::Options),
+    /// From the wish to stop until nothing is left, and what is left after a kill -9.
+    Stop(stop::Options),
     /// Speed and accuracy of logs that are flooded.
     Logs(logs::Options),
     /// Values written and read, beside other stores and what hyper can do.
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         Benchmark::Start(options) => start::measure(&options),
         Benchmark::Rest(options) => rest::measure(&options),
         Benchmark::Restart(options) => restart::measure(&options),
+        Benchmark::Stop(options) => stop::measure(&options),
         Benchmark::Logs(options) => logs::measure(&options),
         Benchmark::Node(options) => node::throughput::measure(&options),
         Benchmark::Footprint(options) => node::footprint::measure(&options),
