@@ -16,7 +16,7 @@ use crate::keeper::{Keeper, Kept};
 use crate::line;
 use crate::moment::Moment;
 use crate::report::Report;
-use crate::table::{Cell, Table};
+use crate::table::Table;
 use crate::usage::Usage;
 
 /// What can be chosen.
@@ -67,11 +67,7 @@ pub(crate) fn measure(options: &Options) -> Report {
         "split by rotation",
     ];
     let mut table = Table::new(&columns);
-    for standing in standings {
-        let mut row = vec![Cell::Text(standing.name)];
-        row.extend(standing.figures.map(Cell::Measured));
-        table.row(row);
-    }
+    table.standings(standings);
     Report {
         title: "A program that floods its log",
         how: format!(

@@ -11,7 +11,7 @@ use crate::contest::{Contestant, compete};
 use crate::keeper::{Keeper, Kept};
 use crate::report::Report;
 use crate::sample::in_ms;
-use crate::table::{Cell, Table};
+use crate::table::Table;
 use crate::usage::{Usage, pss_kib};
 
 /// What can be chosen.
@@ -64,11 +64,7 @@ pub(crate) fn measure(options: &Options) -> Report {
     }
     let standings = compete(&contestants, options.runs.into());
     let mut table = Table::new(&["", "PSS, KiB", "threads", "CPU, ms", "wake-ups"]);
-    for standing in standings {
-        let mut row = vec![Cell::Text(standing.name)];
-        row.extend(standing.figures.map(Cell::Measured));
-        table.row(row);
-    }
+    table.standings(standings);
     Report {
         title: "At rest",
         how: format!(

@@ -17,7 +17,7 @@ use crate::keeper::Keeper;
 use crate::moment::Moment;
 use crate::report::Report;
 use crate::sample::in_ms;
-use crate::table::{Cell, Table};
+use crate::table::Table;
 
 /// What can be chosen.
 #[derive(Args)]
@@ -60,11 +60,7 @@ pub(crate) fn measure(options: &Options) -> Report {
         "late: answers, ms",
     ];
     let mut table = Table::new(&columns);
-    for standing in standings {
-        let mut row = vec![Cell::Text(standing.name)];
-        row.extend(standing.figures.map(Cell::Measured));
-        table.row(row);
-    }
+    table.standings(standings);
     Report {
         title: "Restart after kill -9",
         how: format!(

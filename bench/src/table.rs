@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use crate::contest::Standing;
 use crate::sample::Sample;
 
 /// One cell of a [`Table`].
@@ -55,6 +56,15 @@ impl Table {
         Self {
             columns: columns.iter().map(ToString::to_string).collect(),
             rows: Vec::new(),
+        }
+    }
+
+    /// Adds a row for each contestant: its name, and what was measured.
+    pub(crate) fn standings<const FIGURES: usize>(&mut self, standings: Vec<Standing<FIGURES>>) {
+        for standing in standings {
+            let mut row = vec![Cell::Text(standing.name)];
+            row.extend(standing.figures.map(Cell::Measured));
+            self.row(row);
         }
     }
 

@@ -102,6 +102,27 @@ impl Sandbox {
         }
     }
 
+    /// A fleet of web servers that bind their ports themselves and are asked often.
+    #[must_use]
+    pub fn web(node_count: u16) -> Self {
+        let sandbox = Self::new();
+        let program = sandbox.write("web.py", include_str!("../programs/web.py"));
+        sandbox
+            .set("NODE_COUNT", node_count)
+            .set("NODE_COMMAND", format!("python3 {}", program.display()))
+            .set("NODE_SOCKETS", "off")
+            .set("BIND_ADDRESS", "127.0.0.1")
+            // Only what answers wrongly is to fail, not what answers late on a busy machine.
+            .set("STARTUP_TIMEOUT", "20s")
+            .set("READINESS_TIMEOUT", "20s")
+            .set("LIVENESS_TIMEOUT", "20s")
+            .set("STARTUP_PERIOD", "100ms")
+            .set("READINESS_PERIOD", "100ms")
+            .set("LIVENESS_PERIOD", "100ms")
+            .set("STARTUP_PROBE", "off")
+            .set("STOP_TIMEOUT", "2s")
+    }
+
     /// Sets a variable for everything that is started from here.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl ToString) -> Self {

@@ -68,25 +68,6 @@ fn told(fleet: &Fleet, arguments: &[&str]) -> String {
     told.stdout
 }
 
-/// A fleet of web servers that bind their ports themselves and are asked often.
-fn web(node_count: u16) -> Sandbox {
-    let sandbox = Sandbox::new();
-    let program = sandbox.write("web.py", include_str!("../programs/web.py"));
-    sandbox
-        .set("NODE_COUNT", node_count)
-        .set("NODE_COMMAND", format!("python3 {}", program.display()))
-        .set("NODE_SOCKETS", "off")
-        .set("BIND_ADDRESS", "127.0.0.1")
-        .set("STARTUP_TIMEOUT", "20s")
-        .set("READINESS_TIMEOUT", "20s")
-        .set("LIVENESS_TIMEOUT", "20s")
-        .set("STARTUP_PERIOD", "100ms")
-        .set("READINESS_PERIOD", "100ms")
-        .set("LIVENESS_PERIOD", "100ms")
-        .set("STARTUP_PROBE", "off")
-        .set("STOP_TIMEOUT", "2s")
-}
-
 #[test]
 fn a_fleet_that_is_fine_says_so() {
     let mut fleet = Sandbox::new().set("RESTART_STABLE", "1ms").start();
@@ -241,7 +222,7 @@ fn a_kill_for_want_of_memory_is_suspected() {
 
 #[test]
 fn a_liveness_probe_that_fails() {
-    let sandbox = web(2)
+    let sandbox = Sandbox::web(2)
         .set("LIVENESS_PROBE", "http:/alive")
         .set("LIVENESS_FAILURES", 2);
     sandbox.write("flux-node-2.alive", "500");
@@ -259,7 +240,7 @@ fn a_liveness_probe_that_fails() {
 
 #[test]
 fn a_startup_probe_that_fails() {
-    let sandbox = web(1)
+    let sandbox = Sandbox::web(1)
         .set("STARTUP_PROBE", "http:/started")
         .set("STARTUP_FAILURE_THRESHOLD", 2);
     sandbox.write("flux-node-1.started", "500");
@@ -456,7 +437,9 @@ fn the_brake_and_the_canary() {
 
 #[test]
 fn a_change_under_way_is_in_the_status() {
-    let sandbox = web(2).set("WEB_WAITS", "go").set("START_TIMEOUT", "1h");
+    let sandbox = Sandbox::web(2)
+        .set("WEB_WAITS", "go")
+        .set("START_TIMEOUT", "1h");
     let go = sandbox.write("go", "");
     let fleet = sandbox.start();
     for node in [FIRST, SECOND] {

@@ -11,7 +11,7 @@ use super::rival::{Rival, Running, value};
 use crate::contest::{Contestant, compete};
 use crate::report::Report;
 use crate::sample::in_ms;
-use crate::table::{Cell, Table};
+use crate::table::Table;
 
 /// What can be chosen.
 #[derive(Args)]
@@ -52,11 +52,7 @@ pub(crate) fn measure(options: &Options) -> Report {
         "idle, MiB",
         "bytes over key and value",
     ]);
-    for standing in compete(&contestants, options.runs.into()) {
-        let mut row = vec![Cell::Text(standing.name)];
-        row.extend(standing.figures.map(Cell::Measured));
-        table.row(row);
-    }
+    table.standings(compete(&contestants, options.runs.into()));
     let Options { runs, keys, size } = options;
     Report {
         title: "Footprint of a store",
