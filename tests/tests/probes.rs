@@ -137,6 +137,8 @@ fn a_node_that_hangs_is_ended_and_started_again() {
         .set("LIVENESS_TIMEOUT", "2s")
         .set("READINESS_FAILURE_THRESHOLD", 1000)
         .set("LIVENESS_FAILURES", 2)
+        // It is looked at before its failure is forgotten.
+        .set("RESTART_STABLE", "1h")
         .start();
     let before = wait_for_state(&fleet, SECOND, "ready");
     wait_for_state(&fleet, "flux-node-1", "ready");
