@@ -9,6 +9,7 @@
 //! s6, runit, supervisord, circus, pm2, nginx, redis, memcached and etcd take part where they are
 //! installed.
 
+mod chart;
 mod child;
 mod contest;
 mod found;
@@ -23,6 +24,7 @@ mod report;
 mod rest;
 mod restart;
 mod sample;
+mod scale;
 mod start;
 mod stop;
 mod table;
@@ -63,6 +65,8 @@ enum Benchmark {
     Node(node::throughput::Options),
     /// Start and memory of a store.
     Footprint(node::footprint::Options),
+    /// How cost grows with nodes, keys and the size of values.
+    Scale(scale::Options),
     /// How soon all nodes know that one has come, or has died.
     Membership(membership::Options),
 }
@@ -89,6 +93,7 @@ fn main() -> ExitCode {
         Benchmark::Logs(options) => logs::measure(&options),
         Benchmark::Node(options) => node::throughput::measure(&options),
         Benchmark::Footprint(options) => node::footprint::measure(&options),
+        Benchmark::Scale(options) => scale::measure(&options),
         Benchmark::Membership(options) => membership::measure(&options),
     };
     if arguments.json {

@@ -22,7 +22,7 @@ pub(crate) struct Options {
     runs: u16,
     /// Numbers of nodes, the one that comes and dies included.
     #[arg(long, value_delimiter = ',', default_values_t = [3, 10, 30],
-          value_parser = clap::value_parser!(u16).range(2..=32))]
+          value_parser = clap::value_parser!(u16).range(2..=64))]
     nodes: Vec<u16>,
 }
 
@@ -126,7 +126,7 @@ fn each_by_itself(count: u16) -> [f64; FIGURES] {
 }
 
 /// Waits until each of these answers and knows so many, itself included.
-fn acquainted(ports: Range<u16>, count: u16) -> Vec<Node> {
+pub(crate) fn acquainted(ports: Range<u16>, count: u16) -> Vec<Node> {
     let nodes = ports.map(|port| poll_until("a ready node", PAUSE, PATIENCE, || Node::at(port)));
     let nodes: Vec<_> = nodes.collect();
     for node in &nodes {

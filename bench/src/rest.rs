@@ -21,7 +21,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
     /// Number of programs that are kept.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=32))]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=64))]
     children: u16,
     /// Seconds that are measured. Nodes say that they live every ten.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]

@@ -18,7 +18,7 @@ pub(crate) struct Options {
     runs: u16,
     /// Numbers of nodes.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 3, 10],
-          value_parser = clap::value_parser!(u16).range(1..=32))]
+          value_parser = clap::value_parser!(u16).range(1..=64))]
     nodes: Vec<u16>,
 }
 

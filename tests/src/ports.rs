@@ -23,8 +23,8 @@ const END: u16 = 32_704;
 const SIZE: u16 = 2 * PortBlock::SLOTS;
 
 impl PortBlock {
-    /// Slots that fit into one block.
-    pub const SLOTS: u16 = 32;
+    /// Slots that fit into one block: a fleet of fifty, and some room.
+    pub const SLOTS: u16 = 64;
 
     /// Takes a block whose ports are all free.
     ///

@@ -1,13 +1,12 @@
 //! `footprint`: what a store takes before it is asked for anything, and for each value.
 
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::load::Load;
-use super::rival::{Rival, Running, value};
+use super::keeping::{fill, resident_kib};
+use super::rival::Rival;
 use crate::contest::{Contestant, compete};
 use crate::report::Report;
 use crate::sample::in_ms;
@@ -32,9 +31,6 @@ const FIGURES: usize = 3;
 
 /// From the first answer until what the start needed is given back.
 const SETTLE: Duration = Duration::from_secs(2);
-
-/// Requests that are made at a time, so that the clients need little memory.
-const BATCH: u32 = 20_000;
 
 /// Measures and reports.
 pub(crate) fn measure(options: &Options) -> Report {
@@ -72,29 +68,6 @@ fn run(rival: Rival, options: &Options) -> [f64; FIGURES] {
     let running = rival.start(size);
     thread::sleep(SETTLE);
     let idle = resident_kib(&running);
-    let value = value(size);
-    let mut payload = 0;
-    for first in (0..options.keys).step_by(BATCH as usize) {
-        let keys = first..options.keys.min(first + BATCH);
-        let keys: Vec<_> = keys.map(|number| format!("bench-{number:010}")).collect();
-        payload += keys.iter().map(|key| key.len() + size).sum::<usize>();
-        let write = |key: &String| running.dialect.put(key, &value);
-        let load = Load {
-            dialect: running.dialect,
-            port: running.port,
-            requests: Arc::new(keys.iter().map(write).collect()),
-            connections: 16,
-            threads: 1,
-        };
-        load.each_once();
-    }
-    let grown = (resident_kib(&running) - idle) * 1024.0;
-    let overhead = (grown - payload as f64) / f64::from(options.keys);
-    [in_ms(running.first_answer), idle / 1024.0, overhead.round()]
-}
-
-fn resident_kib(running: &Running) -> f64 {
-    let processes = running.processes().into_iter();
-    let all: u64 = processes.filter_map(|one| one.resident_kib()).sum();
-    all as f64
+    let overhead = fill(&running, options.keys, size);
+    [in_ms(running.first_answer), idle / 1024.0, overhead]
 }

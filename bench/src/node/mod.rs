@@ -2,6 +2,7 @@
 
 mod dialect;
 pub(crate) mod footprint;
+pub(crate) mod keeping;
 mod limit;
 mod load;
 mod peers;

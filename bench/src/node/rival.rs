@@ -36,6 +36,9 @@ pub(crate) enum Rival {
     Etcd,
 }
 
+/// More than any benchmark stores.
+const STORAGE_MB: u32 = 1 << 16;
+
 /// A rival that runs, in its sandbox. Everything it started ends with it.
 pub(crate) struct Running {
     sandbox: Sandbox,
@@ -106,7 +109,9 @@ impl Rival {
         };
         let sandbox = Sandbox::new()
             .set("NODE_COUNT", count)
-            .set("MAX_PORTS", count);
+            .set("MAX_PORTS", count)
+            // The others have no limit either.
+            .set("REPRAM_MAX_STORAGE_MB", STORAGE_MB);
         let port = sandbox.http_port(0);
         let commands = self.commands(&sandbox, size);
         let start = Instant::now();
