@@ -124,7 +124,8 @@ impl Cluster {
         })
     }
 
-    /// Writes a value. `ttl_s` is already clamped. Before the node has
+    /// Writes a value. `ttl_s` is already clamped, and the buffer of a large value (see
+    /// [`Store::put`]) is accounted. Before the node has
     /// [joined](Self::joined) it waits for that, and is unavailable when it takes too long.
     pub async fn put(&self, key: Bytes, value: Bytes, ttl_s: u32) -> PutOutcome {
         if !self.has_joined().await {

@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use super::asks::Asks;
+use super::reading::forwarded_max;
 use super::world::World;
 use crate::clock::BootMillis;
 use crate::coordinator::{GetOutcome, PutOutcome, Reads, Refill, Writes};
@@ -18,7 +19,7 @@ use crate::membership::{
     Change, DOWN_FORGET, Fate, Identity, Input, Member, Membership, Output, Profile,
 };
 use crate::placement::{Placement, Seat};
-use crate::store::Store;
+use crate::store::{Budget, Store};
 use crate::wire::frame::Answer;
 
 /// Sets of members that are remembered, so that a member that knew all for one of them is
@@ -100,6 +101,8 @@ pub(super) struct Node<W> {
     pub(super) enclave: String,
     pub(super) world: W,
     pub(super) store: Arc<Store>,
+    /// What large values take on their way from a holder through this node to a client.
+    pub(super) forwarded: Arc<Budget>,
     pub(super) membership: Mutex<Membership>,
     pub(super) writes: Mutex<Writes<Waiter>>,
     pub(super) reads: Mutex<Reads<Reader>>,
@@ -149,6 +152,7 @@ impl<W: World> Node<W> {
             own,
             enclave: identity.names.enclave.clone(),
             world,
+            forwarded: Arc::new(Budget::new(forwarded_max(store.stats().limit_bytes))),
             store,
             membership: Mutex::new(Membership::new(identity, profile, seed)),
             writes: Mutex::new(Writes::new(own, write_timeout, Arc::clone(&placement))),

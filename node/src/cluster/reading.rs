@@ -14,8 +14,15 @@ use super::node::{Node, Reader, count, lock};
 use super::scan::{Budget, Scan};
 use super::world::World;
 use crate::coordinator::{GetOutcome, Listing, Read, ReadEffect};
-use crate::store::Listed;
-use crate::wire::frame::{Answer, KeysPage, PAGE_BYTES, PAGE_ITEMS, Request};
+use crate::store::{Listed, PACKED_MAX};
+use crate::wire::frame::{Answer, KeysPage, MAX_VALUE, PAGE_BYTES, PAGE_ITEMS, Request};
+
+/// Bytes of large values that pass through a node on their way from a holder to its clients,
+/// of a store with so many bytes: a part of them in addition, because reading goes on when the
+/// store is full, and at least two of the largest values.
+pub(super) fn forwarded_max(store_bytes: u64) -> u64 {
+    (store_bytes / 4).max(2 * MAX_VALUE as u64)
+}
 
 /// How long a listing waits for its slowest member.
 const LIST_WITHIN: Duration = Duration::from_secs(2);
@@ -97,8 +104,9 @@ impl<W: World> Node<W> {
                     for question in questions {
                         self.asks.forget(question);
                     }
+                    let outcome = self.within_bounds(self.or_promised(&key, outcome));
                     // Whoever waited may have gone away.
-                    drop(waiter.send(self.or_promised(&key, outcome)));
+                    drop(waiter.send(outcome));
                 }
             }
         }
@@ -115,6 +123,25 @@ impl<W: World> Node<W> {
         match promised.filter(|entry| now < entry.deadline && self.has_caught_up(now)) {
             Some(entry) => GetOutcome::Found(entry),
             None => {
+                count(&self.counters.reads_unknown);
+                GetOutcome::Unknown
+            }
+        }
+    }
+
+    /// A large value from elsewhere is in memory only for the client that waits for it, which
+    /// may take its time: beyond the bound it has to ask again.
+    fn within_bounds(&self, outcome: GetOutcome) -> GetOutcome {
+        let mut entry = match outcome {
+            GetOutcome::Found(entry) if entry.value.len() > PACKED_MAX => entry,
+            outcome => return outcome,
+        };
+        match self.forwarded.reserve(entry.value.len() as u64) {
+            Ok(reserved) => {
+                entry.value = reserved.hold(entry.value);
+                GetOutcome::Found(entry)
+            }
+            Err(_) => {
                 count(&self.counters.reads_unknown);
                 GetOutcome::Unknown
             }

@@ -125,7 +125,7 @@ impl<W: World> Node<W> {
             };
             bytes += u64::from(length);
             lock(&self.writes).observe(version);
-            match self.keep(key, entry) {
+            match self.keep_copy(key, entry) {
                 Ack::Stored => entries += 1,
                 Ack::Full => full = true,
                 Ack::Older(_) | Ack::Ahead => {}
@@ -146,7 +146,7 @@ impl<W: World> Node<W> {
             Answer::Have(entry) | Answer::Perhaps(entry) => {
                 lock(&self.writes).observe(entry.version);
                 let bytes = (key.len() + entry.value.len()) as u64;
-                match self.keep(key.clone(), entry) {
+                match self.keep_copy(key.clone(), entry) {
                     Ack::Stored => {
                         count(&self.counters.values_received);
                         Value::Stored(bytes)

@@ -179,7 +179,7 @@ impl<W: World> Node<W> {
             }
             writes.observe(entry.version);
         }
-        self.keep(key, entry)
+        self.keep_copy(key, entry)
     }
 
     /// A peer that sees the members of `view` asks for a value.

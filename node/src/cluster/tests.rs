@@ -183,8 +183,12 @@ impl Running {
     }
 
     async fn put(&self, key: &str, value: impl Into<Bytes>) -> PutOutcome {
+        // As HTTP does while it receives it.
+        let Ok(value) = self.store.hold(value.into(), boot_now()) else {
+            return PutOutcome::Full;
+        };
         self.cluster
-            .put(Bytes::copy_from_slice(key.as_bytes()), value.into(), 600)
+            .put(Bytes::copy_from_slice(key.as_bytes()), value, 600)
             .await
     }
 

@@ -10,13 +10,9 @@ use super::asks::Asked;
 use super::node::{Node, Waiter, lock};
 use super::world::World;
 use crate::coordinator::{Effect, NewWrite, PutOutcome};
-use crate::store::{ENTRY_OVERHEAD, Entry, Stored};
+use crate::store::{ENTRY_OVERHEAD, Entry, PACKED_MAX, Stored};
 use crate::stream::NotSent;
 use crate::wire::frame::{Ack, Origin, Request};
-use crate::wire::record::BATCH;
-
-/// Values up to this are copied by the store itself.
-const STORE_COPIES: usize = 16 * 1024;
 
 impl<W: World> Node<W> {
     /// A client's write.
@@ -35,8 +31,10 @@ impl<W: World> Node<W> {
         value: Bytes,
         ttl_s: u32,
     ) -> Result<oneshot::Receiver<PutOutcome>, PutOutcome> {
-        // It is kept until every holder has it, beside what the store keeps.
-        let bytes = (key.len() + value.len()) as u64 + ENTRY_OVERHEAD;
+        // It is kept until every holder has it, beside what the store keeps. A large value
+        // is in one buffer, which is accounted already.
+        let copied = Some(value.len()).filter(|length| *length <= PACKED_MAX);
+        let bytes = (key.len() + copied.unwrap_or(0)) as u64 + ENTRY_OVERHEAD;
         let held = self.store.reserve(bytes).map_err(|_| PutOutcome::Full)?;
         let (waiter, answer) = oneshot::channel();
         let write = NewWrite {
@@ -94,13 +92,19 @@ impl<W: World> Node<W> {
         }
     }
 
-    /// Puts a value into this node's own store.
-    pub(super) fn keep(&self, key: Bytes, mut entry: Entry) -> Ack {
+    /// Puts a value that came from a peer into this node's own store.
+    pub(super) fn keep_copy(&self, key: Bytes, mut entry: Entry) -> Ack {
         // A slice of a record would keep all of the record in memory for as long as it
         // lives.
-        if (STORE_COPIES..BATCH).contains(&entry.value.len()) {
-            entry.value = Bytes::copy_from_slice(&entry.value);
+        match self.store.hold(entry.value, self.world.boot_now()) {
+            Ok(value) => entry.value = value,
+            Err(_) => return Ack::Full,
         }
+        self.keep(key, entry)
+    }
+
+    /// Puts a value that came from a client into this node's own store.
+    fn keep(&self, key: Bytes, entry: Entry) -> Ack {
         let version = entry.version;
         match self.store.put(key, entry, self.world.boot_now()) {
             Ok(Stored::Newer) => Ack::Stored,

@@ -9,14 +9,15 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame};
 use tokio::time::{Instant, timeout_at};
 
-use super::bounds::{BODY_MAX, BODY_PAUSE_MAX, BODY_RESERVED_MAX, BODY_TIME_MAX};
+use super::bounds::{BODY_MAX, BODY_PAUSE_MAX, BODY_TIME_MAX};
 use super::problem::Problem;
-use crate::store::{Reservation, Store};
+use crate::store::{PACKED_MAX, Reservation, Store, ValueBuffer};
 
-/// A whole body, and the bytes of the store's limit that it takes while it is in flight.
+/// A whole body, and the bytes of the store's limit that it takes while it is in flight; a
+/// large one carries them itself.
 pub(super) struct Received {
     pub(super) bytes: Bytes,
-    pub(super) reservation: Reservation,
+    pub(super) reservation: Option<Reservation>,
 }
 
 /// Reads a body to its end, within the bounds of size, time and the store's limit. A body
@@ -54,9 +55,17 @@ where
             .map_err(|_| Problem::Full)?;
         parts.push(data, announced.exact());
     }
-    Ok(Received {
-        bytes: parts.finish(),
-        reservation,
+    let bytes = parts.finish();
+    Ok(if bytes.len() > PACKED_MAX {
+        Received {
+            bytes: reservation.hold(bytes),
+            reservation: None,
+        }
+    } else {
+        Received {
+            bytes,
+            reservation: Some(reservation),
+        }
     })
 }
 
@@ -88,7 +97,7 @@ where
 enum Parts {
     Empty,
     One(Bytes),
-    Many(Vec<u8>),
+    Many(ValueBuffer),
 }
 
 impl Parts {
@@ -101,22 +110,22 @@ impl Parts {
     }
 
     fn push(&mut self, data: Bytes, announced: Option<u64>) {
-        let many = match std::mem::replace(self, Self::Empty) {
+        let mut many = match std::mem::replace(self, Self::Empty) {
             Self::Empty => {
                 *self = Self::One(data);
                 return;
             }
             Self::One(first) => {
+                // Room that nothing was written to takes no memory, where it is large.
                 let announced = announced.and_then(|bytes| usize::try_from(bytes).ok());
-                let expected = announced.unwrap_or(0).min(BODY_RESERVED_MAX);
-                let mut many = Vec::with_capacity(expected.max(first.len() + data.len()));
-                many.extend_from_slice(&first);
+                let expected = announced.unwrap_or(0).min(BODY_MAX);
+                let mut many = ValueBuffer::with_capacity(expected.max(first.len() + data.len()));
+                many.extend(&first);
                 many
             }
             Self::Many(many) => many,
         };
-        let mut many = many;
-        many.extend_from_slice(&data);
+        many.extend(&data);
         *self = Self::Many(many);
     }
 
@@ -126,9 +135,9 @@ impl Parts {
     fn finish(self) -> Bytes {
         match self {
             Self::Empty => Bytes::new(),
-            Self::One(bytes) if bytes.len() <= crate::store::PACKED_MAX => bytes,
-            Self::One(bytes) => Bytes::copy_from_slice(&bytes),
-            Self::Many(bytes) => Bytes::from(bytes.into_boxed_slice()),
+            Self::One(bytes) if bytes.len() <= PACKED_MAX => bytes,
+            Self::One(bytes) => ValueBuffer::copy_of(&bytes),
+            Self::Many(bytes) => bytes.freeze(),
         }
     }
 }

@@ -8,10 +8,6 @@ pub const KEY_MAX: usize = 1024;
 /// Bytes of a body, part of the API and the same as in the original.
 pub const BODY_MAX: usize = 10 * 1024 * 1024;
 
-/// Bytes that are set aside for a body before any of it has come: enough that most bodies
-/// never move, little enough that announcing a large body costs the announcer more than us.
-pub const BODY_RESERVED_MAX: usize = 256 * 1024;
-
 /// Bytes of a request's head, from the method to the empty line. A key of 1024 bytes is
 /// three times as long when each byte is percent-encoded; the rest is what browsers and
 /// proxies add.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
+
 use super::Full;
 
 /// Bytes in use, and the limit they never pass.
@@ -88,6 +90,15 @@ impl Reservation {
         Ok(())
     }
 
+    /// Ties the reservation to `bytes`: they count for as long as anybody has any of them.
+    #[must_use]
+    pub fn hold(self, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(Held {
+            bytes,
+            _reservation: self,
+        })
+    }
+
     /// Bytes reserved.
     #[must_use]
     pub const fn bytes(&self) -> u64 {
@@ -101,9 +112,34 @@ impl Drop for Reservation {
     }
 }
 
+/// Bytes and what they are accounted with.
+struct Held {
+    bytes: Bytes,
+    _reservation: Reservation,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_held_counts_until_nobody_has_it() {
+        let budget = Arc::new(Budget::new(100));
+        let reserved = budget.reserve(60).expect("60 of 100");
+        let held = reserved.hold(Bytes::from_static(b"value"));
+        let (part, whole) = (held.slice(1..2), held.clone());
+        assert_eq!((&held[..], &part[..]), (&b"value"[..], &b"a"[..]));
+        drop((held, whole));
+        assert_eq!(budget.used(), 60);
+        drop(part);
+        assert_eq!(budget.used(), 0);
+    }
 
     #[test]
     fn the_limit_is_never_passed_and_everything_comes_back() {

@@ -17,13 +17,16 @@
 //!
 //! **Bytes.** All shards and everything else that holds data for a while (bodies in
 //! flight, hints) draw on one `Budget`. What does not fit is refused before anything
-//! changes.
+//! changes. A large value is one buffer, however many have it: the body that came in, the
+//! store, the queues to peers, answers to slow readers. It is accounted once, from its first
+//! byte until the last of them lets go.
 //!
 //! **Order.** Within a shard operations are serialised by its lock. A listing takes each
 //! shard's lock for one short batch at a time: a key that is live during the whole listing
 //! is in it exactly once, one that comes or goes meanwhile may be.
 
 mod budget;
+mod buffer;
 mod entry;
 mod origins;
 mod page;
@@ -35,6 +38,7 @@ mod sorted;
 mod wheel;
 
 pub use budget::{Budget, Reservation};
+pub use buffer::ValueBuffer;
 pub use entry::{Entry, Full, Listed, Stored};
 pub use record::PACKED_MAX;
 pub use shards::{ENTRY_OVERHEAD, Store, StoreConfig, StoreStats};

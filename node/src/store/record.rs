@@ -13,7 +13,9 @@ use crate::version::HybridTime;
 /// exactly their size: the buffer they came in is usually shared with much else (a read
 /// buffer, a batch of frames), and a value must not keep that alive for hours. Above it
 /// the copy would cost more than the slack, so the buffer itself is kept; whoever puts
-/// such a value gives it a buffer of its own.
+/// such a value gives it a buffer of its own, which is accounted by itself
+/// ([`Store::hold`](super::Store::hold)): a queue to a peer or a slow reader may have it for
+/// longer than the store.
 pub const PACKED_MAX: usize = 16 * 1024;
 
 /// Key and value of an entry; cloning shares them.
@@ -72,6 +74,14 @@ impl Data {
         match self {
             Self::Packed(bytes) => bytes.len(),
             Self::Apart(apart) => apart.0.len() + apart.1.len(),
+        }
+    }
+
+    /// Bytes that are accounted with the entry, and not with a buffer of their own.
+    pub(super) fn own_len(&self) -> usize {
+        match self {
+            Self::Packed(bytes) => bytes.len(),
+            Self::Apart(apart) => apart.0.len(),
         }
     }
 }

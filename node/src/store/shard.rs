@@ -403,7 +403,7 @@ impl Shard {
     }
 }
 
-/// Bytes that an entry is accounted with.
+/// Bytes that an entry is accounted with; a large value is accounted by its buffer.
 pub(super) fn cost(data: &Data) -> u64 {
-    data.len() as u64 + super::ENTRY_OVERHEAD
+    data.own_len() as u64 + super::ENTRY_OVERHEAD
 }

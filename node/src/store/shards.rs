@@ -11,7 +11,7 @@ use super::page;
 use super::record::Data;
 use super::shard::{self, Candidate, Found, Shard};
 use super::sorted::Start;
-use super::{Entry, Full, Listed, Stored};
+use super::{Entry, Full, Listed, PACKED_MAX, Stored, ValueBuffer};
 use crate::clock::BootMillis;
 use crate::version::Version;
 
@@ -86,8 +86,9 @@ impl Store {
     /// Keeps `entry` until its deadline when its version is higher than that of the live
     /// entry of `key`.
     ///
-    /// Values of up to 16 KiB are copied once into an allocation of their own; a larger one
-    /// keeps its buffer alive, so it should not be a slice of a much larger buffer.
+    /// Values of up to [`PACKED_MAX`](super::PACKED_MAX) bytes are copied once into an
+    /// allocation of their own, which is accounted here; a larger one keeps its buffer alive,
+    /// which must have been accounted before: see [`Store::hold`] and [`Reservation::hold`].
     ///
     /// # Errors
     /// When the byte limit leaves no room; what was there stays.
@@ -213,6 +214,28 @@ impl Store {
     /// When fewer are free.
     pub fn reserve(&self, bytes: u64) -> Result<Reservation, Full> {
         self.budget.reserve(bytes)
+    }
+
+    /// A copy of a large value in a buffer of its own, accounted for as long as anybody has
+    /// it. A value of at most [`PACKED_MAX`](super::PACKED_MAX) bytes is given back as it is:
+    /// [`Store::put`] copies it.
+    ///
+    /// # Errors
+    /// When the byte limit leaves no room.
+    pub fn hold(&self, value: Bytes, now: BootMillis) -> Result<Bytes, Full> {
+        if value.len() <= PACKED_MAX {
+            return Ok(value);
+        }
+        let bytes = value.len() as u64;
+        // As in `put`.
+        let reserved = self.reserve(bytes).or_else(|full| {
+            if self.reclaim(now) > 0 {
+                self.reserve(bytes)
+            } else {
+                Err(full)
+            }
+        });
+        Ok(reserved?.hold(ValueBuffer::copy_of(&value)))
     }
 
     /// Counts of the moment.

@@ -125,7 +125,18 @@ impl RecordReader {
         if buffer.len() < whole {
             return Ok(None);
         }
-        let mut record = buffer.split_to(whole).freeze();
+        self.open(buffer.split_to(whole).freeze()).map(Some)
+    }
+
+    /// The body of the next record, which is all of `record`; it shares its memory.
+    ///
+    /// # Errors
+    /// When the stream is broken; nothing that follows can be trusted.
+    ///
+    /// # Panics
+    /// When there is less of it than its length says, as [`RecordReader::missing`] tells.
+    pub fn open(&mut self, mut record: Bytes) -> Result<Bytes, Broken> {
+        let length = record.len() - LENGTH - self.signer.mac_length();
         let mac = record.split_off(LENGTH + length);
         if !self
             .signer
@@ -135,7 +146,7 @@ impl RecordReader {
         }
         self.sequence += 1;
         record.advance(LENGTH);
-        Ok(Some(record))
+        Ok(record)
     }
 
     /// Bytes that are still missing of the record at the front of `buffer`, 0 when its
