@@ -519,6 +519,67 @@ fn the_document_of_the_api_is_true_of_the_node() {
     }
 }
 
+/// Requests for each path of the document that go wrong in each way that a client alone can
+/// bring about: line, fields, bytes of the body, status.
+const REFUSED: &[(&str, &str, usize, u16)] = &[
+    ("GET /data/{none}", "", 0, 404),
+    ("HEAD /data/{none}", "", 0, 404),
+    ("GET /data/%zz", "", 0, 400),
+    ("GET /data/{key}", "if-none-match: *\r\n", 0, 304),
+    ("HEAD /data/{key}", "if-none-match: *\r\n", 0, 304),
+    ("PUT /data/{key}?ttl=0", "", 0, 400),
+    ("PUT /data/{key}?ttl=1&ttl=2", "", 0, 400),
+    ("PUT /data/{key}", "if-match: *\r\n", 0, 501),
+    ("PUT /data/{key}", "", 2 * MIB, 507),
+    ("PUT /data/{key}", "", 10 * MIB + 1, 413),
+    ("GET /cluster/get/{none}", "", 0, 404),
+    ("GET /cluster/get/", "", 0, 400),
+    ("PUT /cluster/put/{key}?ttl=x", "", 0, 400),
+    ("PUT /cluster/put/{key}", "", 2 * MIB, 507),
+    ("PUT /cluster/put/{key}", "", 10 * MIB + 1, 413),
+    ("GET /keys?limit=0", "", 0, 400),
+    ("GET /scan?cursor=x", "", 0, 400),
+    ("GET /cluster/scan?prefix=%", "", 0, 400),
+    ("POST /peer_announce", "", 2, 401),
+    ("POST /peer_leaving", "", 2, 401),
+    ("POST /conflict_resolution", "", 2, 401),
+    ("POST /peer_announce", "", MIB, 413),
+    ("POST /peer_leaving", "", MIB, 413),
+    ("POST /conflict_resolution", "", MIB, 413),
+];
+
+#[test]
+fn what_goes_wrong_is_in_the_document() {
+    let node = Node::start(&[("REPRAM_MAX_STORAGE_MB", "1")]);
+    let document = node.client().get("/openapi.json").json();
+    assert_eq!(node.client().put("/data/key", b"v").status, 201);
+    for &(line, fields, length, status) in REFUSED {
+        let (method, target) = line.split_once(' ').expect("a method and a target");
+        let path = target.split('?').next().unwrap_or(target);
+        let template = ["/data/", "/cluster/get/", "/cluster/put/"]
+            .into_iter()
+            .find(|prefix| path.starts_with(prefix))
+            .map_or_else(|| path.to_owned(), |prefix| format!("{prefix}{{key}}"));
+        let request = line.replace(['{', '}'], "");
+        let answer = node.client().ask(&request, fields, &vec![b' '; length]);
+        assert_eq!(answer.status, status, "{line}: {}", answer.head);
+        let operation = &document["paths"][&template][method.to_lowercase()];
+        let described = &operation["responses"][&status.to_string()];
+        assert!(!described.is_null(), "{line}: {status} is not described");
+        if status != 304 && method != "HEAD" {
+            answer.check_problem(status);
+        }
+    }
+    // And what any path may answer.
+    for (line, status) in [
+        ("DELETE /data/k", 405),
+        ("POST /metrics", 405),
+        ("GET /", 404),
+    ] {
+        node.client().ask(line, "", b"").check_problem(status);
+    }
+}
+
 /// That a JSON body has the fields that its schema requires.
 fn check_body(document: &Value, response: &Value, body: &[u8]) {
     let reference = &response["content"]["application/json"]["schema"]["$ref"];
