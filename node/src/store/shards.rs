@@ -298,6 +298,8 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
 
     use proptest::prelude::*;
     use uuid::Uuid;
@@ -460,6 +462,45 @@ mod tests {
             Vec::<Bytes>::new()
         );
         assert_eq!(store.keys(b"", None, 0, BootMillis(0)), Vec::<Bytes>::new());
+    }
+
+    #[test]
+    fn a_listing_has_what_stays_once_and_in_order_while_others_write() {
+        let store = store(1 << 24);
+        let stays: Vec<_> = (0..1_000)
+            .map(|number| Bytes::from(format!("stays-{number:04}")))
+            .collect();
+        for key in &stays {
+            let kept = entry(b"", 1, BootMillis(u64::MAX >> 16));
+            store.put(key.clone(), kept, BootMillis(0)).expect("fits");
+        }
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in (1..).take_while(|_| !over.load(Ordering::Relaxed)) {
+                    let now = BootMillis(TICK * round);
+                    let key = format!("{}-{}", ["a", "stays-05", "z"][round as usize % 3], round);
+                    let goes = entry(b"", round, now + Duration::from_millis(4 * TICK));
+                    store.put(key.into(), goes, now).expect("fits");
+                    store.reclaim(now);
+                }
+            });
+            for _ in 0..20 {
+                let mut seen: Vec<Bytes> = Vec::new();
+                loop {
+                    let after = seen.last().map(AsRef::as_ref);
+                    let page = store.keys(b"", after, 37, BootMillis(0));
+                    if page.is_empty() {
+                        break;
+                    }
+                    seen.extend(page);
+                }
+                assert!(seen.is_sorted_by(|one, next| one < next));
+                seen.retain(|key| key.len() == "stays-0000".len() && stays.contains(key));
+                assert_eq!(seen, stays);
+            }
+            over.store(true, Ordering::Relaxed);
+        });
     }
 
     #[derive(Clone, Debug)]
