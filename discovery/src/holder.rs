@@ -49,30 +49,53 @@ impl fmt::Display for Holder {
 /// none or we may not see them.
 #[must_use]
 pub fn holders_of(port: u16, transport: Transport) -> Vec<Holder> {
-    let inodes: BTreeSet<u64> = sockets_on(port, transport)
-        .iter()
-        .map(|it| it.inode)
-        .collect();
-    if inodes.is_empty() {
-        return Vec::new();
-    }
-    let mut holders: Vec<Holder> = processes()
-        .filter(|pid| has_open(*pid, &inodes))
-        .filter_map(describe)
-        .collect();
-    holders.sort();
-    holders
+    processes_with(&holding(entries(transport), port))
 }
 
 /// The users whose sockets hold `port`, ascending: known even if their processes cannot be
 /// seen.
 #[must_use]
 pub fn owners_of(port: u16, transport: Transport) -> Vec<u32> {
-    let owners: BTreeSet<u32> = sockets_on(port, transport)
-        .iter()
-        .map(|it| it.uid)
-        .collect();
-    owners.into_iter().collect()
+    users_of(&holding(entries(transport), port))
+}
+
+/// All sockets of this network namespace at one moment, for whoever asks for many ports:
+/// while many connections are in TIME_WAIT the kernel takes long to list them.
+#[derive(Debug)]
+pub struct SocketTables {
+    tcp: Vec<Entry>,
+    udp: Vec<Entry>,
+}
+
+impl SocketTables {
+    /// Reads them.
+    #[must_use]
+    pub fn read() -> Self {
+        Self {
+            tcp: entries(Transport::Tcp).collect(),
+            udp: entries(Transport::Udp).collect(),
+        }
+    }
+
+    /// As [`holders_of`] says it.
+    #[must_use]
+    pub fn holders_of(&self, port: u16, transport: Transport) -> Vec<Holder> {
+        processes_with(&self.holding(port, transport))
+    }
+
+    /// As [`owners_of`] says it.
+    #[must_use]
+    pub fn owners_of(&self, port: u16, transport: Transport) -> Vec<u32> {
+        users_of(&self.holding(port, transport))
+    }
+
+    fn holding(&self, port: u16, transport: Transport) -> Vec<Entry> {
+        let table = match transport {
+            Transport::Tcp => &self.tcp,
+            Transport::Udp => &self.udp,
+        };
+        holding(table.iter().copied(), port)
+    }
 }
 
 /// The processes that hold the socket because of which a slot could not be had.
@@ -100,33 +123,49 @@ struct Entry {
     inode: u64,
 }
 
-/// The sockets on `port` that hold it: the listening ones if there are any.
-fn sockets_on(port: u16, transport: Transport) -> Vec<Entry> {
+/// The sockets that belong to a process. Those without an inode belong to none: connections
+/// in TIME_WAIT, or not yet accepted.
+fn entries(transport: Transport) -> impl Iterator<Item = Entry> {
     let tables = match transport {
         Transport::Tcp => ["/proc/net/tcp", "/proc/net/tcp6"],
         Transport::Udp => ["/proc/net/udp", "/proc/net/udp6"],
     };
-    let on_port = tables
-        .iter()
+    tables
+        .into_iter()
         // Without IPv6 there is no table of it.
         .filter_map(|table| File::open(table).ok())
         .flat_map(|table| BufReader::new(table).lines().map_while(Result::ok))
         .filter_map(|line| entry(&line))
-        .filter(|entry| entry.port == port);
-    holding(on_port.collect())
+        .filter(|entry| entry.inode != 0)
 }
 
-/// Those that listen, or all if none does. Sockets without an inode belong to no process:
-/// connections in TIME_WAIT, or not yet accepted.
-fn holding(entries: Vec<Entry>) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = entries
-        .into_iter()
-        .filter(|entry| entry.inode != 0)
-        .collect();
+/// The sockets that hold `port`: those that listen on it, or all if none does.
+fn holding(entries: impl Iterator<Item = Entry>, port: u16) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = entries.filter(|entry| entry.port == port).collect();
     if entries.iter().any(|entry| entry.listens) {
         entries.retain(|entry| entry.listens);
     }
     entries
+}
+
+/// The processes that have one of the sockets open, in order of their ids.
+fn processes_with(sockets: &[Entry]) -> Vec<Holder> {
+    let inodes: BTreeSet<u64> = sockets.iter().map(|it| it.inode).collect();
+    if inodes.is_empty() {
+        return Vec::new();
+    }
+    let mut holders: Vec<Holder> = processes()
+        .filter(|pid| has_open(*pid, &inodes))
+        .filter_map(describe)
+        .collect();
+    holders.sort();
+    holders
+}
+
+/// The users whose sockets these are, ascending.
+fn users_of(sockets: &[Entry]) -> Vec<u32> {
+    let owners: BTreeSet<u32> = sockets.iter().map(|it| it.uid).collect();
+    owners.into_iter().collect()
 }
 
 /// Reads one line; the heading is none.
@@ -259,21 +298,24 @@ mod tests {
     #[test]
     fn who_listens_counts_before_who_does_not() {
         fn check(entries: &[(bool, u64)], expect: &[u64]) {
-            let entries = entries
-                .iter()
-                .map(|&(listens, inode)| Entry {
-                    port: 1,
-                    listens,
-                    uid: 0,
-                    inode,
-                })
-                .collect();
-            let inodes: Vec<u64> = holding(entries).iter().map(|it| it.inode).collect();
+            let entries = entries.iter().map(|&(listens, inode)| Entry {
+                port: 1,
+                listens,
+                uid: 0,
+                inode,
+            });
+            let other = Entry {
+                port: 2,
+                listens: true,
+                uid: 0,
+                inode: 9,
+            };
+            let entries = [other].into_iter().chain(entries);
+            let inodes: Vec<u64> = holding(entries, 1).iter().map(|it| it.inode).collect();
             assert_eq!(inodes, expect);
         }
-        check(&[(false, 1), (true, 2), (true, 3), (false, 0)], &[2, 3]);
-        check(&[(false, 1), (false, 2), (false, 0)], &[1, 2]);
-        check(&[(false, 0)], &[]);
+        check(&[(false, 1), (true, 2), (true, 3)], &[2, 3]);
+        check(&[(false, 1), (false, 2)], &[1, 2]);
         check(&[], &[]);
     }
 

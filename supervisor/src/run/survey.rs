@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use repram_discovery::claim::Claimer;
 use repram_discovery::claim::conversation::StandingWord;
-use repram_discovery::holder::{Transport, holders_of, owners_of};
+use repram_discovery::holder::{SocketTables, Transport};
 use repram_discovery::peers::{HealthAnswer, health_at};
 use repram_discovery::slot::{PortRange, Slot};
 use tokio::sync::Semaphore;
@@ -147,11 +147,15 @@ impl Survey {
     }
 
     fn put_together(self, answers: &Answers) -> Claims {
-        let slots = self.range.slots().map(|slot| SlotClaim {
-            slot: slot.index,
-            http_port: slot.http,
-            gossip_port: slot.gossip,
-            holders: self.holders(slot, answers.get(&slot.index).map_or(&[], Vec::as_slice)),
+        let tables = SocketTables::read();
+        let slots = self.range.slots().map(|slot| {
+            let answers = answers.get(&slot.index).map_or(&[][..], Vec::as_slice);
+            SlotClaim {
+                slot: slot.index,
+                http_port: slot.http,
+                gossip_port: slot.gossip,
+                holders: self.holders(slot, answers, &tables),
+            }
         });
         Claims {
             schema: CLAIMS_SCHEMA,
@@ -161,7 +165,12 @@ impl Survey {
         }
     }
 
-    fn holders(&self, slot: Slot, answers: &[(Option<IpAddr>, HealthAnswer)]) -> Vec<SlotHolder> {
+    fn holders(
+        &self,
+        slot: Slot,
+        answers: &[(Option<IpAddr>, HealthAnswer)],
+        tables: &SocketTables,
+    ) -> Vec<SlotHolder> {
         let ours = self.ours.get(&slot.index);
         let mut known: BTreeSet<Uuid> = self.ours.values().filter_map(uuid).collect();
         let peers = answers
@@ -176,7 +185,7 @@ impl Survey {
             }
         }
         if !here {
-            holders.extend(strangers(slot));
+            holders.extend(strangers(slot, tables));
         }
         holders
     }
@@ -215,7 +224,7 @@ fn peer(host: Option<IpAddr>, answer: &HealthAnswer) -> Option<SlotHolder> {
 }
 
 /// The processes of this host that have a socket of the slot, each once.
-fn strangers(slot: Slot) -> Vec<SlotHolder> {
+fn strangers(slot: Slot, tables: &SocketTables) -> Vec<SlotHolder> {
     let sockets = [
         (Socket::Http, slot.http, Transport::Tcp),
         (Socket::Gossip, slot.gossip, Transport::Tcp),
@@ -224,10 +233,10 @@ fn strangers(slot: Slot) -> Vec<SlotHolder> {
     let mut pids = BTreeSet::new();
     let mut found = Vec::new();
     for (socket, port, transport) in sockets {
-        let holders = holders_of(port, transport);
+        let holders = tables.holders_of(port, transport);
         if holders.is_empty() {
             let unseen = |uid| SlotHolder::Unseen { socket, port, uid };
-            found.extend(owners_of(port, transport).into_iter().map(unseen));
+            found.extend(tables.owners_of(port, transport).into_iter().map(unseen));
         }
         for holder in holders {
             if pids.insert(holder.pid) {
@@ -288,7 +297,11 @@ mod tests {
             (host(2), answer(3, "healthy")),
         ];
         let slot = range.slot(0).expect("it has one");
-        let found = survey(range, BTreeMap::from([(0, ours(1))])).holders(slot, &answers);
+        let found = survey(range, BTreeMap::from([(0, ours(1))])).holders(
+            slot,
+            &answers,
+            &SocketTables::read(),
+        );
         let seen: Vec<_> = found
             .iter()
             .map(|holder| match holder {
