@@ -17,6 +17,7 @@ use listenfd::ListenFd;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use crate::count;
 use crate::line;
 use crate::moment::Moment;
 use crate::node::{self, Runtimes};
@@ -60,6 +61,13 @@ pub(crate) enum Child {
         /// Bytes of the constant.
         size: usize,
     },
+    /// Goes down a hot path, and ends.
+    Core {
+        /// Which.
+        number: usize,
+        /// How often.
+        rounds: u64,
+    },
 }
 
 impl Child {
@@ -76,6 +84,13 @@ impl Child {
                 runtimes,
                 port: u16::try_from(number()?).ok()?,
                 size: usize::try_from(number()?).ok()?,
+            });
+        }
+        if role == "core" {
+            let mut number = || arguments.next()?.to_str()?.parse::<u64>().ok();
+            return Some(Self::Core {
+                number: usize::try_from(number()?).ok()?,
+                rounds: number()?,
             });
         }
         let (record, number) = (arguments.next(), arguments.next());
@@ -111,6 +126,10 @@ impl Child {
             Self::Flood { record, lines } => {
                 add(["flood".into(), record.into(), lines.to_string().into()]);
             }
+            Self::Core { number, rounds } => {
+                let [number, rounds] = count::words(*number, *rounds);
+                add(["core".into(), number, rounds]);
+            }
             Self::Answer {
                 runtimes,
                 port,
@@ -145,6 +164,10 @@ impl Child {
             }
             Self::Serve { record, port } => serve(started, &record, port),
             Self::Flood { record, lines } => flood(&record, lines),
+            Self::Core { number, rounds } => {
+                count::go(number, rounds);
+                Ok(())
+            }
             Self::Answer {
                 runtimes,
                 port,

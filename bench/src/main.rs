@@ -12,12 +12,15 @@
 mod chart;
 mod child;
 mod contest;
+mod cores;
+mod count;
 mod found;
 mod keeper;
 mod line;
 mod logs;
 mod machine;
 mod membership;
+mod micro;
 mod moment;
 mod node;
 mod report;
@@ -65,6 +68,10 @@ enum Benchmark {
     Node(node::throughput::Options),
     /// Start and memory of a store.
     Footprint(node::footprint::Options),
+    /// Instructions of the hot paths, counted by valgrind.
+    Count(count::Options),
+    /// Time of the hot paths, by criterion.
+    Cores(micro::Options),
     /// How cost grows with nodes, keys and the size of values.
     Scale(scale::Options),
     /// How soon all nodes know that one has come, or has died.
@@ -93,6 +100,17 @@ fn main() -> ExitCode {
         Benchmark::Logs(options) => logs::measure(&options),
         Benchmark::Node(options) => node::throughput::measure(&options),
         Benchmark::Footprint(options) => node::footprint::measure(&options),
+        Benchmark::Count(options) => match count::measure(&options) {
+            Ok(report) => report,
+            Err(problem) => {
+                eprintln!("{problem}");
+                return ExitCode::FAILURE;
+            }
+        },
+        Benchmark::Cores(options) => {
+            micro::measure(&options);
+            return ExitCode::SUCCESS;
+        }
         Benchmark::Scale(options) => scale::measure(&options),
         Benchmark::Membership(options) => membership::measure(&options),
     };
