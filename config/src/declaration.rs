@@ -61,8 +61,6 @@ pub(crate) enum DefaultValue {
 pub(crate) enum Effect {
     /// Everywhere.
     Effective,
-    /// Nowhere yet: it is accepted and checked, and setting it is a warning.
-    Ineffective,
     /// In a node; the supervisor sets it for each of its nodes and ignores
     /// what it finds.
     PerNode,
@@ -184,11 +182,6 @@ impl Declaration {
         self.kind.is_secret()
     }
 
-    /// Whether the setting does anything in this version.
-    pub fn is_effective(&self) -> bool {
-        self.effect != Effect::Ineffective
-    }
-
     /// Whether every node has a value of its own, which the supervisor gives it.
     pub fn is_per_node(&self) -> bool {
         self.effect == Effect::PerNode
@@ -196,11 +189,7 @@ impl Declaration {
 
     /// What it takes to change it while the fleet runs.
     pub fn reload(&self) -> Reload {
-        if self.is_effective() {
-            self.reload
-        } else {
-            Reload::Never
-        }
+        self.reload
     }
 
     /// The types that the value may have in a TOML file.

@@ -1,5 +1,7 @@
 //! Settings that can be relied on, and how they came about.
 
+use std::net::IpAddr;
+
 use serde_json::{Value, json};
 
 use crate::declaration::{Declaration, declaration};
@@ -48,6 +50,14 @@ impl Loaded {
             found: found.into(),
             allowed: allowed.into(),
         }
+    }
+
+    /// Takes the address of this host, which nobody set, as the platform tells it; `how` is
+    /// its origin in words.
+    pub fn learn_node_address(&mut self, address: IpAddr, how: impl Into<String>) {
+        self.settings.node_address = Some(address.to_string());
+        let origin = Origin::Platform(how.into());
+        self.origins.insert("node_address", origin);
     }
 
     /// The effective settings as aligned columns under a heading: setting,

@@ -22,6 +22,8 @@ pub enum Origin {
     Flag(String),
     /// The file that another setting names, as for a secret.
     Contents(PathBuf),
+    /// The platform on which this runs; the words say how it told.
+    Platform(String),
 }
 
 impl Origin {
@@ -33,6 +35,7 @@ impl Origin {
             Self::Variable(_) => "environment",
             Self::Flag(_) => "flag",
             Self::Contents(_) => "contents",
+            Self::Platform(_) => "platform",
         }
     }
 }
@@ -45,6 +48,7 @@ impl fmt::Display for Origin {
             Self::Variable(name) => write!(f, "environment, {name}"),
             Self::Flag(name) => f.write_str(name),
             Self::Contents(path) => write!(f, "contents of {}", path.display()),
+            Self::Platform(how) => f.write_str(how),
         }
     }
 }

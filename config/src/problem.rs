@@ -43,6 +43,7 @@ impl fmt::Display for Place {
             Origin::File { path, line } => write!(f, "{}:{line}: {}", path.display(), self.key),
             Origin::Variable(name) | Origin::Flag(name) => f.write_str(name),
             Origin::Contents(path) => write!(f, "{}: {}", path.display(), self.variable),
+            Origin::Platform(how) => write!(f, "{} ({how})", self.variable),
         }
     }
 }

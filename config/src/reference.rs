@@ -52,7 +52,6 @@ fn meaning(declaration: &Declaration) -> String {
     let doc = declaration.doc();
     match declaration.effect {
         Effect::Effective => doc.to_owned(),
-        Effect::Ineffective => format!("{doc} **Without effect in this version.**"),
         Effect::PerNode => format!("{doc} The supervisor sets it for each of its nodes."),
     }
 }

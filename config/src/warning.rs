@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use crate::declaration::{Declaration, DefaultValue, Effect, declarations};
+use crate::declaration::{Declaration, Effect, declarations};
 use crate::environment::{Environment, Role, SUPERVISOR_FD};
 use crate::nearest::nearest_variable;
 use crate::origin::Origins;
-use crate::problem::{Place, quoted};
+use crate::problem::Place;
 use crate::settings::Settings;
 
 /// Variables with our prefix that are no settings.
@@ -25,13 +25,6 @@ pub enum Warning {
         name: String,
         /// The most similar name of ours, where one is similar.
         nearest: Option<&'static str>,
-    },
-    /// A setting, or a value of it, that this version accepts and ignores.
-    WithoutEffect {
-        /// The setting.
-        place: Place,
-        /// The value.
-        value: String,
     },
     /// A setting that the supervisor sets for each of its nodes.
     SetPerNode {
@@ -62,9 +55,6 @@ impl fmt::Display for Warning {
             } => {
                 write!(f, "{name}: no such setting, and none has a similar name")
             }
-            Self::WithoutEffect { place, value } => {
-                write!(f, "{place}: {value} has no effect in this version")
-            }
             Self::SetPerNode { place } => {
                 write!(
                     f,
@@ -93,7 +83,7 @@ pub(crate) fn warnings(
         return Vec::new();
     }
     let mut warnings = unknown_variables(environment);
-    warnings.extend(without_effect(environment.role, settings, origins));
+    warnings.extend(set_per_node(environment.role, origins));
     warnings.extend(short_secrets(settings, origins));
     warnings
 }
@@ -121,33 +111,20 @@ fn unknown_variables(environment: &Environment) -> Vec<Warning> {
     names.into_iter().map(warning).collect()
 }
 
-/// Settings that somebody changed in vain.
-fn without_effect(role: Role, settings: &Settings, origins: &Origins) -> Vec<Warning> {
-    let changed = settings
-        .texts()
-        .into_iter()
-        .filter_map(|(declaration, text)| {
-            let text = text.filter(|_| origins.is_set(declaration.key()))?;
-            let place = Place::new(declaration, origins.get(declaration.key()).clone());
-            let is_default = is_default(declaration, &text);
-            let value = quoted(&text);
-            match declaration.effect {
-                Effect::Ineffective if !is_default => Some(Warning::WithoutEffect { place, value }),
-                Effect::PerNode if role == Role::Supervisor => Some(Warning::SetPerNode { place }),
-                Effect::Effective | Effect::Ineffective | Effect::PerNode => None,
-            }
-        });
-    changed.collect()
-}
-
-/// Whether a value is the default under whatever spelling.
-fn is_default(declaration: &Declaration, text: &str) -> bool {
-    match declaration.default {
-        DefaultValue::Text(default) => declaration
-            .canonical(default)
-            .is_ok_and(|default| default.as_deref() == Some(text)),
-        DefaultValue::Computed(..) | DefaultValue::Derived(..) | DefaultValue::Unset(_) => false,
+/// Settings that somebody set in vain.
+fn set_per_node(role: Role, origins: &Origins) -> Vec<Warning> {
+    if role != Role::Supervisor {
+        return Vec::new();
     }
+    let is_vain = |declaration: &&Declaration| {
+        declaration.effect == Effect::PerNode && origins.is_set(declaration.key())
+    };
+    let warning = |declaration: &'static Declaration| {
+        let place = Place::new(declaration, origins.get(declaration.key()).clone());
+        Warning::SetPerNode { place }
+    };
+    let vain = declarations().iter().filter(is_vain);
+    vain.map(warning).collect()
 }
 
 fn short_secrets(settings: &Settings, origins: &Origins) -> Vec<Warning> {
@@ -203,25 +180,6 @@ mod tests {
     ];
 
     #[test]
-    fn a_setting_without_effect_is_told_when_it_is_changed() {
-        for declaration in declarations()
-            .iter()
-            .filter(|one| one.effect == Effect::Ineffective)
-        {
-            let variable = declaration.variable();
-            let changed = VALUES.into_iter().find_map(|value| warned(variable, value));
-            let changed = changed.unwrap_or_else(|| panic!("{variable}: no value fits"));
-            assert!(
-                matches!(changed[..], [Warning::WithoutEffect { .. }]),
-                "{changed:?}"
-            );
-            if let DefaultValue::Text(default) = declaration.default {
-                assert_eq!(warned(variable, default), Some(vec![]));
-            }
-        }
-    }
-
-    #[test]
     fn a_setting_with_effect_is_not_mentioned() {
         for declaration in declarations()
             .iter()
@@ -239,19 +197,14 @@ mod tests {
 
     #[test]
     fn warnings_are_sentences() {
-        let place = || {
-            Place::new(
-                &declarations()[0],
-                crate::Origin::Flag("--node-count".to_owned()),
-            )
-        };
-        let without = Warning::WithoutEffect {
-            place: place(),
-            value: quoted("7"),
+        let flag = crate::Origin::Flag("--node-id".to_owned());
+        let node_id = crate::declaration("node_id").expect("it is declared");
+        let vain = Warning::SetPerNode {
+            place: Place::new(node_id, flag),
         };
         assert_eq!(
-            without.to_string(),
-            "--node-count: \"7\" has no effect in this version"
+            vain.to_string(),
+            "--node-id: has no effect, because the supervisor sets it for each node"
         );
     }
 }

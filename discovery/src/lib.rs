@@ -16,6 +16,9 @@
 //! **Peers.** [`peers`] asks each source for candidates. Candidates are places where a
 //! peer may be, never a statement that it lives.
 //!
+//! **Addresses.** [`own_address`] knows under which address other hosts reach this one, and
+//! [`public_ports`] under which ports; [`flux`] reads what the platform of that name says.
+//!
 //! **Supervisor to node.** [`supervised`] has the messages that tell a node its secret
 //! and what its siblings do.
 //!
@@ -29,13 +32,18 @@ pub mod auth;
 mod chain;
 pub mod claim;
 pub mod domain;
+pub mod fetch;
+pub mod flux;
 pub mod front;
 pub mod held;
 mod hex;
 pub mod holder;
 pub mod look;
 pub mod notify;
+pub mod own_address;
+mod pace;
 pub mod peers;
+pub mod public_ports;
 pub mod rate;
 pub mod secret;
 pub mod slot;

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use repram_discovery::peers::{
     ANSWER_MAX, Found, PeerSource, RangeScan, ScanConfig, SiblingPorts, SourceError, Sources,
 };
+use repram_discovery::public_ports::PublicPorts;
 use repram_discovery::slot::PortRange;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -80,7 +81,9 @@ async fn scan(ports: Vec<Port>) -> Vec<(u16, u128)> {
             }
         }
     }
-    let Found { candidates, error } = scanner("127.0.0.1", range).candidates().await;
+    let Found {
+        candidates, error, ..
+    } = scanner("127.0.0.1", range).candidates().await;
     assert!(error.is_none());
     for candidate in &candidates {
         assert_eq!(candidate.http.ip(), LOCALHOST);
@@ -100,6 +103,7 @@ fn scanner(domain: &str, range: PortRange) -> RangeScan {
         network: "public".to_owned(),
         range,
         uuid: Uuid::from_u128(1),
+        ports: PublicPorts::default(),
         siblings: SiblingPorts::default(),
     };
     RangeScan::new(config).unwrap()
@@ -149,6 +153,7 @@ async fn siblings_are_not_asked() {
         network: "public".to_owned(),
         range,
         uuid: Uuid::from_u128(1),
+        ports: PublicPorts::default(),
         siblings: ports.clone(),
     };
     let scan = RangeScan::new(config).unwrap();

@@ -33,6 +33,7 @@ pub mod limits;
 pub mod membership;
 pub mod metrics;
 pub mod placement;
+pub mod reach;
 pub mod run;
 pub mod store;
 pub mod stream;

@@ -4,6 +4,7 @@
 //! other with its value and origin. It is judged only when both values are
 //! known: a value that has a problem of its own contradicts nothing.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -29,6 +30,7 @@ pub(super) fn contradictions(role: Role, draft: &Draft, origins: &Origins) -> Ve
     };
     check.ranges();
     check.own_ports();
+    check.public_ports();
     check.reach();
     check.lifetimes();
     check.secrets();
@@ -145,6 +147,21 @@ impl Check<'_> {
         if http.is_some() && http == gossip {
             let other = self.named("http_port");
             self.refuse("gossip_port", format!("another port than that of {other}"));
+        }
+    }
+
+    /// A port has one public port, and a public port leads to one port.
+    fn public_ports(&mut self) {
+        let Some(ports) = &self.draft.advertise_ports else {
+            return;
+        };
+        let (mut containers, mut publics) = (BTreeSet::new(), BTreeSet::new());
+        let twice = ports
+            .iter()
+            .find(|pair| !containers.insert(pair.container) || !publics.insert(pair.public));
+        if let Some(twice) = twice {
+            let allowed = format!("each port once on each side, and {twice} repeats one");
+            self.refuse("advertise_ports", allowed);
         }
     }
 
@@ -362,7 +379,9 @@ impl Check<'_> {
         let text = self.draft.text(key).unwrap_or_default();
         let found = match self.origins.get(key) {
             Origin::Variable(_) | Origin::Flag(_) => quoted(&text),
-            Origin::Default | Origin::File { .. } | Origin::Contents(_) => text,
+            Origin::Default | Origin::File { .. } | Origin::Contents(_) | Origin::Platform(_) => {
+                text
+            }
         };
         self.problems.push(Problem::Value {
             place,
@@ -382,7 +401,10 @@ impl Check<'_> {
         match self.origins.get(key) {
             Origin::Default => format!("{variable} (default {text})"),
             Origin::Variable(name) => format!("{name} ({text})"),
-            origin @ (Origin::File { .. } | Origin::Flag(_) | Origin::Contents(_)) => {
+            origin @ (Origin::File { .. }
+            | Origin::Flag(_)
+            | Origin::Contents(_)
+            | Origin::Platform(_)) => {
                 format!("{variable} ({text}, {origin})")
             }
         }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::declare::{Difference, Read, settings};
 use crate::declaration::DefaultValue::{Computed, Derived, Text as Fixed, Unset};
-use crate::declaration::Effect::{Effective, Ineffective, PerNode};
+use crate::declaration::Effect::{Effective, PerNode};
 use crate::declaration::Reload::{Never, NewStart, Nodes, Now, Scale};
 use crate::declaration::{Declaration, Section};
 use crate::environment::Role;
@@ -16,7 +16,7 @@ use crate::value::{
     Address, Advertised, AdvertisedPort, Choice, ClaimScope, Copies, FilePath, Hidden, Host,
     Identity, Kind, List, LogDir, LogDirectory, LogFormat, LogLevel, LogStdout, Name, OnFailed,
     Optional, Peer, PeerAddress, Port, Probe, ProbeText, ReplicationFactor, Secret, Size, Socket,
-    Span, Switch, Text, Token, Whole,
+    Span, Switch, Text, Token, Url, Whole,
 };
 
 const KIB: u64 = 1024;
@@ -144,14 +144,16 @@ settings! {
 
         /// The address that a node tells its peers.
         node_address: Option<String> =
-            Unset("`localhost` where the domain is this machine, else the local address \
-                   of the route to the first peer"),
+            Unset("`localhost` where the domain is this machine; on Flux what FLUX_HOSTINFO_URL \
+                   says, else FLUX_NODE_HOST_IP, else the address that peers see; else the \
+                   local address of the route to the first peer"),
             Optional(Host), ["NODE_ADDRESS", "REPRAM_ADDRESS"], Effective, Nodes;
 
         /// Ports that the outside reaches under another number, as pairs `container:public`.
+        /// All instances behind one name, or of one app, have the same list.
         advertise_ports: Vec<AdvertisedPort> =
             Unset("unset (ports are the same outside)"), List(Advertised), ["ADVERTISE_PORTS"],
-            Ineffective, Nodes;
+            Effective, Nodes;
 
         /// Static seeds: where other nodes answer HTTP. Joined with REPRAM_PEERS.
         bootstrap_peers: Vec<PeerAddress> =
@@ -160,6 +162,36 @@ settings! {
         /// Static seeds: where other nodes answer HTTP. Joined with REPRAM_BOOTSTRAP_PEERS.
         peers: Vec<PeerAddress> =
             Unset("empty"), List(Peer), ["REPRAM_PEERS"], Effective, Nodes;
+
+        /// The name of the app on Flux, whose other instances are peers. Flux sets it.
+        flux_app_name: Option<String> =
+            Unset("unset (this is not Flux)"), Optional(Text { what: "the name of an app" }),
+            ["FLUX_APP_NAME"], Effective, Nodes;
+
+        /// The public address of this host when Flux made the container. Flux sets it, and it
+        /// may not be true any more, so it counts as long as FLUX_HOSTINFO_URL says nothing.
+        flux_node_host_ip: Option<String> =
+            Unset("unset"), Optional(Text { what: "an IP address" }),
+            ["FLUX_NODE_HOST_IP"], Effective, Nodes;
+
+        /// Where Flux tells a container about its host, the public address among it.
+        flux_hostinfo_url: String =
+            Fixed("http://fluxnode.service:16101/hostinfo"), Url,
+            ["FLUX_HOSTINFO_URL"], Effective, Nodes;
+
+        /// Where Flux tells on which hosts the instances of an app run. The name of the app is
+        /// put behind it.
+        flux_location_url: String =
+            Fixed("https://api.runonflux.io/apps/location/"), Url,
+            ["FLUX_LOCATION_URL"], Effective, Nodes;
+
+        /// How often FLUX_LOCATION_URL is asked for the other instances.
+        flux_peers_refresh: Duration =
+            Fixed("60s"), Span::new(ms(100), DAY), ["FLUX_PEERS_REFRESH"], Effective, Nodes;
+
+        /// How often FLUX_HOSTINFO_URL is asked for our own address.
+        flux_address_refresh: Duration =
+            Fixed("5m"), Span::new(ms(100), DAY), ["FLUX_ADDRESS_REFRESH"], Effective, Nodes;
     }
 
     section Identity {

@@ -17,6 +17,7 @@ mod secret;
 mod size;
 mod switch;
 mod text;
+mod url;
 mod whole;
 
 pub use self::address::{AdvertisedPort, PeerAddress};
@@ -38,6 +39,7 @@ pub(crate) use self::secret::{Hidden, MASK, SECRET_BYTES_MAX, Token};
 pub(crate) use self::size::Size;
 pub(crate) use self::switch::Switch;
 pub(crate) use self::text::{Host, Identity, Name, Text};
+pub(crate) use self::url::Url;
 pub(crate) use self::whole::{Port, Whole};
 
 /// One way to read and write a value.

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Candidate, Found, FoundFuture, PeerSource};
+use super::{Candidate, Found, FoundFuture, NewsFuture, PeerSource};
 use crate::claim::core::{Claim, Standing};
 use crate::slot::Slot;
 
@@ -27,6 +27,7 @@ pub struct AnnouncedPeers {
 
 #[derive(Clone, Copy, Debug)]
 struct Announced {
+    slot: u16,
     http: SocketAddr,
     gossip: SocketAddr,
     heard: Instant,
@@ -35,14 +36,15 @@ struct Announced {
 const NAME: &str = "announced";
 
 impl AnnouncedPeers {
-    /// Takes note of a believed claim to `slot`, held on the host `at`. Only where it is
-    /// settled does a node run.
+    /// Takes note of a believed claim to a slot, held on the host `at`, from where its ports
+    /// are called as in `slot`. Only where it is settled does a node run.
     pub fn note(&self, claim: &Claim, slot: Slot, at: IpAddr) {
         let mut known = self.current();
         match claim.standing {
             Standing::Tentative => drop(known.remove(&claim.uuid)),
             Standing::Settled if known.len() < ANNOUNCED_MAX || known.contains_key(&claim.uuid) => {
                 let announced = Announced {
+                    slot: slot.index,
                     http: SocketAddr::new(at, slot.http),
                     gossip: SocketAddr::new(at, slot.gossip),
                     heard: Instant::now(),
@@ -54,16 +56,10 @@ impl AnnouncedPeers {
         }
     }
 
-    /// Waits until somebody announced itself, perhaps not for the first time. For one
-    /// waiter, who gets one word for everything since it was there last.
-    pub async fn news(&self) {
-        self.news.notified().await;
-    }
-
-    /// Takes note that somebody left `slot`. Who is known to be in another one stays known.
-    pub fn forget(&self, uuid: Uuid, slot: Slot) {
+    /// Takes note that somebody left the slot of this index. Who is known to be in another one stays known.
+    pub fn forget(&self, uuid: Uuid, slot: u16) {
         let mut known = self.current();
-        let left = |announced: &Announced| announced.http.port() == slot.http;
+        let left = |announced: &Announced| announced.slot == slot;
         if known.get(&uuid).is_some_and(left) {
             known.remove(&uuid);
         }
@@ -93,9 +89,13 @@ impl PeerSource for AnnouncedPeers {
         });
         let found = Found {
             candidates: candidates.collect(),
-            error: None,
+            ..Found::default()
         };
         Box::pin(std::future::ready(found))
+    }
+
+    fn news(&self) -> NewsFuture<'_> {
+        Box::pin(self.news.notified())
     }
 }
 
@@ -141,10 +141,9 @@ mod tests {
         assert_eq!(found(&peers).await, expect);
         peers.clone().note(&claim(3, Standing::Settled), SLOT, AT);
         assert_eq!(found(&peers).await.len(), 2);
-        let elsewhere = Slot { http: 8083, ..SLOT };
-        peers.forget(Uuid::from_u128(3), elsewhere);
+        peers.forget(Uuid::from_u128(3), SLOT.index + 1);
         assert_eq!(found(&peers).await.len(), 2);
-        peers.forget(Uuid::from_u128(3), SLOT);
+        peers.forget(Uuid::from_u128(3), SLOT.index);
         assert_eq!(found(&peers).await, expect);
         tokio::time::advance(ANNOUNCED_AGE_MAX).await;
         assert_eq!(found(&peers).await, []);

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{Candidate, Found, FoundFuture, HealthAnswer, PeerSource, SourceError, health_at};
 use crate::domain;
+use crate::public_ports::PublicPorts;
 use crate::slot::{PortRange, Slot};
 
 /// How long one port may take to answer, from connecting to the last byte.
@@ -30,6 +31,8 @@ pub struct ScanConfig {
     pub network: String,
     /// The ports that are asked.
     pub range: PortRange,
+    /// Their public numbers, by which other hosts are asked.
+    pub ports: PublicPorts,
     /// Our own identity, which is not a peer.
     pub uuid: Uuid,
     /// HTTP ports on this machine that are not asked.
@@ -94,8 +97,8 @@ impl RangeScan {
             Ok(addresses) => addresses,
             Err(error) => {
                 return Found {
-                    candidates: Vec::new(),
                     error: Some(error.into()),
+                    ..Found::default()
                 };
             }
         };
@@ -116,8 +119,9 @@ impl RangeScan {
                 && let Some((position, (address, slot))) = places.next()
             {
                 let client = self.client.clone();
+                let http = self.config.ports.at(address, slot.http);
                 probes.spawn(async move {
-                    let answer = health_at(&client, SocketAddr::new(address, slot.http)).await;
+                    let answer = health_at(&client, SocketAddr::new(address, http)).await;
                     (position, address, slot, answer)
                 });
             }
@@ -138,7 +142,7 @@ impl RangeScan {
             .map(|(_, address, slot, answer)| (address, slot, answer));
         Found {
             candidates: self.peers_among(answers),
-            error: None,
+            ..Found::default()
         }
     }
 
@@ -151,6 +155,7 @@ impl RangeScan {
             domain,
             network,
             uuid: own_uuid,
+            ports,
             ..
         } = &self.config;
         let mut candidates: Vec<Candidate> = Vec::new();
@@ -171,8 +176,8 @@ impl RangeScan {
                 candidates.push(Candidate {
                     uuid: Some(uuid),
                     node_id: answer.node_id,
-                    http: SocketAddr::new(address, slot.http),
-                    gossip: SocketAddr::new(address, slot.gossip),
+                    http: SocketAddr::new(address, ports.at(address, slot.http)),
+                    gossip: SocketAddr::new(address, ports.at(address, slot.gossip)),
                     source: NAME,
                 });
             }

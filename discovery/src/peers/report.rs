@@ -10,7 +10,7 @@ use crate::chain::chain;
 pub struct Report {
     /// [`super::PeerSource::name`].
     pub method: &'static str,
-    /// Rounds that have ended.
+    /// Rounds that have ended, or questions of a source that asks at its own pace.
     pub tried: u64,
     /// How the last of them ended; absent before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,12 +63,19 @@ impl History {
             (Some(_), false) => Outcome::Partial,
             (Some(_), true) => Outcome::Failed,
         };
-        self.tried += 1;
+        let (tried, duration, ended) = match found.asked {
+            Some(asked) => (asked.times, asked.duration, asked.ended),
+            None => {
+                let duration = ended.saturating_duration_since(started);
+                (self.tried + 1, duration, ended)
+            }
+        };
+        self.tried = tried;
         self.last = Some(Round {
             outcome,
             error: found.error.as_ref().map(|error| chain(error)),
             peers: found.candidates.len(),
-            duration: ended.saturating_duration_since(started),
+            duration,
             ended,
         });
     }
@@ -98,7 +105,7 @@ mod tests {
 
     use super::*;
     use crate::domain::ResolveError;
-    use crate::peers::{Candidate, SourceError};
+    use crate::peers::{Asked, Candidate, SourceError};
 
     fn found(candidates: usize, fails: bool) -> Found {
         let address = SocketAddr::from(([127, 0, 0, 1], 8081));
@@ -117,6 +124,7 @@ mod tests {
         Found {
             candidates: vec![candidate; candidates],
             error: fails.then_some(SourceError::Unresolved(unresolved)),
+            asked: None,
         }
     }
 
@@ -151,5 +159,19 @@ mod tests {
         history.record(&found(2, true), at(30), at(30));
         let report = history.report("test", at(31));
         assert_eq!((report.result, report.peers), (Some(Outcome::Partial), 2));
+
+        // A source that asks at its own pace speaks for itself.
+        let mut found = found(1, false);
+        found.asked = Some(Asked {
+            times: 7,
+            ended: at(35),
+            duration: Duration::from_millis(2),
+        });
+        history.record(&found, at(40), at(41));
+        check(
+            &history,
+            at(45),
+            r#"{"method":"test","tried":7,"result":"ok","duration_ms":2,"peers":1,"age_ms":10}"#,
+        );
     }
 }

@@ -1,9 +1,12 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use super::LocationError;
 use crate::domain::ResolveError;
 
 /// A place where a peer may be.
@@ -29,10 +32,27 @@ pub struct Found {
     pub candidates: Vec<Candidate>,
     /// The first thing that went wrong.
     pub error: Option<SourceError>,
+    /// The last question of a source that asks at its own pace; absent where each round
+    /// asks.
+    pub asked: Option<Asked>,
+}
+
+/// How a source that asks at its own pace did so last.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// How often it has asked.
+    pub times: u64,
+    /// When that ended.
+    pub ended: Instant,
+    /// How long it took.
+    pub duration: Duration,
 }
 
 /// A round under way.
 pub type FoundFuture<'a> = Pin<Box<dyn Future<Output = Found> + Send + 'a>>;
+
+/// A wait for news.
+pub type NewsFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// Something that can be asked for candidates again and again.
 pub trait PeerSource: fmt::Debug + Send + Sync {
@@ -41,6 +61,18 @@ pub trait PeerSource: fmt::Debug + Send + Sync {
 
     /// Asks once. The future ends by itself in bounded time and may be dropped.
     fn candidates(&self) -> FoundFuture<'_>;
+
+    /// What is known now, of a source that asks at its own pace: reports are about that and
+    /// not about the last round.
+    fn known(&self) -> Option<Found> {
+        None
+    }
+
+    /// Waits until there are candidates who should not have to wait for the next round. For
+    /// one waiter, who gets one word for everything since it was there last; may be dropped.
+    fn news(&self) -> NewsFuture<'_> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// Why a source found less than it might have.
@@ -62,4 +94,10 @@ pub enum SourceError {
     /// The HTTP client could not be set up.
     #[error("HTTP client could not be set up")]
     Client(#[source] reqwest::Error),
+    /// A service that is asked at its own pace has not answered yet.
+    #[error("the service has not answered yet")]
+    NoAnswerYet,
+    /// The location service of Flux gave no answer of use.
+    #[error(transparent)]
+    Location(Arc<LocationError>),
 }

@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use super::report::History;
-use super::{Candidate, PeerSource, Report};
+use super::{Candidate, NewsFuture, PeerSource, Report};
 use crate::chain::chain;
 
 /// All sources of a node, asked together.
@@ -49,24 +49,43 @@ impl Sources {
         candidates
     }
 
+    /// Waits until a source has news, and returns what it knows then.
+    pub async fn news(&self) -> Vec<Candidate> {
+        let mut waits: Vec<_> = self.sources.iter().map(|it| it.source.news()).collect();
+        let ready = poll_fn(|context| {
+            let ready = |wait: &mut NewsFuture<'_>| wait.as_mut().poll(context).is_ready();
+            match waits.iter_mut().position(ready) {
+                Some(index) => Poll::Ready(index),
+                None => Poll::Pending,
+            }
+        });
+        let index = ready.await;
+        self.sources[index].source.candidates().await.candidates
+    }
+
     /// How each source does.
     #[must_use]
     pub fn reports(&self) -> Vec<Report> {
         let now = Instant::now();
         self.sources
             .iter()
-            .map(|watched| {
-                let history = watched
-                    .history
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                history.report(watched.source.name(), now)
-            })
+            .map(|watched| watched.report(now))
             .collect()
     }
 }
 
 impl Watched {
+    fn report(&self, now: Instant) -> Report {
+        let name = self.source.name();
+        if let Some(found) = self.source.known() {
+            let mut history = History::default();
+            history.record(&found, now, now);
+            return history.report(name, now);
+        }
+        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.report(name, now)
+    }
+
     fn round(&self) -> Pin<Box<dyn Future<Output = Vec<Candidate>> + Send + '_>> {
         Box::pin(async {
             let started = Instant::now();
@@ -142,7 +161,7 @@ mod tests {
                 });
                 Found {
                     candidates: candidates.collect(),
-                    error: None,
+                    ..Found::default()
                 }
             })
         }

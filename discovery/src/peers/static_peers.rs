@@ -3,15 +3,18 @@ use std::net::SocketAddr;
 use super::sources::join_all;
 use super::{Candidate, Found, FoundFuture, PeerSource, SourceError};
 use crate::domain;
+use crate::public_ports::PublicPorts;
 
 /// The peers that the operator listed.
 ///
 /// Names are resolved anew in every round, since addresses change; each address of a name
-/// is a candidate. The gossip port is the HTTP port plus a fixed distance.
+/// is a candidate. The gossip port is the HTTP port plus a fixed distance; where the HTTP
+/// port is a public one of the list, it is the public port of the one that belongs to it.
 #[derive(Clone, Debug)]
 pub struct StaticPeers {
     peers: Vec<(String, u16)>,
     gossip_offset: u16,
+    ports: PublicPorts,
 }
 
 const NAME: &str = "static";
@@ -19,10 +22,11 @@ const NAME: &str = "static";
 impl StaticPeers {
     /// The peers at `peers`, pairs of host (name or address) and HTTP port.
     #[must_use]
-    pub fn new(peers: Vec<(String, u16)>, gossip_offset: u16) -> Self {
+    pub fn new(peers: Vec<(String, u16)>, gossip_offset: u16, ports: PublicPorts) -> Self {
         Self {
             peers,
             gossip_offset,
+            ports,
         }
     }
 
@@ -30,7 +34,7 @@ impl StaticPeers {
         let asked = self
             .peers
             .iter()
-            .map(|(host, port)| -> OnePeer<'_> { Box::pin(one(host, *port, self.gossip_offset)) });
+            .map(|(host, port)| -> OnePeer<'_> { Box::pin(self.one(host, *port)) });
         let mut found = Found::default();
         for answer in join_all(asked.collect()).await {
             match answer {
@@ -42,32 +46,42 @@ impl StaticPeers {
         }
         found
     }
+
+    async fn one(&self, host: &str, port: u16) -> Result<Vec<Candidate>, SourceError> {
+        let gossip_port = self
+            .gossip_port(port)
+            .ok_or_else(|| SourceError::NoGossipPort {
+                host: host.to_owned(),
+                port,
+                gossip_offset: self.gossip_offset,
+            })?;
+        let candidate = |address| Candidate {
+            uuid: None,
+            node_id: None,
+            http: SocketAddr::new(address, port),
+            gossip: SocketAddr::new(address, gossip_port),
+            source: NAME,
+        };
+        Ok(domain::resolve(host)
+            .await?
+            .into_iter()
+            .map(candidate)
+            .collect())
+    }
+
+    fn gossip_port(&self, port: u16) -> Option<u16> {
+        match self.ports.container(port) {
+            Some(container) => {
+                let gossip = container.checked_add(self.gossip_offset)?;
+                Some(self.ports.public(gossip))
+            }
+            None => port.checked_add(self.gossip_offset),
+        }
+    }
 }
 
 type OnePeer<'a> =
     std::pin::Pin<Box<dyn Future<Output = Result<Vec<Candidate>, SourceError>> + Send + 'a>>;
-
-async fn one(host: &str, port: u16, gossip_offset: u16) -> Result<Vec<Candidate>, SourceError> {
-    let gossip_port = port
-        .checked_add(gossip_offset)
-        .ok_or_else(|| SourceError::NoGossipPort {
-            host: host.to_owned(),
-            port,
-            gossip_offset,
-        })?;
-    let candidate = |address| Candidate {
-        uuid: None,
-        node_id: None,
-        http: SocketAddr::new(address, port),
-        gossip: SocketAddr::new(address, gossip_port),
-        source: NAME,
-    };
-    Ok(domain::resolve(host)
-        .await?
-        .into_iter()
-        .map(candidate)
-        .collect())
-}
 
 impl PeerSource for StaticPeers {
     fn name(&self) -> &'static str {
@@ -88,7 +102,8 @@ mod tests {
             .iter()
             .map(|&(host, port)| (host.to_owned(), port))
             .collect();
-        let found = StaticPeers::new(peers, 1000).candidates().await;
+        let ports = PublicPorts::new([(8081, 30911), (9081, 31911), (8082, 30912)]);
+        let found = StaticPeers::new(peers, 1000, ports).candidates().await;
         let places = found
             .candidates
             .iter()
@@ -106,6 +121,17 @@ mod tests {
         ];
         assert_eq!(places, expect);
         assert_eq!(error, None);
+    }
+
+    #[tokio::test]
+    async fn a_public_port_leads_to_the_public_gossip_port() {
+        let (places, _) = found(&[("192.0.2.7", 30911), ("192.0.2.7", 30912)]).await;
+        let expect = [
+            "192.0.2.7:30911 192.0.2.7:31911",
+            // That one is not on the list.
+            "192.0.2.7:30912 192.0.2.7:9082",
+        ];
+        assert_eq!(places, expect);
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use repram_discovery::auth::ClusterKeys;
 use repram_discovery::claim::core::{Standing, Timing};
 use repram_discovery::claim::{About, Applicant, ClaimEvent, Claimer, ClaimerConfig};
 use repram_discovery::domain::ResolveError;
+use repram_discovery::public_ports::PublicPorts;
 use repram_discovery::secret::Secret;
 use repram_discovery::slot::PortRange;
 use repram_discovery::sockets::SlotSockets;
@@ -183,6 +184,7 @@ impl<'a> Setup<'a> {
     pub(crate) async fn claimer(&self) -> Claimer {
         let config = ClaimerConfig {
             range: self.range,
+            ports: PublicPorts::default(),
             bind: address(self.number),
             timing: self.timing,
             incarnation: 1,

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use repram_config::ReplicationFactor;
 use repram_discovery::auth::ClusterKeys;
-use repram_discovery::peers::{AnnouncedPeers, PeerSource, SiblingPorts};
+use repram_discovery::fetch::Fetch;
+use repram_discovery::own_address::OwnAddress;
+use repram_discovery::peers::{PeerSource, SiblingPorts};
+use repram_discovery::public_ports::PublicPorts;
 use uuid::Uuid;
 
 /// Who this node is, as its peers are told.
@@ -45,9 +48,20 @@ pub struct ClusterConfig {
     pub write_timeout: Duration,
     /// Where candidates for peers come from, asked in rounds.
     pub sources: Vec<Box<dyn PeerSource>>,
-    /// Those who announce themselves: they are met at once, not only in the next round.
-    pub announced: AnnouncedPeers,
+    /// Our own address, and where it is asked for.
+    pub address: AddressConfig,
     /// Kept at the HTTP ports of the siblings that the supervisor names, for sources that
     /// need not ask them.
     pub sibling_ports: SiblingPorts,
+}
+
+/// Where other hosts reach this node, and how that is found out.
+#[derive(Clone, Debug)]
+pub struct AddressConfig {
+    /// The address. [`Me`] has what it was when the node was built.
+    pub own: OwnAddress,
+    /// The public numbers of the ports, the same on all hosts.
+    pub ports: PublicPorts,
+    /// The service that is asked for the address, and how often.
+    pub hostinfo: Option<(Fetch, Duration)>,
 }

@@ -7,17 +7,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use repram_discovery::own_address::{AddressOrigin, AddressReport, KnownAddress};
 use repram_discovery::peers::{Report, Sources};
 use repram_discovery::supervised::SupervisorMessage;
 use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::asks::Asked;
 use super::boot::Boot;
+use super::caller::Caller;
 use super::joining::Joining;
 use super::node::{Node, lock};
 use super::sockets::Sockets;
@@ -26,7 +28,8 @@ use super::{
     RefillView, counters,
 };
 use crate::door::Door;
-use crate::membership::{Identity, Input, Liveness, Member, Names};
+use crate::membership::{Identity, Input, Liveness, Member, Names, Profile};
+use crate::reach::Reach;
 use crate::store::Store;
 use crate::stream::{Greeter, Host, Shared, StreamCounters, Streams, boot_now_us, serve};
 use crate::wire::frame::Request;
@@ -82,20 +85,26 @@ impl Cluster {
 
         let boot = Boot::of_this_kernel();
         let identity = identity(&config.identity, boot.host);
+        let address = config.address;
+        let profile = profile(&identity, address.own.known());
+        let reach = Arc::new(Reach::new(address.own, address.ports, siblings_at));
         let copies = match config.replication_factor {
             ReplicationFactor::Count(copies) => usize::from(copies),
             ReplicationFactor::All => usize::MAX,
         };
         let wait = config.write_timeout;
         let datagrams = Datagrams::new(&seal, identity.uuid, identity.generation);
-        let world = Sockets::new(socket, datagrams);
-        let node = Arc::new(Node::new(identity, world, store, copies, wait, chance()));
+        let world = Sockets::new(socket, datagrams, Arc::clone(&reach));
+        let seed = chance();
+        let node = Node::new(identity, profile, world, store, copies, wait, seed);
+        let node = Arc::new(node);
         let shared = Arc::new(Shared {
             greeter: Greeter {
                 seal,
                 clock: boot.clock,
             },
             host: Arc::clone(&node) as Arc<dyn Host>,
+            reach: Arc::clone(&reach),
             counters: StreamCounters::default(),
         });
         let streams = Streams::new(Arc::clone(&shared), Handle::current());
@@ -105,13 +114,17 @@ impl Cluster {
         let joining = Joining {
             node: Arc::clone(&node),
             sources: Arc::clone(&sources),
-            announced: config.announced,
             sibling_ports: config.sibling_ports,
-            siblings_at,
+            reach: Arc::clone(&reach),
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(receive(Arc::clone(&node)));
         tasks.spawn(wake(Arc::clone(&node)));
+        tasks.spawn(follow_address(Arc::clone(&node), reach.own().watch()));
+        if let Some((hostinfo, refresh)) = address.hostinfo {
+            let own = reach.own().clone();
+            tasks.spawn(async move { own.keep_asking(hostinfo, refresh).await });
+        }
         let serving = Arc::clone(&shared);
         tasks.spawn(async move { match serve(door, serving).await {} });
         tasks.spawn(joining.run(siblings));
@@ -189,6 +202,30 @@ impl Cluster {
     #[must_use]
     pub fn discovery_report(&self) -> Vec<Report> {
         self.sources.reports()
+    }
+
+    /// Our own address and how we know it.
+    #[must_use]
+    pub fn address_report(&self) -> AddressReport {
+        self.shared.reach.own().report()
+    }
+
+    /// Whether `ip` is an address of this host, as its nodes tell it.
+    #[must_use]
+    pub fn is_here(&self, ip: IpAddr) -> bool {
+        ip.is_loopback() || self.shared.reach.own().is_own(ip)
+    }
+
+    /// The port of a node on this host whose public number is `public`.
+    #[must_use]
+    pub fn port_here(&self, public: u16) -> u16 {
+        self.shared.reach.port_here(public)
+    }
+
+    /// Asks other hosts back over their gossip ports.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        Caller::new(Arc::clone(&self.shared))
     }
 
     /// Progress of the refill.
@@ -278,6 +315,27 @@ async fn wake(node: Arc<Node<Sockets>>) {
     loop {
         node.world.alarm.wait(|| node.next_deadline()).await;
         node.tick();
+    }
+}
+
+/// Tells the members when our address has changed.
+async fn follow_address(node: Arc<Node<Sockets>>, mut address: watch::Receiver<KnownAddress>) {
+    loop {
+        let ip = address.borrow_and_update().ip;
+        node.step(Input::Moved(ip));
+        if address.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Whoever tells a loopback address has members on this machine only, unless it merely does
+/// not know its address.
+fn profile(identity: &Identity, known: KnownAddress) -> Profile {
+    if identity.gossip.ip().is_loopback() && known.origin != AddressOrigin::Unknown {
+        Profile::Machine
+    } else {
+        Profile::Network
     }
 }
 

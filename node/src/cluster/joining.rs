@@ -1,11 +1,11 @@
 //! Finding peers: rounds over the sources, siblings, and becoming ready.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use repram_discovery::peers::{AnnouncedPeers, Candidate, PeerSource as _, SiblingPorts, Sources};
+use repram_discovery::peers::{Candidate, SiblingPorts, Sources};
 use repram_discovery::supervised::{Sibling, SiblingState, SupervisorMessage};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::node::{Node, lock};
 use super::sockets::Sockets;
 use crate::membership::{Fate, Input, Liveness, Member};
+use crate::reach::Reach;
 use crate::stream::GreetError;
 use crate::wire::frame::{Reply, Request};
 
@@ -25,8 +26,10 @@ const CANDIDATE_WITHIN: Duration = Duration::from_secs(2);
 /// and the connection waits in the queue until the process accepts.
 const STARTING_WITHIN: Duration = Duration::from_secs(60);
 
-/// Candidates asked at the same time.
-const INTRODUCTIONS: usize = 32;
+/// Candidates asked at the same time. Most of a list of candidates may be dead and take
+/// their whole time, and the first round makes the node ready; so many connections are an
+/// eighth of the usual limit on descriptors.
+const INTRODUCTIONS: usize = 128;
 
 /// Pause between two rounds as long as there is nobody.
 const ROUND_ALONE: Duration = Duration::from_secs(5);
@@ -43,11 +46,10 @@ const PUSH_PULL: Duration = Duration::from_secs(30);
 pub(super) struct Joining {
     pub(super) node: Arc<Node<Sockets>>,
     pub(super) sources: Arc<Sources>,
-    pub(super) announced: AnnouncedPeers,
     /// Ports that need not be asked, because the supervisor says more.
     pub(super) sibling_ports: SiblingPorts,
-    /// Address at which the siblings' sockets are reached.
-    pub(super) siblings_at: IpAddr,
+    /// Where peers are reached.
+    pub(super) reach: Arc<Reach>,
 }
 
 impl Joining {
@@ -111,13 +113,12 @@ impl Joining {
         }
     }
 
-    /// Meets those who announce themselves. Two parts of a domain that were apart find
-    /// together by this before a round would bring them together.
+    /// Meets those of whom a source has heard just now. Two parts of a domain that were
+    /// apart find together by this before a round would bring them together.
     async fn introductions(&self) {
         loop {
-            self.announced.news().await;
-            self.meet_new(self.announced.candidates().await.candidates)
-                .await;
+            let candidates = self.sources.news().await;
+            self.meet_new(candidates).await;
         }
     }
 
@@ -149,7 +150,7 @@ impl Joining {
         let places = candidates
             .iter()
             .filter(|it| is_new(it))
-            .map(|it| it.gossip)
+            .map(|it| self.reach.candidate(it.gossip))
             .collect();
         self.meet_all(places).await;
     }
@@ -185,6 +186,8 @@ impl Joining {
         };
         self.sibling_ports
             .set(list.iter().map(|sibling| sibling.port));
+        let place = |sibling: &Sibling| (sibling.uuid, sibling.gossip_port);
+        self.reach.set_siblings(list.iter().map(place));
         let mut ready = Vec::new();
         for sibling in &list {
             self.bury(sibling);
@@ -200,7 +203,7 @@ impl Joining {
             if sibling.state == SiblingState::Ready {
                 ready.push(life);
             }
-            let place = SocketAddr::new(self.siblings_at, sibling.gossip_port);
+            let place = SocketAddr::new(self.reach.siblings_at(), sibling.gossip_port);
             let node = Arc::clone(&self.node);
             meetings.tasks.spawn(async move {
                 meet(node, place, patience).await;

@@ -19,6 +19,7 @@
 mod alarm;
 mod asks;
 mod boot;
+mod caller;
 mod comparison;
 mod config;
 mod counters;
@@ -40,7 +41,8 @@ mod world;
 mod writing;
 
 pub use crate::coordinator::{GetOutcome, PutOutcome};
-pub use config::{ClusterConfig, Me};
+pub use caller::Caller;
+pub use config::{AddressConfig, ClusterConfig, Me};
 pub use handle::{Cluster, StartError};
 pub use outcome::KeysOutcome;
 pub use view::{ClusterCounters, PeerState, PeerView, RefillView};

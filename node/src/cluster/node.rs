@@ -135,6 +135,7 @@ impl<W: World> Node<W> {
     /// all), writes answered within `write_timeout`; `seed` chooses whom it probes when.
     pub(super) fn new(
         identity: Identity,
+        profile: Profile,
         world: W,
         store: Arc<Store>,
         copies: usize,
@@ -143,11 +144,6 @@ impl<W: World> Node<W> {
     ) -> Self {
         let own = seat(&identity);
         let placement = Arc::new(Placement::new([own], copies));
-        let profile = if identity.gossip.ip().is_loopback() {
-            Profile::Machine
-        } else {
-            Profile::Network
-        };
         Self {
             own,
             enclave: identity.names.enclave.clone(),
@@ -357,6 +353,7 @@ impl<W: World> Node<W> {
     fn changed(&self, change: Change, now: BootMillis) -> bool {
         let (Change::Joined(uuid)
         | Change::Returned(uuid, _)
+        | Change::Moved(uuid)
         | Change::Unreachable(uuid)
         | Change::Forgotten(uuid)
         | Change::Ended(uuid, _)) = change;
@@ -378,6 +375,11 @@ impl<W: World> Node<W> {
                 if silence > APART {
                     self.refill_step(|refill| refill.apart(uuid, now));
                 }
+                false
+            }
+            Change::Moved(_) => {
+                tracing::info!(%uuid, generation, at = %identity.gossip, "{node} moved");
+                self.world.keep(identity);
                 false
             }
             Change::Unreachable(_) => {

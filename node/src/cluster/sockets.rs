@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use super::node::{count, lock};
 use super::world::World;
 use crate::clock::{BootMillis, boot_now, unix_now_ms};
 use crate::membership::Identity;
+use crate::reach::Reach;
 use crate::stream::{NotSent, Streams};
 use crate::wire::frame::Request;
 use crate::wire::{Datagrams, Dropped};
@@ -23,6 +24,7 @@ use crate::wire::{Datagrams, Dropped};
 pub(super) struct Sockets {
     socket: UdpSocket,
     datagrams: Mutex<Datagrams>,
+    reach: Arc<Reach>,
     streams: OnceLock<Streams>,
     pub(super) alarm: Alarm,
     pub(super) counters: DatagramCounters,
@@ -41,10 +43,11 @@ pub(super) struct DatagramCounters {
 }
 
 impl Sockets {
-    pub(super) fn new(socket: UdpSocket, datagrams: Datagrams) -> Self {
+    pub(super) fn new(socket: UdpSocket, datagrams: Datagrams, reach: Arc<Reach>) -> Self {
         Self {
             socket,
             datagrams: Mutex::new(datagrams),
+            reach,
             streams: OnceLock::new(),
             alarm: Alarm::new(),
             counters: DatagramCounters::default(),
@@ -118,6 +121,7 @@ impl World for Sockets {
     fn datagram(&self, to: SocketAddr, payload: &Bytes) {
         let datagram = lock(&self.datagrams).frame(payload, unix_now_ms());
         // Datagrams may be lost anywhere; here it is when the socket's buffer is full.
+        let to = self.reach.of(to);
         if self.socket.try_send_to(&datagram, to).is_ok() {
             count(&self.counters.sent);
         }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use repram_config::ReplicationFactor;
 use repram_discovery::auth::ClusterKeys;
-use repram_discovery::peers::{
-    AnnouncedPeers, Candidate, Found, FoundFuture, PeerSource, SiblingPorts,
-};
+use repram_discovery::own_address::{AddressOrigin, OwnAddress};
+use repram_discovery::peers::{Candidate, Found, FoundFuture, PeerSource, SiblingPorts};
+use repram_discovery::public_ports::PublicPorts;
 use repram_discovery::secret::Secret;
 use repram_discovery::supervised::{Sibling, SiblingState, SupervisorMessage};
 use tokio::sync::mpsc;
@@ -45,7 +45,7 @@ impl PeerSource for Fixed {
         Box::pin(async {
             Found {
                 candidates,
-                error: None,
+                ..Found::default()
             }
         })
     }
@@ -131,7 +131,11 @@ impl Plan {
             replication_factor: ReplicationFactor::Count(self.copies),
             write_timeout: self.write_timeout,
             sources: vec![Box::new(Fixed(self.seeds))],
-            announced: AnnouncedPeers::default(),
+            address: AddressConfig {
+                own: OwnAddress::fixed(address.ip(), AddressOrigin::ThisMachine),
+                ports: PublicPorts::default(),
+                hostinfo: None,
+            },
             sibling_ports: SiblingPorts::default(),
         };
         let config_of_store = StoreConfig {

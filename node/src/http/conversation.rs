@@ -15,6 +15,7 @@ use repram_discovery::claim::conversation::{
 };
 use repram_discovery::claim::core::Claim;
 use repram_discovery::peers::AnnouncedPeers;
+use repram_discovery::public_ports::PublicPorts;
 use repram_discovery::rate::RateLimiter;
 use repram_discovery::slot::PortRange;
 use tokio::time::timeout;
@@ -33,6 +34,7 @@ pub type PassOn = Box<dyn Fn(&ConflictNotice) + Send + Sync>;
 pub struct Conversation {
     desk: Desk,
     range: PortRange,
+    ports: PublicPorts,
     uuid: Uuid,
     claim: Option<Claim>,
     announced: AnnouncedPeers,
@@ -47,6 +49,7 @@ impl Conversation {
     pub fn new(
         desk: Desk,
         range: PortRange,
+        ports: PublicPorts,
         uuid: Uuid,
         claim: Option<Claim>,
         announced: AnnouncedPeers,
@@ -56,6 +59,7 @@ impl Conversation {
         Self {
             desk,
             range,
+            ports,
             uuid,
             claim,
             announced,
@@ -120,8 +124,11 @@ impl Conversation {
             return;
         };
         match heard {
-            Heard::Claim { claim, at } => self.announced.note(claim, slot, *at),
-            Heard::Left { uuid, .. } => self.announced.forget(*uuid, slot),
+            Heard::Claim { claim, at } => {
+                let slot = self.ports.slot_at(*at, slot);
+                self.announced.note(claim, slot, *at);
+            }
+            Heard::Left { uuid, .. } => self.announced.forget(*uuid, slot.index),
             Heard::Ourselves { .. } | Heard::Unbelieved { .. } => {}
         }
     }
@@ -162,14 +169,18 @@ mod tests {
         let name = DomainName("localhost".to_owned());
         let desk = DeskConfig {
             range,
+            ports: PublicPorts::new([(8082, 30912), (9082, 31912)]),
             bind: Ipv4Addr::LOCALHOST.into(),
             keys: None,
             addresses: Arc::new(DomainAddresses::new(Box::new(name))),
+            call_back: None,
         };
+        let ports = desk.ports.clone();
         let announced = AnnouncedPeers::default();
         let conversation = Conversation::new(
             Desk::new(desk).expect("a client"),
             range,
+            ports,
             Uuid::from_u128(1),
             None,
             announced.clone(),
@@ -190,7 +201,9 @@ mod tests {
         };
         conversation.note_peer(&Heard::Claim { claim, at });
         conversation.note_peer(&left(2));
-        assert_eq!(announced.candidates().await.candidates.len(), 1);
+        let found = announced.candidates().await.candidates;
+        let places: Vec<_> = found.iter().map(|it| (it.http, it.gossip)).collect();
+        assert_eq!(places, [((at, 30912).into(), (at, 31912).into())]);
         conversation.note_peer(&left(1));
         assert_eq!(announced.candidates().await.candidates.len(), 0);
     }

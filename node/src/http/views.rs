@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use repram_config::ClaimScope;
+use repram_discovery::own_address::AddressReport;
 use repram_discovery::peers::{Health, HealthStatus, ListedPeer, Peers, Report, UnixMillis};
 use serde::Serialize;
 use uuid::Uuid;
@@ -81,13 +82,9 @@ pub(super) fn peers(api: &Api) -> Response<Reply> {
 /// The HTTP ports held in this scope: our own, and those of the members that have not gone.
 /// In scope `host` only members behind our own address count.
 fn claimed_ports(api: &Api, peers: &[PeerView]) -> Vec<u16> {
-    let own = api.me.http.ip().to_canonical();
-    let in_scope = |peer: &&PeerView| {
-        let address = peer.http.ip().to_canonical();
-        match api.claim_scope {
-            ClaimScope::Domain => true,
-            ClaimScope::Host => address == own || address.is_loopback(),
-        }
+    let in_scope = |peer: &&PeerView| match api.claim_scope {
+        ClaimScope::Domain => true,
+        ClaimScope::Host => api.cluster.is_here(peer.http.ip().to_canonical()),
     };
     let holds = |peer: &&PeerView| match peer.state {
         PeerState::Alive | PeerState::Unreachable => true,
@@ -97,7 +94,7 @@ fn claimed_ports(api: &Api, peers: &[PeerView]) -> Vec<u16> {
         .iter()
         .filter(holds)
         .filter(in_scope)
-        .map(|peer| peer.http.port());
+        .map(|peer| api.cluster.port_here(peer.http.port()));
     let mut ports: Vec<u16> = others.chain([api.port]).collect();
     ports.sort_unstable();
     ports.dedup();
@@ -243,6 +240,7 @@ pub(super) fn metrics(api: &Api) -> Response<Reply> {
         cluster: api.cluster.counters(),
         peers_active: active(&api.cluster.peers()),
         refill: api.cluster.refill(),
+        discovery: api.cluster.discovery_report(),
         ready: api.lifecycle.stage() == Stage::Serving,
         started_unix_s: api.started_unix_ms / 1000,
         resident_bytes: limits::resident_bytes(),
@@ -256,6 +254,7 @@ pub(super) fn metrics(api: &Api) -> Response<Reply> {
 
 #[derive(Serialize)]
 struct DiscoveryHealth {
+    address: AddressReport,
     methods: Vec<Report>,
 }
 
@@ -264,6 +263,7 @@ pub(super) fn discovery_health(api: &Api) -> Response<Reply> {
     reply::json(
         StatusCode::OK,
         &DiscoveryHealth {
+            address: api.cluster.address_report(),
             methods: api.cluster.discovery_report(),
         },
     )

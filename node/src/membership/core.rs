@@ -46,6 +46,8 @@ pub enum Input {
         /// How it ended.
         fate: Fate,
     },
+    /// Other hosts reach this node at another address than before.
+    Moved(IpAddr),
     /// The deadline has come.
     Tick,
     /// This node leaves.
@@ -190,6 +192,7 @@ impl Membership {
             } => {
                 self.ended(uuid, generation, fate, now, &mut output);
             }
+            Input::Moved(ip) => self.moved(ip, now, &mut output),
             Input::Tick => self.tick(now, &mut output),
             Input::Leave => {
                 let result = self.foca.leave_cluster(&mut self.effects);
@@ -311,6 +314,20 @@ impl Membership {
             self.settle(result, now, output);
             // The others learn of it now, not with the next period.
             let result = self.foca.gossip(&mut self.effects);
+            self.settle(result, now, output);
+        }
+    }
+
+    /// Tells the others by a renewal, which replaces what they know of this life. Where no
+    /// further one can be had, which takes 65535 moves, they find out by themselves.
+    fn moved(&mut self, ip: IpAddr, now: BootMillis, output: &mut Output) {
+        let own = self.foca.identity();
+        if own.gossip.ip() == ip {
+            return;
+        }
+        if let Some(mut renewed) = foca::Identity::renew(own) {
+            renewed.gossip.set_ip(ip);
+            let result = self.foca.change_identity(renewed, &mut self.effects);
             self.settle(result, now, output);
         }
     }

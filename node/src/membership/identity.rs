@@ -192,22 +192,32 @@ impl foca::Identity for Identity {
     }
 }
 
-/// Sixteen bytes of address, IPv4 mapped into IPv6, and the port.
+/// The address as sixteen bytes, and the port.
 fn put_address(out: &mut impl BufMut, address: SocketAddr) {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-        IpAddr::V6(ip) => ip,
-    };
-    out.put_slice(&ip.octets());
+    put_ip(out, address.ip());
     out.put_u16(address.port());
 }
 
 fn take_address(reader: &mut Reader) -> Result<SocketAddr, Malformed> {
+    Ok(SocketAddr::new(take_ip(reader)?, reader.u16()?))
+}
+
+/// Writes an address as sixteen bytes, IPv4 mapped into IPv6.
+pub fn put_ip(out: &mut impl BufMut, ip: IpAddr) {
+    let ip = match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
+    };
+    out.put_slice(&ip.octets());
+}
+
+/// Reads what [`put_ip`] wrote.
+///
+/// # Errors
+/// When there are too few bytes.
+pub fn take_ip(reader: &mut Reader) -> Result<IpAddr, Malformed> {
     let ip = Ipv6Addr::from(reader.array::<16>()?);
-    Ok(SocketAddr::new(
-        IpAddr::V6(ip).to_canonical(),
-        reader.u16()?,
-    ))
+    Ok(IpAddr::V6(ip).to_canonical())
 }
 
 #[cfg(test)]

@@ -65,6 +65,8 @@ pub enum Change {
     Joined(Uuid),
     /// A known life answers again, after the given time of silence.
     Returned(Uuid, Duration),
+    /// It is at another address than before.
+    Moved(Uuid),
     /// It stopped answering.
     Unreachable(Uuid),
     /// It was unreachable for [`DOWN_FORGET`]: its copies count as lost.
@@ -116,6 +118,7 @@ impl Members {
             return None;
         }
         let before = member.liveness;
+        let place = member.identity.gossip;
         if newer || identity.renewal >= member.identity.renewal {
             member.identity = Identity {
                 fate: None,
@@ -126,7 +129,9 @@ impl Members {
         member.heard = now;
         match before {
             _ if newer => Some(Change::Joined(identity.uuid)),
-            Liveness::Alive => None,
+            Liveness::Alive => {
+                (member.identity.gossip != place).then_some(Change::Moved(identity.uuid))
+            }
             Liveness::Unreachable(since) => Some(Change::Returned(
                 identity.uuid,
                 Duration::from_millis(now.since(since)),
@@ -254,11 +259,13 @@ mod tests {
     /// One event and the change it makes.
     enum Event {
         Alive(u64, u16),
+        /// The same, at another address.
+        Elsewhere(u64, u16),
         Silent(u64),
         Ended(u64, Fate),
         Tick,
     }
-    use Event::{Alive, Ended, Silent, Tick};
+    use Event::{Alive, Elsewhere, Ended, Silent, Tick};
 
     /// Plays events at their seconds for one member; the changes as text.
     fn check(events: &[(u64, Event)], expect: &[&str], counts: bool) {
@@ -278,6 +285,12 @@ mod tests {
                     )
                     .into_iter()
                     .collect(),
+                Elsewhere(generation, renewal) => {
+                    let mut identity = identity(1, *generation);
+                    identity.renewal = *renewal;
+                    identity.gossip.set_ip([192, 0, 2, 1].into());
+                    table.alive(&identity, now).into_iter().collect()
+                }
                 Silent(generation) => table
                     .unreachable(&identity(1, *generation), now)
                     .into_iter()
@@ -291,6 +304,7 @@ mod tests {
             changes.extend(made.into_iter().map(|change| match change {
                 Change::Joined(_) => "joined".to_owned(),
                 Change::Returned(_, after) => format!("returned after {} s", after.as_secs()),
+                Change::Moved(_) => "moved".to_owned(),
                 Change::Unreachable(_) => "unreachable".to_owned(),
                 Change::Forgotten(_) => "forgotten".to_owned(),
                 Change::Ended(_, Fate::Died) => "died".to_owned(),
@@ -338,6 +352,21 @@ mod tests {
             false,
         );
         play(vec![(70, Tick), (3_669, Tick)], &["forgotten"], false);
+    }
+
+    #[test]
+    fn a_member_moves_with_a_renewal() {
+        check(
+            &[
+                (0, Alive(1, 1)),
+                // What is said of an earlier renewal is older.
+                (1, Elsewhere(1, 0)),
+                (2, Elsewhere(1, 2)),
+                (3, Elsewhere(1, 2)),
+            ],
+            &["joined", "moved"],
+            true,
+        );
     }
 
     #[test]

@@ -22,7 +22,7 @@ mod tests;
 
 pub use self::core::{Input, Membership, MembershipCounters, Output};
 pub use codec::{MAX_UPDATE, decode_update, encode_update};
-pub use identity::{Fate, Identity, MAX_IDENTITY, MAX_NAME, Names, Update};
+pub use identity::{Fate, Identity, MAX_IDENTITY, MAX_NAME, Names, Update, put_ip, take_ip};
 pub use members::{Change, DOWN_FORGET, Liveness, MAX_MEMBERS, Member, Members};
 pub use profile::Profile;
 

@@ -8,6 +8,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
+use repram_discovery::peers::Report;
 
 use super::requests::{BUCKETS_NS, RequestMetrics, Series};
 use crate::cluster::{ClusterCounters, RefillView};
@@ -31,6 +32,8 @@ pub struct Page<'a> {
     pub peers_active: usize,
     /// How far the refill is.
     pub refill: RefillView,
+    /// How each source of peers does.
+    pub discovery: Vec<Report>,
     /// Whether the node serves.
     pub ready: bool,
     /// When the process started, in seconds since the Unix epoch.
@@ -50,6 +53,7 @@ impl Page<'_> {
         registry.register_collector(Box::new(Snapshot {
             scalars: self.scalars(),
             series: self.requests.series(),
+            discovery: self.discovery.clone(),
         }));
         let mut text = String::new();
         encode(&mut text, &registry).expect("a string takes everything");
@@ -187,6 +191,7 @@ impl Scalar {
 struct Snapshot {
     scalars: Vec<Scalar>,
     series: Vec<Series>,
+    discovery: Vec<Report>,
 }
 
 impl Debug for Snapshot {
@@ -209,6 +214,7 @@ impl Collector for Snapshot {
         for scalar in &self.scalars {
             scalar.encode(&mut encoder)?;
         }
+        encode_discovery(&self.discovery, &mut encoder)?;
         let mut requests = encoder.encode_descriptor(
             "repram_http_requests",
             "Requests by route, method and status code",
@@ -249,6 +255,42 @@ impl Collector for Snapshot {
     }
 }
 
+/// What is known of each source of peers, by its name.
+fn encode_discovery(reports: &[Report], encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let mut tried = encoder.encode_descriptor(
+        "repram_discovery_rounds",
+        "Times that a source of peers was asked, by source",
+        None,
+        MetricType::Counter,
+    )?;
+    for report in reports {
+        tried
+            .encode_family(&[("method", report.method)])?
+            .encode_counter::<NoLabelSet, _, f64>(&report.tried, None)?;
+    }
+    let gauge = |name, help, value: fn(&Report) -> i64, encoder: &mut DescriptorEncoder<'_>| {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for report in reports {
+            family
+                .encode_family(&[("method", report.method)])?
+                .encode_gauge(&value(report))?;
+        }
+        Ok(())
+    };
+    gauge(
+        "repram_discovery_candidates",
+        "Places where a source says that peers may be, by source",
+        |report| i64::try_from(report.peers).unwrap_or(i64::MAX),
+        encoder,
+    )?;
+    gauge(
+        "repram_discovery_failing",
+        "Whether something went wrong when a source was asked last, by source",
+        |report| i64::from(report.error.is_some()),
+        encoder,
+    )
+}
+
 /// Bounds in seconds with the counts between them; the last bound is infinity.
 fn buckets(series: &Series) -> Vec<(f64, u64)> {
     let bounds = BUCKETS_NS
@@ -261,6 +303,7 @@ fn buckets(series: &Series) -> Vec<(f64, u64)> {
 #[cfg(test)]
 mod tests {
     use http::{Method, StatusCode};
+    use repram_discovery::peers::Outcome;
 
     use super::*;
     use crate::http::route::Route;
@@ -290,6 +333,15 @@ mod tests {
             },
             peers_active: 2,
             refill: RefillView::default(),
+            discovery: vec![Report {
+                method: "flux",
+                tried: 7,
+                result: Some(Outcome::Partial),
+                error: Some("no".to_owned()),
+                duration_ms: Some(3),
+                peers: 4,
+                age_ms: Some(5),
+            }],
             ready: true,
             started_unix_s: 1_790_000_000,
             resident_bytes: 4096,
@@ -300,6 +352,9 @@ mod tests {
             "repram_peers_active 2",
             "repram_peer_joins_total 2",
             "repram_store_bytes 400",
+            "repram_discovery_rounds_total{method=\"flux\"} 7",
+            "repram_discovery_candidates{method=\"flux\"} 4",
+            "repram_discovery_failing{method=\"flux\"} 1",
             "# TYPE repram_http_requests counter",
             "repram_http_requests_total{route=\"data\",method=\"GET\",status=\"404\"} 1",
             "repram_http_request_duration_seconds_count{route=\"data\",method=\"GET\"} 1",

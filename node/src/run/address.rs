@@ -2,47 +2,99 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use repram_config::Settings;
 use repram_discovery::domain::{self, Location};
+use repram_discovery::fetch::{Fetch, NotHttp};
+use repram_discovery::flux::host_address;
+use repram_discovery::own_address::{AddressOrigin, KnownAddress, OwnAddress};
+use repram_discovery::public_ports::PublicPorts;
 use tracing::warn;
 
 use super::chain::chain;
-use super::keys::on_flux;
+use crate::cluster::AddressConfig;
 
-/// The address at which peers reach this node: NODE_ADDRESS, else loopback where the domain
-/// is this machine, else the local address of the route to the first candidate.
+/// How long a start waits for the platform to tell the address. Without it the node begins
+/// with what it knows and tells its peers later.
+const HOSTINFO_WAIT: Duration = Duration::from_secs(1);
+
+/// The address at which peers reach this node, and the numbers of its ports there.
+///
+/// # Errors
+/// When the settings have a URL that cannot be asked.
+pub(super) async fn of(settings: &Settings, location: &Location) -> Result<AddressConfig, NotHttp> {
+    let ports = public_ports(settings);
+    if !asks_flux(settings) {
+        let KnownAddress { ip, origin } = advertised(settings, location).await;
+        return Ok(AddressConfig {
+            own: OwnAddress::fixed(ip, origin),
+            ports,
+            hostinfo: None,
+        });
+    }
+    let hostinfo = Fetch::new(&settings.flux_hostinfo_url)?;
+    let given = settings.flux_node_host_ip.as_deref();
+    let given = given.and_then(|given| {
+        let ip = host_address(given);
+        if ip.is_none() {
+            warn!(
+                given,
+                "FLUX_NODE_HOST_IP is no address of a host, and not used"
+            );
+        }
+        ip
+    });
+    let own = OwnAddress::on_flux(given, loopback(settings.bind_address));
+    own.ask(&hostinfo, HOSTINFO_WAIT).await;
+    Ok(AddressConfig {
+        own,
+        ports,
+        hostinfo: Some((hostinfo, settings.flux_address_refresh)),
+    })
+}
+
+/// Whether the address is to be had from the platform.
+fn asks_flux(settings: &Settings) -> bool {
+    settings.flux_app_name.is_some() && settings.node_address.is_none()
+}
+
+/// NODE_ADDRESS, else loopback where the domain is this machine, else the local address of
+/// the route to the first candidate.
 ///
 /// It need not be right for everyone: a receiver on another host takes the sender's own
 /// address instead of a loopback address.
-pub(super) async fn advertised(settings: &Settings, location: &Location) -> IpAddr {
+async fn advertised(settings: &Settings, location: &Location) -> KnownAddress {
+    let known = |ip, origin| KnownAddress { ip, origin };
     let bind = settings.bind_address;
     if let Some(host) = &settings.node_address {
         match domain::resolve(host).await {
             Ok(addresses) => {
-                return choose(&addresses, bind).unwrap_or_else(|| loopback(bind));
+                let ip = choose(&addresses, bind).unwrap_or_else(|| loopback(bind));
+                return known(ip, AddressOrigin::NodeAddress);
             }
             Err(error) => warn!(
                 error = chain(&error),
                 "NODE_ADDRESS cannot be used; peers are told the address of the route to them"
             ),
         }
-    } else if location.is_this_machine() && !on_flux() {
-        return loopback(bind);
+    } else if location.is_this_machine() {
+        return known(loopback(bind), AddressOrigin::ThisMachine);
     }
     if !bind.is_unspecified() {
-        return bind;
+        return known(bind, AddressOrigin::BindAddress);
     }
     let candidate = match location.addresses().first() {
         Some(address) => Some(*address),
         None => first_static_peer(settings).await,
     };
-    candidate
-        .and_then(|candidate| route_to(candidate).ok())
-        .unwrap_or_else(|| {
+    match candidate.and_then(|candidate| route_to(candidate).ok()) {
+        Some(ip) => known(ip, AddressOrigin::Route),
+        None => {
             warn!("no route to any peer is known yet: peers take the address they see");
-            loopback(bind)
-        })
+            known(loopback(bind), AddressOrigin::Unknown)
+        }
+    }
 }
 
 async fn first_static_peer(settings: &Settings) -> Option<IpAddr> {
@@ -85,13 +137,10 @@ fn route_to(address: IpAddr) -> io::Result<IpAddr> {
     Ok(socket.local_addr()?.ip())
 }
 
-/// The port that peers are told for one of ours.
-pub(super) fn public_port(settings: &Settings, port: u16) -> u16 {
-    let public = settings
-        .advertise_ports
-        .iter()
-        .find(|pair| pair.container == port);
-    public.map_or(port, |pair| pair.public)
+/// The numbers under which other hosts reach our ports.
+pub(super) fn public_ports(settings: &Settings) -> PublicPorts {
+    let pairs = settings.advertise_ports.iter();
+    PublicPorts::new(pairs.map(|pair| (pair.container, pair.public)))
 }
 
 #[cfg(test)]

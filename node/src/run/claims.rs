@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use super::address;
 use super::failure::Failure;
 use super::identity::Identity;
 
@@ -64,6 +65,7 @@ impl DomainClaims {
         let domain = DomainName(settings.discovery_domain.clone());
         let config = ClaimerConfig {
             range,
+            ports: address::public_ports(settings),
             bind: settings.bind_address,
             timing: Timing {
                 settle: settings.claim_settle,
@@ -233,6 +235,7 @@ mod tests {
         let name = DomainName("localhost".to_owned());
         let config = ClaimerConfig {
             range,
+            ports: repram_discovery::public_ports::PublicPorts::default(),
             bind: Ipv4Addr::LOCALHOST.into(),
             timing: Timing {
                 settle: Duration::from_secs(3600),

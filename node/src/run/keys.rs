@@ -74,14 +74,9 @@ pub(super) fn has_foreign_sources(settings: &Settings) -> bool {
                 .parse::<IpAddr>()
                 .is_ok_and(|address| address.is_loopback())
     };
-    on_flux()
+    settings.flux_app_name.is_some()
         || settings
             .static_peers()
             .iter()
             .any(|peer| !is_loopback(&peer.host))
-}
-
-/// Whether the platform is Flux, which tells its applications their name.
-pub(super) fn on_flux() -> bool {
-    std::env::var_os("FLUX_APP_NAME").is_some_and(|name| !name.is_empty())
 }

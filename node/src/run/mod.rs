@@ -18,6 +18,7 @@ mod node;
 mod orders;
 mod panic;
 mod sockets;
+mod sources;
 mod start;
 mod stop;
 mod workers;

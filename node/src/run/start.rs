@@ -4,28 +4,27 @@ use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use repram_config::{Loaded, Settings};
+use repram_config::{ClaimScope, Loaded, Settings};
 use repram_discovery::addresses::{DomainAddresses, DomainName};
 use repram_discovery::auth::ClusterKeys;
-use repram_discovery::claim::conversation::{Desk, DeskConfig};
-use repram_discovery::peers::{
-    AnnouncedPeers, PeerSource, RangeScan, ScanConfig, SiblingPorts, StaticPeers,
-};
+use repram_discovery::claim::conversation::{CallBack, Desk, DeskConfig};
+use repram_discovery::domain::Location;
+use repram_discovery::peers::{AnnouncedPeers, SiblingPorts};
 use repram_discovery::slot::PortRange;
 use repram_discovery::sockets::LoopbackGuard;
 use repram_discovery::supervised::{Sibling, SupervisorMessage};
 use tokio::sync::{mpsc, watch};
-use tracing::{info, warn};
+use tracing::info;
 
 use super::address;
 use super::beginning::{self, Alone, Beginning, Origin};
-use super::chain::chain;
 use super::failure::Failure;
 use super::identity::Identity;
 use super::orders::Line;
 use super::sockets::NodeSockets;
+use super::sources;
 use super::workers::Worker;
-use crate::cluster::{Cluster, ClusterConfig, Me};
+use crate::cluster::{AddressConfig, Cluster, ClusterConfig, Me};
 use crate::door::Door;
 use crate::http::{
     Api, ApiConfig, Connections, Conversation, Doorman, Drain, Lifecycle, TtlBounds,
@@ -106,28 +105,29 @@ async fn build(loaded: Loaded, beginning: Beginning, range: PortRange) -> Result
     let settings = &loaded.settings;
     let workers = limits::workers();
     let store = store(&loaded, supervisor.is_some(), workers)?;
-    let ip = address::advertised(settings, &location).await;
+    let address = address(settings, &location).await?;
     let ports = Ports::of(&sockets)?;
-    let me = me(settings, identity, ip, ports);
+    let me = me(settings, identity, &address, ports);
     introduce(&me, ports);
 
     let announced = AnnouncedPeers::default();
-    let desk = desk(settings, range, keys.clone())?;
-    let conversation = Conversation::new(desk, range, me.uuid, claim, announced.clone(), pass_on);
     let sibling_ports = SiblingPorts::default();
     let config = ClusterConfig {
         identity: me.clone(),
-        keys,
+        keys: keys.clone(),
         replication_factor: settings.replication_factor,
         write_timeout: settings.write_timeout,
-        sources: sources(settings, &me, range, &sibling_ports, announced.clone()),
-        announced,
+        sources: sources::of(settings, &me, range, &sibling_ports, &announced, &address)?,
+        address,
         sibling_ports,
     };
     let (line, siblings) = supervisor.map(line).unzip();
     let (gossip, gossip_udp) = (sockets.gossip, sockets.gossip_udp);
     let cluster = Cluster::start(config, Arc::clone(&store), gossip, gossip_udp, siblings).await?;
 
+    let public = address::public_ports(settings);
+    let desk = desk(settings, range, keys, &cluster)?;
+    let conversation = Conversation::new(desk, range, public, me.uuid, claim, announced, pass_on);
     let lifecycle = Arc::new(Lifecycle::default());
     let api = Arc::new(Api::new(
         api_config(settings, me, ports.http),
@@ -174,14 +174,36 @@ fn introduce(me: &Me, ports: Ports) {
     );
 }
 
-/// Where claimants of the domain are listened to.
-fn desk(settings: &Settings, range: PortRange, keys: Option<ClusterKeys>) -> Result<Desk, Failure> {
+/// Where other hosts reach this one.
+async fn address(settings: &Settings, location: &Location) -> Result<AddressConfig, Failure> {
+    let address = address::of(settings, location).await;
+    address.map_err(|error| Failure::System {
+        what: "the platform cannot be asked for our address",
+        source: std::io::Error::other(error),
+    })
+}
+
+/// Where claimants of the domain are listened to. Those who share ports with other hosts
+/// tell of their claims over HTTP; everybody else is asked back over the gossip port, which
+/// may be all that is open between hosts.
+fn desk(
+    settings: &Settings,
+    range: PortRange,
+    keys: Option<ClusterKeys>,
+    cluster: &Cluster,
+) -> Result<Desk, Failure> {
     let domain = DomainName(settings.discovery_domain.clone());
+    let call_back: Option<Arc<dyn CallBack>> = match settings.claim_scope {
+        ClaimScope::Host => Some(Arc::new(cluster.caller())),
+        ClaimScope::Domain => None,
+    };
     let config = DeskConfig {
         range,
+        ports: address::public_ports(settings),
         bind: settings.bind_address,
         keys,
         addresses: Arc::new(DomainAddresses::new(Box::new(domain))),
+        call_back,
     };
     Desk::new(config).map_err(|error| Failure::System {
         what: "announced peers cannot be asked back",
@@ -238,8 +260,9 @@ impl Ports {
     }
 }
 
-fn me(settings: &Settings, identity: Identity, ip: std::net::IpAddr, ports: Ports) -> Me {
-    let at = |port| SocketAddr::new(ip, address::public_port(settings, port));
+fn me(settings: &Settings, identity: Identity, address: &AddressConfig, ports: Ports) -> Me {
+    let ip = address.own.known().ip;
+    let at = |port| SocketAddr::new(ip, address.ports.public(port));
     Me {
         node_id: identity.node_id,
         uuid: identity.uuid,
@@ -250,46 +273,6 @@ fn me(settings: &Settings, identity: Identity, ip: std::net::IpAddr, ports: Port
         network: settings.network.clone(),
         domain: settings.discovery_domain.clone(),
     }
-}
-
-/// Where peers are looked for. A source that cannot be set up is told of and left out: the
-/// others may be enough.
-fn sources(
-    settings: &Settings,
-    me: &Me,
-    range: PortRange,
-    siblings: &SiblingPorts,
-    announced: AnnouncedPeers,
-) -> Vec<Box<dyn PeerSource>> {
-    let mut sources: Vec<Box<dyn PeerSource>> = vec![Box::new(announced)];
-    let peers: Vec<_> = settings
-        .static_peers()
-        .into_iter()
-        .map(|peer| (peer.host, peer.port))
-        .collect();
-    if !peers.is_empty() {
-        sources.push(Box::new(StaticPeers::new(
-            peers,
-            settings.gossip_port_offset,
-        )));
-    }
-    if settings.use_auto_discovery {
-        let scan = RangeScan::new(ScanConfig {
-            domain: me.domain.clone(),
-            network: me.network.clone(),
-            range,
-            uuid: me.uuid,
-            siblings: siblings.clone(),
-        });
-        match scan {
-            Ok(scan) => sources.push(Box::new(scan)),
-            Err(error) => warn!(
-                error = chain(&error),
-                "the domain cannot be scanned for peers"
-            ),
-        }
-    }
-    sources
 }
 
 fn api_config(settings: &Settings, me: Me, port: u16) -> ApiConfig {

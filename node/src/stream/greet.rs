@@ -1,7 +1,7 @@
 //! Opening and accepting streams: connecting, greeting, and who is there.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -83,6 +83,8 @@ pub struct Channel {
     pub peer: Identity,
     /// Its address.
     pub address: SocketAddr,
+    /// Where it sees us.
+    pub sees_us_at: IpAddr,
     /// How its clock relates to ours.
     pub offset: ClockOffset,
 }
@@ -107,7 +109,7 @@ impl Greeter {
     ) -> Result<Channel, GreetError> {
         let socket = within(CONNECT_WITHIN, TcpStream::connect(address)).await??;
         prepare(&socket)?;
-        let ours = self.hello(own);
+        let ours = self.hello(own, address.ip());
         within(patience, self.open_greeting(socket, ours)).await?
     }
 
@@ -135,6 +137,7 @@ impl Greeter {
             sender: Sender::new(write, RecordWriter::new(keys.client)),
             peer: theirs.identity,
             address,
+            sees_us_at: theirs.sees_at,
             offset,
         })
     }
@@ -154,27 +157,29 @@ impl Greeter {
         if theirs.identity.uuid == own.uuid {
             return Err(GreetError::Own);
         }
-        let ours = self.hello(own);
+        let address = peer_address(&socket)?;
+        let ours = self.hello(own, address.ip());
         let answer = hello::encode(&self.seal, &ours, Some(&theirs.nonce));
         within(HELLO_WITHIN, socket.write_all(&answer)).await??;
         let keys = SessionKeys::new(&self.seal, &theirs.nonce, &ours.nonce);
-        let address = peer_address(&socket)?;
         let (read, write) = socket.into_split();
         Ok(Channel {
             receiver: Receiver::new(read, RecordReader::of_stranger(keys.client)),
             sender: Sender::new(write, RecordWriter::new(keys.server)),
             peer: theirs.identity,
             address,
+            sees_us_at: theirs.sees_at,
             offset: ClockOffset::new(theirs.clock == self.clock),
         })
     }
 
-    fn hello(&self, identity: Identity) -> Hello {
+    fn hello(&self, identity: Identity, sees_at: IpAddr) -> Hello {
         let nonce = fresh_nonce();
         Hello {
             nonce,
             clock: self.clock,
             boot_us: boot_now_us(),
+            sees_at,
             identity,
         }
     }

@@ -1,12 +1,14 @@
 //! What streams need of the node, and what they count.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::greet::Greeter;
+use super::greet::{Channel, GreetError, Greeter};
 use crate::membership::Identity;
+use crate::reach::Reach;
 use crate::wire::Rope;
 use crate::wire::frame::{Reply, Request};
 
@@ -59,6 +61,33 @@ pub struct Shared {
     pub greeter: Greeter,
     /// The node.
     pub host: std::sync::Arc<dyn Host>,
+    /// Where peers are reached, and where they see us.
+    pub reach: std::sync::Arc<Reach>,
     /// Counters.
     pub counters: StreamCounters,
+}
+
+impl Shared {
+    /// Opens a stream to whoever is at `address`, who may take `patience` to greet back, and
+    /// takes note of what that tells about addresses.
+    ///
+    /// # Errors
+    /// When there is no peer of this network.
+    pub async fn open(
+        &self,
+        address: SocketAddr,
+        patience: Duration,
+    ) -> Result<Channel, GreetError> {
+        let own = self.host.identity();
+        let opened = self.greeter.open(address, own, patience).await;
+        match &opened {
+            Ok(channel) => {
+                let (peer, sees_us_at) = (channel.peer.uuid, channel.sees_us_at);
+                self.reach.met(peer, channel.address.ip(), sees_us_at);
+            }
+            Err(GreetError::Own) => self.reach.met_ourselves(address.ip()),
+            Err(_) => {}
+        }
+        opened
+    }
 }

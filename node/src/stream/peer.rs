@@ -175,8 +175,7 @@ impl Peer {
     }
 
     async fn open(&self, shared: &Shared, address: SocketAddr) -> Result<Channel, GreetError> {
-        let own = shared.host.identity();
-        let mut channel = shared.greeter.open(address, own, GREET_WITHIN).await?;
+        let mut channel = shared.open(address, GREET_WITHIN).await?;
         if channel.peer.uuid != self.uuid {
             return Err(GreetError::WrongPeer {
                 found: channel.peer.uuid,
@@ -200,6 +199,7 @@ impl Peer {
             sender,
             peer,
             address,
+            sees_us_at: _,
             offset,
         } = channel;
         self.outbox.open();

@@ -15,6 +15,7 @@ use super::host::Shared;
 use super::outbox::NotSent;
 use super::peer::{Link, Peer};
 use crate::membership::Identity;
+use crate::reach::Reach;
 use crate::wire::frame::{Reply, Request};
 use crate::wire::{Reader, Rope};
 
@@ -39,13 +40,14 @@ impl Streams {
 
     /// Keeps a stream open to `peer`, where it is now.
     pub fn keep(&self, peer: &Identity) {
+        let place = self.shared.reach.of(peer.gossip);
         let mut peers = self.peers.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = peers.get(&peer.uuid) {
             known.mark_silent(false);
-            known.found_at(peer.gossip);
+            known.found_at(place);
             return;
         }
-        let new = Arc::new(Peer::new(peer.uuid, peer.gossip));
+        let new = Arc::new(Peer::new(peer.uuid, place));
         peers.insert(peer.uuid, Arc::clone(&new));
         self.runtime.spawn(new.run(Arc::clone(&self.shared)));
     }
@@ -133,6 +135,12 @@ impl Streams {
         }
     }
 
+    /// Where peers are reached, and where they see us.
+    #[must_use]
+    pub fn reach(&self) -> &Reach {
+        &self.shared.reach
+    }
+
     /// Asks whoever is at `address` one question and closes the connection again: how a
     /// candidate is met. Returns who it is, and its answer.
     ///
@@ -144,9 +152,8 @@ impl Streams {
         question: &Request,
         patience: Duration,
     ) -> Result<(Channel, Reply), GreetError> {
-        let own = self.shared.host.identity();
         let exchange = async {
-            let mut channel = self.shared.greeter.open(address, own, patience).await?;
+            let mut channel = self.shared.open(address, patience).await?;
             let mut record = Rope::new();
             question.encode(&mut record);
             channel.sender.send(record).await?;

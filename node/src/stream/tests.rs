@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use repram_discovery::own_address::{AddressOrigin, OwnAddress};
+use repram_discovery::public_ports::PublicPorts;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -17,6 +19,7 @@ use crate::clock::BootMillis;
 use crate::door::Door;
 use crate::membership::Identity;
 use crate::membership::testing::identity;
+use crate::reach::Reach;
 use crate::store::Entry;
 use crate::version::Version;
 use crate::wire::Rope;
@@ -118,6 +121,11 @@ impl Node {
         let shared = Arc::new(Shared {
             greeter,
             host,
+            reach: Arc::new(Reach::new(
+                OwnAddress::fixed(gossip.ip(), AddressOrigin::ThisMachine),
+                PublicPorts::default(),
+                gossip.ip(),
+            )),
             counters: StreamCounters::default(),
         });
         let listener = listener.into_std().expect("is on this runtime");

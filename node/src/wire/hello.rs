@@ -19,17 +19,20 @@
 //!        16  16       nonce
 //!        32  16       clock: equal for nodes that read the same CLOCK_BOOTTIME
 //!        48  8        that clock now, microseconds
-//!        56  ...      identity
+//!        56  16       address at which the other side is seen, IPv4 mapped into IPv6
+//!        72  ...      identity
 //!         -  32       HMAC-SHA256 over all of the above, when signed; the server's also
 //!                     over the client's nonce, put before it
 //! ```
+
+use std::net::IpAddr;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use repram_discovery::auth::MAC_LENGTH;
 
 use super::reader::{Malformed, Reader};
 use super::seal::{Purpose, Seal, Signer};
-use crate::membership::{Identity, MAX_IDENTITY};
+use crate::membership::{Identity, MAX_IDENTITY, put_ip, take_ip};
 
 const MAGIC: [u8; 4] = *b"RPRM";
 const VERSION: u8 = 1;
@@ -39,7 +42,7 @@ const SIGNED: u8 = 1;
 pub const PREFIX_LENGTH: usize = 16;
 
 /// Bytes of the longest body.
-const MAX_BODY: usize = 16 + 16 + 8 + MAX_IDENTITY;
+const MAX_BODY: usize = 16 + 16 + 8 + 16 + MAX_IDENTITY;
 
 /// Bytes of the longest hello.
 pub const MAX_HELLO: usize = PREFIX_LENGTH + MAX_BODY + MAC_LENGTH;
@@ -59,6 +62,8 @@ pub struct Hello {
     pub clock: ClockId,
     /// What that clock says, in microseconds.
     pub boot_us: u64,
+    /// Where it sees the one whom it greets.
+    pub sees_at: IpAddr,
     /// Who it is.
     pub identity: Identity,
 }
@@ -124,6 +129,7 @@ pub fn encode(seal: &Seal, hello: &Hello, answered: Option<&Nonce>) -> Bytes {
     out.put_slice(&hello.nonce);
     out.put_slice(&hello.clock);
     out.put_u64(hello.boot_us);
+    put_ip(&mut out, hello.sees_at);
     hello.identity.encode(&mut out);
     let body = u16::try_from(out.len() - PREFIX_LENGTH).unwrap_or(u16::MAX);
     out[PREFIX_LENGTH - 2..PREFIX_LENGTH].copy_from_slice(&body.to_be_bytes());
@@ -188,6 +194,7 @@ pub fn decode(seal: &Seal, hello: &Bytes, answered: Option<&Nonce>) -> Result<He
         nonce: reader.array()?,
         clock: reader.array()?,
         boot_us: reader.u64()?,
+        sees_at: take_ip(&mut reader)?,
         identity: Identity::decode(&mut reader)?,
     };
     reader.finish()?;
@@ -215,6 +222,7 @@ mod tests {
             nonce,
             clock: [3; 16],
             boot_us: 55,
+            sees_at: [192, 0, 2, 1].into(),
             identity: identity(number, 2),
         }
     }

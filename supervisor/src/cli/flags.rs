@@ -10,7 +10,7 @@ const PLACE: [&str; 2] = ["state_dir", "base_port"];
 pub(crate) fn all() -> impl Iterator<Item = Arg> {
     declarations()
         .iter()
-        .filter(|declaration| declaration.is_effective() && !declaration.is_per_node())
+        .filter(|declaration| !declaration.is_per_node())
         .filter_map(flag)
 }
 

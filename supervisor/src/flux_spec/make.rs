@@ -154,7 +154,7 @@ fn environment(loaded: &Loaded, ports: &[Published]) -> Vec<String> {
         .collect();
     let mut entries: Vec<String> = effective
         .into_iter()
-        .filter(|(variable, _)| variable != ADVERTISE_PORTS && is_wanted(variable))
+        .filter(|(variable, _)| !is_made(variable) && is_wanted(variable))
         .map(|(variable, value)| format!("{variable}={value}"))
         .collect();
     if !entries.iter().any(|entry| entry.starts_with("NODE_COUNT=")) {
@@ -165,6 +165,11 @@ fn environment(loaded: &Loaded, ports: &[Published]) -> Vec<String> {
 }
 
 const ADVERTISE_PORTS: &str = "ADVERTISE_PORTS";
+
+/// Whether a variable is written here, or by the platform itself.
+fn is_made(variable: &str) -> bool {
+    [ADVERTISE_PORTS, "FLUX_APP_NAME", "FLUX_NODE_HOST_IP"].contains(&variable)
+}
 
 fn secrets(loaded: &Loaded) -> Vec<String> {
     let set = declarations()

@@ -65,5 +65,5 @@ fn has_foreign_sources(settings: &Settings) -> bool {
                 .parse::<std::net::IpAddr>()
                 .is_ok_and(|ip| ip.is_loopback())
     };
-    peers.iter().any(|peer| !loopback(&peer.host)) || std::env::var_os("FLUX_APP_NAME").is_some()
+    peers.iter().any(|peer| !loopback(&peer.host)) || settings.flux_app_name.is_some()
 }

@@ -12,6 +12,7 @@ use repram_discovery::claim::{
     About, Applicant, ClaimEvent, Claimant, Claimer, ClaimerConfig, claim_on_host,
 };
 use repram_discovery::look::free_range;
+use repram_discovery::public_ports::PublicPorts;
 use repram_discovery::slot::{PortRange, Slot};
 use repram_discovery::sockets::SlotSockets;
 use repram_discovery::state_dir::StateDir;
@@ -210,6 +211,7 @@ async fn claimer(
     let domain = DomainName(settings.discovery_domain.clone());
     let config = ClaimerConfig {
         range: range(settings),
+        ports: public_ports(settings),
         bind: settings.bind_address,
         timing: Timing {
             settle: settings.claim_settle,
@@ -228,6 +230,11 @@ async fn claimer(
     Claimer::new(config)
         .await
         .map_err(|error| NoSlots::System("the HTTP client", io::Error::other(error)))
+}
+
+fn public_ports(settings: &Settings) -> PublicPorts {
+    let pairs = settings.advertise_ports.iter();
+    PublicPorts::new(pairs.map(|pair| (pair.container, pair.public)))
 }
 
 /// Waits until each of `count` claimants has a settled slot or knows that there is none.

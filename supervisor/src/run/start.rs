@@ -237,7 +237,7 @@ async fn load_settings(source: &Source) -> Result<Loaded, Refused> {
 
 /// Where the domain is this machine, nodes are found at `localhost`.
 pub(super) fn settle_address(settings: &mut Settings, domain_is_here: bool) {
-    if domain_is_here && std::env::var_os("FLUX_APP_NAME").is_none() {
+    if domain_is_here && settings.flux_app_name.is_none() {
         let address = &mut settings.node_address;
         address.get_or_insert_with(|| "localhost".to_owned());
     }

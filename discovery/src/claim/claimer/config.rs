@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::addresses::DomainAddresses;
 use crate::auth::ClusterKeys;
 use crate::claim::core::Timing;
+use crate::public_ports::PublicPorts;
 use crate::slot::PortRange;
 
 /// What a claimer needs to know from the beginning.
@@ -15,6 +16,8 @@ use crate::slot::PortRange;
 pub struct ClaimerConfig {
     /// The range that the domain shares.
     pub range: PortRange,
+    /// The public numbers of its ports, by which other hosts are spoken to.
+    pub ports: PublicPorts,
     /// Where slots are bound, and whence others are spoken to.
     pub bind: IpAddr,
     /// How long things take.

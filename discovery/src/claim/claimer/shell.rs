@@ -22,6 +22,7 @@ use crate::claim::conversation::{Desk, DeskConfig, Speaker};
 use crate::claim::core::{
     Claim, Claims, Config, Input, Message, Newcomer, Output, Scope, Standing,
 };
+use crate::public_ports::PublicPorts;
 use crate::slot::PortRange;
 use crate::sockets::{SlotSockets, SlotTaken};
 
@@ -37,6 +38,7 @@ const INBOX_MAX: usize = 256;
 /// acts on each [`ClaimEvent`].
 pub struct Claimer {
     pub(super) range: PortRange,
+    pub(super) ports: PublicPorts,
     pub(super) bind: IpAddr,
     pub(super) addresses: Arc<DomainAddresses>,
     pub(super) core: Claims<fastrand::Rng>,
@@ -76,12 +78,16 @@ impl Claimer {
     /// When the HTTP client cannot be made.
     pub async fn new(config: ClaimerConfig) -> reqwest::Result<Self> {
         let (range, bind, keys) = (config.range, config.bind, config.keys);
+        let ports = config.ports;
         let addresses = config.addresses;
         let desk = Arc::new(Desk::new(DeskConfig {
             range,
+            ports: ports.clone(),
             bind,
             keys: keys.clone(),
             addresses: Arc::clone(&addresses),
+            // What is claimed is told over HTTP only.
+            call_back: None,
         })?);
         let speaker = Speaker::new(range, bind, keys)?;
         addresses.refreshed(Duration::ZERO).await;
@@ -95,6 +101,7 @@ impl Claimer {
         };
         Ok(Self {
             range,
+            ports,
             bind,
             addresses,
             core: Claims::with_timing(core, config.timing, fastrand::Rng::new()),

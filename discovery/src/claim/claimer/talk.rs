@@ -90,7 +90,7 @@ impl Claimer {
             .range
             .slot(slot)
             .expect("claims are to slots of the range");
-        SocketAddr::new(host, slot.http)
+        SocketAddr::new(host, self.ports.at(host, slot.http))
     }
 
     pub(super) fn take(&mut self, incoming: Incoming) {

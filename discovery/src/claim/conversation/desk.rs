@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
-use super::asker::{Asker, NoPlace};
+use super::asker::{Asker, CallBack, NoPlace};
 use super::fields::StandingWord;
 use super::refusal::Refusal;
 use super::request::{Kind, REQUEST_MAX, Request};
@@ -14,8 +14,9 @@ use crate::addresses::DomainAddresses;
 use crate::auth::{ClusterKeys, HttpSignature, ReplayWindow, SignedRequest};
 use crate::claim::core::{Claim, Stamp};
 use crate::peers::{HealthAnswer, UnixMillis};
+use crate::public_ports::PublicPorts;
 use crate::rate::Rate;
-use crate::slot::PortRange;
+use crate::slot::{PortRange, Slot};
 
 /// Requests of one client that are let in, on each port.
 ///
@@ -31,12 +32,17 @@ pub const POST_RATE: Rate = Rate {
 pub struct DeskConfig {
     /// The range that the domain shares.
     pub range: PortRange,
+    /// The public numbers of its ports; other hosts are asked there.
+    pub ports: PublicPorts,
     /// The address that we listen on, and ask from.
     pub bind: IpAddr,
     /// The keys of the network; without them every request is taken.
     pub keys: Option<ClusterKeys>,
     /// Where announced peers may be, beside the address of whoever announces them.
     pub addresses: Arc<DomainAddresses>,
+    /// Asks those of other hosts back over the gossip port, where nothing needs to be known
+    /// of their claims. Without it they are asked over HTTP.
+    pub call_back: Option<Arc<dyn CallBack>>,
 }
 
 /// Takes requests in and finds out what of them is to be believed.
@@ -45,6 +51,7 @@ pub struct DeskConfig {
 #[derive(Debug)]
 pub struct Desk {
     range: PortRange,
+    ports: PublicPorts,
     keys: Option<ClusterKeys>,
     window: Mutex<ReplayWindow>,
     asker: Asker,
@@ -120,9 +127,15 @@ impl Desk {
     pub fn new(config: DeskConfig) -> reqwest::Result<Self> {
         Ok(Self {
             range: config.range,
+            ports: config.ports.clone(),
             keys: config.keys,
             window: Mutex::new(ReplayWindow::new(UnixMillis::now().0)),
-            asker: Asker::new(config.bind, config.addresses)?,
+            asker: Asker::new(
+                config.bind,
+                config.addresses,
+                config.ports,
+                config.call_back,
+            )?,
             own: Mutex::default(),
         })
     }
@@ -155,8 +168,7 @@ impl Desk {
         let request = Request::parse(posted.kind, posted.body)?;
         let port = request.port;
         let slot = self
-            .range
-            .slot_of_http(port)
+            .slot_of(port, posted.client)
             .ok_or_else(|| Refusal::OutOfRange {
                 port,
                 first: self.range.base(),
@@ -170,15 +182,27 @@ impl Desk {
         }
         let asked = match posted.kind {
             Kind::Announce | Kind::Conflict => {
-                self.ask_back(slot.index, &request, posted.client, signed)
-                    .await
+                self.ask_back(slot, &request, posted.client, signed).await
             }
             Kind::Leave => {
-                self.ask_whether_gone(slot.index, &request, posted.client, signed)
+                self.ask_whether_gone(slot, &request, posted.client, signed)
                     .await
             }
         };
         asked.map_err(|NoPlace| Refusal::Busy)
+    }
+
+    /// The slot whose HTTP port `client` calls `port`: a host elsewhere speaks of public
+    /// ports first.
+    fn slot_of(&self, port: u16, client: IpAddr) -> Option<Slot> {
+        let in_container = self.range.slot_of_http(port);
+        let public = self.ports.container(port);
+        let public = public.and_then(|container| self.range.slot_of_http(container));
+        if client.to_canonical().is_loopback() {
+            in_container.or(public)
+        } else {
+            public.or(in_container)
+        }
     }
 
     /// Whether the request is signed; without keys nothing is.
@@ -205,7 +229,7 @@ impl Desk {
 
     async fn ask_back(
         &self,
-        slot: u16,
+        slot: Slot,
         request: &Request,
         client: IpAddr,
         signed: bool,
@@ -217,7 +241,7 @@ impl Desk {
                 answer.uuid.is_some() && same_name
             }
         };
-        let found = self.asker.find(client, request.port, shows_it).await?;
+        let found = self.asker.find(client, slot, shows_it).await?;
         let Some((at, answer)) = found else {
             let who = request.uuid.map_or_else(
                 || {
@@ -233,24 +257,26 @@ impl Desk {
                 request.port,
                 client.to_canonical()
             );
+            let slot = slot.index;
             return Ok(Heard::Unbelieved { slot, reason });
         };
         let claim = claim_of(slot, request, &answer, signed);
         if lock(&self.own).contains(&claim.uuid) {
-            return Ok(Heard::Ourselves { slot });
+            return Ok(Heard::Ourselves { slot: slot.index });
         }
         Ok(Heard::Claim { claim, at })
     }
 
     async fn ask_whether_gone(
         &self,
-        slot: u16,
+        slot: Slot,
         request: &Request,
         client: IpAddr,
         signed: bool,
     ) -> Result<Heard, NoPlace> {
         let Some(uuid) = request.uuid else {
             let reason = "a leave without a uuid tells nothing".to_owned();
+            let slot = slot.index;
             return Ok(Heard::Unbelieved { slot, reason });
         };
         let stamp = request.stamp.filter(|_| signed);
@@ -258,8 +284,9 @@ impl Desk {
         let found = if signed {
             None
         } else {
-            self.asker.find(client, request.port, still_there).await?
+            self.asker.find(client, slot, still_there).await?
         };
+        let slot = slot.index;
         Ok(match found {
             None => Heard::Left { uuid, slot, stamp },
             Some((at, _)) => {
@@ -275,11 +302,11 @@ impl Desk {
 /// What is signed needs no other witness. Otherwise the request was only a reason to ask,
 /// and what counts is what the peer itself said. Other programs and earlier versions say
 /// nothing of claims there: who answers for a port holds it.
-fn claim_of(slot: u16, request: &Request, answer: &HealthAnswer, signed: bool) -> Claim {
+fn claim_of(slot: Slot, request: &Request, answer: &HealthAnswer, signed: bool) -> Claim {
     let said = request.standing.zip(request.stamp).filter(|_| signed);
     let shown = answer
         .claim
-        .filter(|claim| claim.port == request.port)
+        .filter(|claim| claim.port == slot.http)
         .map(|claim| {
             let stamp = Stamp {
                 incarnation: claim.incarnation,
@@ -297,7 +324,7 @@ fn claim_of(slot: u16, request: &Request, answer: &HealthAnswer, signed: bool) -
     });
     Claim {
         uuid: answer.uuid.expect("only who shows a uuid is found"),
-        slot,
+        slot: slot.index,
         standing: standing.into(),
         stamp,
     }

@@ -22,7 +22,7 @@ mod seal;
 mod speaker;
 
 pub use answer::Answer;
-pub use asker::{ANSWER_TIME_MAX, QUESTIONS_MAX};
+pub use asker::{ANSWER_TIME_MAX, CallBack, CallFuture, QUESTIONS_MAX};
 pub use desk::{Desk, DeskConfig, Heard, POST_RATE, Posted};
 pub use fields::{ClaimFields, StandingWord};
 pub use judge::{Verdict, judge};

@@ -10,7 +10,7 @@ use super::super::node::Node;
 use super::local::{Local, State};
 use super::meeting::PUSH_PULL_US;
 use super::universe::{Event, Life, Universe};
-use crate::membership::{Identity, Names};
+use crate::membership::{Identity, Names, Profile};
 use crate::store::{Store, StoreConfig};
 use crate::version::Version;
 
@@ -45,8 +45,12 @@ impl Universe {
             limit_bytes: 1 << 30,
             shards: 1,
         }));
-        let timeout = Duration::from_secs(5);
-        let node = Node::new(identity, world, store, self.nature.copies, timeout, seed);
+        let (timeout, copies) = (Duration::from_secs(5), self.nature.copies);
+        let profile = match identity.gossip.ip().is_loopback() {
+            true => Profile::Machine,
+            false => Profile::Network,
+        };
+        let node = Node::new(identity, profile, world, store, copies, timeout, seed);
         place.life = Some(Life {
             number,
             node: Arc::new(node),
