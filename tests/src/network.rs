@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -183,12 +183,32 @@ pub fn ask_in(
     })
 }
 
+/// Listens inside a network namespace.
+///
+/// # Errors
+/// When the place cannot be had.
+///
+/// # Panics
+/// When this process may not enter it.
+pub(crate) fn listen_in(namespace: &Path, place: SocketAddr) -> Result<TcpListener, String> {
+    let namespace = File::open(namespace).map_err(|error| error.to_string())?;
+    thread::scope(|scope| {
+        let listening = scope.spawn(|| {
+            // The socket stays in the network in which it was made.
+            setns(namespace, CloneFlags::CLONE_NEWNET).expect("whoever made it may enter");
+            TcpListener::bind(place).map_err(|error| format!("{place}: {error}"))
+        });
+        listening.join().expect("it does not panic")
+    })
+}
+
 #[track_caller]
 fn must(arguments: &[&str]) {
     ip(arguments).unwrap_or_else(|problem| panic!("{problem}"));
 }
 
-fn ip(arguments: &[&str]) -> Result<(), String> {
+/// Runs ip(8); an error says what it complained about.
+pub(crate) fn ip(arguments: &[&str]) -> Result<(), String> {
     let output = Command::new("ip")
         .args(arguments)
         .stdin(Stdio::null())

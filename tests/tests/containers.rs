@@ -1,7 +1,9 @@
 //! The image, in a real engine. `cargo xtask containers` builds it and runs these.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use repram_tests::{
@@ -147,6 +149,129 @@ fn a_node_that_the_kernel_kills_for_want_of_memory_comes_back() {
     assert_eq!(container.inspect("{{.State.Status}}"), "running");
     assert_eq!(container.inspect("{{.RestartCount}}"), "0");
     stop_cleanly(&container);
+}
+
+/// Writes to a port until the node has no room, and gives back how often that was.
+#[track_caller]
+fn fill(port: u16) -> usize {
+    /// Far more than three nodes keep in the smallest container.
+    const ENOUGH: usize = 4096;
+    let value = vec![b'v'; 64 * 1024];
+    for number in 0..ENOUGH {
+        let path = format!("/data/fill-{port}-{number}?ttl=600");
+        let answer = repram_tests::put(port, &path, &value).expect("it answers");
+        match answer.status {
+            // Late is as good as in time here: it is stored.
+            201 | 202 => {}
+            507 => return number,
+            status => panic!("{status}: {}", answer.text()),
+        }
+    }
+    panic!("{ENOUGH} values of {} bytes were taken", value.len())
+}
+
+/// The nodes share the container's memory among them, so all of them are full before the
+/// kernel has to end anybody; and their threads follow its share of the processors.
+#[test]
+#[ignore = "needs the image: cargo xtask containers"]
+fn full_stores_fit_into_the_container() {
+    let container = DockerContainer::start(&[
+        "--memory=64m",
+        "--memory-swap=64m",
+        "--cpus=0.5",
+        "--publish=127.0.0.1::8081",
+        "--publish=127.0.0.1::8082",
+        "--publish=127.0.0.1::8083",
+    ]);
+    let nodes = container.wait_for_nodes(3);
+    let published = |port: u16| {
+        let place = container.published(&format!("{port}/tcp"));
+        let port = place.rsplit(':').next().and_then(|port| port.parse().ok());
+        port.expect("address:port")
+    };
+    let taken: usize = [8081, 8082, 8083]
+        .map(|port| fill(published(port)))
+        .iter()
+        .sum();
+    println!("{taken} values of 64 KiB were taken");
+    // Three copies of each: some megabytes on every node.
+    assert!(taken > 30, "{taken}");
+    let got = repram_tests::get(
+        published(8083),
+        &format!("/data/fill-{}-0", published(8081)),
+    );
+    assert_eq!(
+        got.map(|answer| answer.status),
+        Ok(200),
+        "a full node serves"
+    );
+    let after = container.wait_for_nodes(3);
+    for (before, after) in nodes.iter().zip(&after) {
+        assert_eq!(before["pid"], after["pid"], "nobody was killed: {after}");
+        let path = format!("/proc/{}/task", after["pid"]);
+        let threads = container.exec(&["ls", &path]).expect(WHY);
+        // One that serves, by half a processor; whatever else there is waits.
+        assert!(threads.lines().count() <= 2, "{threads}");
+    }
+    assert_eq!(container.inspect("{{.State.OOMKilled}}"), "false");
+    stop_cleanly(&container);
+}
+
+/// The layers of the image up to those that have the dependencies, built from `context`.
+#[track_caller]
+fn layers_of_dependencies(context: &Path) -> String {
+    let whole = fs::read_to_string(repository().join("Dockerfile.flux-sim")).expect("it is there");
+    let (dependencies, _) = whole
+        .split_once("COPY config/src")
+        .expect("the first line that takes sources");
+    let file = context.join("Dockerfile");
+    fs::write(&file, dependencies).expect("the folder is ours");
+    let tag = format!("{}-dependencies", image());
+    let paths = [&file, context].map(|path| path.to_str().expect("a path of ours"));
+    docker_ok(&[
+        "build", "--quiet", "--file", paths[0], "--tag", &tag, paths[1],
+    ]);
+    let layers = docker_ok(&[
+        "image",
+        "inspect",
+        "--format",
+        "{{json .RootFS.Layers}}",
+        &tag,
+    ]);
+    docker_ok(&["image", "rm", &tag]);
+    layers
+}
+
+#[test]
+#[ignore = "needs the image: cargo xtask containers"]
+fn a_change_of_a_source_leaves_the_dependencies_as_they_are() {
+    let folder = tempfile::tempdir().expect("the temporary directory can be written");
+    let context = folder.path();
+    let copy = |file: &str| {
+        let to = context.join(file);
+        fs::create_dir_all(to.parent().expect("it is below")).expect("the folder is ours");
+        fs::copy(repository().join(file), to).expect("the file is there");
+    };
+    copy("Cargo.toml");
+    copy("Cargo.lock");
+    for package in [
+        "bench",
+        "config",
+        "discovery",
+        "node",
+        "supervisor",
+        "tests",
+        "xtask",
+    ] {
+        copy(&format!("{package}/Cargo.toml"));
+    }
+    copy("node/src/main.rs");
+    let before = layers_of_dependencies(context);
+    let changed = context.join("node/src/main.rs");
+    let source = fs::read_to_string(&changed).expect("it was copied");
+    fs::write(&changed, source + "// Changed.\n").expect("the folder is ours");
+    fs::write(context.join("node/src/added.rs"), "").expect("the folder is ours");
+    assert_eq!(layers_of_dependencies(context), before);
 }
 
 #[test]
