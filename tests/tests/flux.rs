@@ -96,7 +96,7 @@ impl App {
         self.flux.ask(host, "GET", self.port(node), path, b"")
     }
 
-    /// Waits until every node of these hosts knows so many others.
+    /// Waits until every node of these hosts serves and knows so many others.
     #[track_caller]
     fn wait_for_peers(&self, hosts: &[u8], peers: u64) {
         poll_until("nodes that know each other", PAUSE, PATIENCE, || {
@@ -107,8 +107,9 @@ impl App {
     fn check_peers(&self, hosts: &[u8], peers: u64) -> Result<(), String> {
         for host in hosts {
             for node in 0..NODES {
-                let health = self.get(*host, node, "/health")?.json();
-                if health["active_peers"] != peers {
+                let answer = self.get(*host, node, "/health")?;
+                let health = answer.json();
+                if answer.status != 200 || health["active_peers"] != peers {
                     return Err(format!("node {node} on host {host}: {health}"));
                 }
             }
@@ -153,7 +154,9 @@ impl App {
     #[track_caller]
     fn write(&self, host: u8, key: &str) {
         let path = format!("/data/{key}?ttl=600");
-        let answer = self.flux.ask(host, "PUT", FRONT, &path, key.as_bytes());
+        let answer = self
+            .flux
+            .ask(host, "PUT", self.port(0), &path, key.as_bytes());
         let answer = answer.unwrap_or_else(|problem| panic!("{key}: {problem}"));
         assert_eq!(answer.status, 201, "{key}: {}", answer.text());
     }
@@ -268,10 +271,11 @@ fn instances_find_and_keep_each_other_whatever_they_are_told() {
         app.check_address(host);
     }
     // What is published is all that others need.
-    let front = app
-        .flux
-        .ask_across((2, 1), "GET", PUBLIC_FRONT, "/data/one", b"");
-    assert_eq!(front.expect("it is published").text(), "one");
+    let front = poll_until("an open front port", PAUSE, PATIENCE, || {
+        app.flux
+            .ask_across((2, 1), "GET", PUBLIC_FRONT, "/data/one", b"")
+    });
+    assert_eq!(front.text(), "one");
 
     let bad = [
         Mood::Status(500),
@@ -374,10 +378,10 @@ fn peers_tell_an_address_that_nobody_else_tells() {
             r#"{{"new_peer_uuid":"{uuid}","new_peer_port":{port},"timestamp":"2026-11-21T09:00:00Z"}}"#
         );
         let path = "/peer_announce";
-        let answer = app
-            .flux
-            .ask_across((2, 1), "POST", PUBLIC_FRONT, path, body.as_bytes());
-        let answer = answer.expect("the front port is published");
+        let answer = poll_until("an open front port", PAUSE, PATIENCE, || {
+            app.flux
+                .ask_across((2, 1), "POST", PUBLIC_FRONT, path, body.as_bytes())
+        });
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()["acknowledged"].clone()
     };

@@ -15,6 +15,7 @@ use super::greet::{Channel, GreetError, boot_now_us};
 use super::host::{Shared, count};
 use super::offset::ClockOffset;
 use super::outbox::Outbox;
+use crate::reach::Reach;
 use crate::wire::frame::{Reply, Request};
 use crate::wire::record::BATCH;
 use crate::wire::{Reader, Rope};
@@ -52,6 +53,7 @@ pub enum Link {
 #[derive(Debug)]
 pub struct Peer {
     uuid: Uuid,
+    /// The place that it tells. Where that is reached from here may change.
     address: Mutex<SocketAddr>,
     outbox: Outbox,
     /// Try again now.
@@ -114,14 +116,12 @@ impl Peer {
         self.silent.store(silent, Ordering::Relaxed);
     }
 
-    /// The peer is (perhaps) at `address` now, and worth a try.
-    pub fn found_at(&self, address: SocketAddr) {
-        let mut known = self.address();
-        if *known != address {
-            *known = address;
+    /// The peer tells that it is at `address` now, and is worth a try.
+    pub fn found_at(&self, address: SocketAddr, reach: &Reach) {
+        let former = std::mem::replace(&mut *self.address(), address);
+        if reach.of(former) != reach.of(address) {
             self.moved.notify_one();
         }
-        drop(known);
         self.nudged.notify_one();
     }
 
@@ -142,7 +142,8 @@ impl Peer {
     async fn keep_open(&self, shared: &Shared) -> std::convert::Infallible {
         let mut pause = BACKOFF_FIRST;
         loop {
-            let address = *self.address();
+            let told = *self.address();
+            let address = shared.reach.of(told);
             let error = match self.open(shared, address).await {
                 Ok(channel) => {
                     pause = BACKOFF_FIRST;

@@ -40,14 +40,13 @@ impl Streams {
 
     /// Keeps a stream open to `peer`, where it is now.
     pub fn keep(&self, peer: &Identity) {
-        let place = self.shared.reach.of(peer.gossip);
         let mut peers = self.peers.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = peers.get(&peer.uuid) {
             known.mark_silent(false);
-            known.found_at(place);
+            known.found_at(peer.gossip, &self.shared.reach);
             return;
         }
-        let new = Arc::new(Peer::new(peer.uuid, place));
+        let new = Arc::new(Peer::new(peer.uuid, peer.gossip));
         peers.insert(peer.uuid, Arc::clone(&new));
         self.runtime.spawn(new.run(Arc::clone(&self.shared)));
     }
