@@ -31,7 +31,7 @@ use crate::door::Door;
 use crate::membership::{Identity, Input, Liveness, Member, Names, Profile};
 use crate::reach::Reach;
 use crate::store::Store;
-use crate::stream::{Greeter, Host, Shared, StreamCounters, Streams, boot_now_us, serve};
+use crate::stream::{Greeter, Host, Incoming, Shared, StreamCounters, Streams, boot_now_us, serve};
 use crate::wire::frame::Request;
 use crate::wire::{Datagrams, Seal};
 use repram_config::ReplicationFactor;
@@ -106,6 +106,7 @@ impl Cluster {
             host: Arc::clone(&node) as Arc<dyn Host>,
             reach: Arc::clone(&reach),
             counters: StreamCounters::default(),
+            incoming: Incoming::default(),
         });
         let streams = Streams::new(Arc::clone(&shared), Handle::current());
         node.world.set_streams(streams);

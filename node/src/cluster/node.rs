@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::membership::{
     Change, DOWN_FORGET, Fate, Identity, Input, Member, Membership, Output, Profile,
 };
 use crate::placement::{Placement, Seat};
-use crate::store::{Budget, Store};
+use crate::store::{Budget, Entry, Store};
 use crate::wire::frame::Answer;
 
 /// Sets of members that are remembered, so that a member that knew all for one of them is
@@ -110,8 +110,11 @@ pub(super) struct Node<W> {
     pub(super) view: RwLock<View>,
     /// Whether the refill is complete for the members of `view`.
     pub(super) knows_all: AtomicBool,
-    /// Whether nothing can have been missed since this node, or a member, was away.
+    /// Whether nothing can have been acknowledged of which this node has not heard.
     pub(super) sure: AtomicBool,
+    /// Votes like this node's that contain one of every acknowledged write; 0 when it has
+    /// none.
+    pub(super) votes: AtomicU16,
     pub(super) asks: Asks,
     pub(super) counters: Counters,
     pub(super) joined: watch::Sender<bool>,
@@ -162,6 +165,7 @@ impl<W: World> Node<W> {
             // Alone, it knows all there is.
             knows_all: AtomicBool::new(true),
             sure: AtomicBool::new(true),
+            votes: AtomicU16::new(1),
             asks: Asks::default(),
             counters: Counters::default(),
             joined: watch::Sender::new(false),
@@ -269,7 +273,8 @@ impl<W: World> Node<W> {
                 ms = now.since(before),
                 "was away; what others have is compared"
             );
-            self.refill_step(|refill| refill.away(now));
+            let long = before + APART < now;
+            self.refill_step(|refill| refill.away(long, now));
         }
         // Only now may what it has be taken for the newest.
         self.awake_ms.store(now.0, Ordering::SeqCst);
@@ -282,21 +287,32 @@ impl<W: World> Node<W> {
         last.0 == 0 || now < last + AWAY || self.placement().seats().len() == 1
     }
 
-    /// Whether what this node has under `key` may be taken for the newest: it is a holder,
-    /// and has been one, without a pause, since it knew of everything.
-    pub(super) fn is_sure(&self, key: &[u8], now: BootMillis) -> bool {
-        if !self.has_caught_up(now) {
-            return false;
+    /// What this node says of a value that it has. It may be taken for the newest, or at
+    /// least counts as a vote, where this node is a holder, and has been one, without a pause,
+    /// since it knew of everything.
+    pub(super) fn presence(&self, key: &[u8], entry: Entry, now: BootMillis) -> Answer {
+        let votes = self.votes.load(Ordering::SeqCst);
+        if votes == 0 || !self.is_awake(now) {
+            return Answer::Perhaps(entry);
         }
-        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
-        if self.knows_all() {
-            view.placement.is_holder(self.own.uuid, key)
+        let has_held = {
+            let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+            if self.knows_all() {
+                view.placement.is_holder(self.own.uuid, key)
+            } else {
+                view.has_held(self.own.uuid, key)
+            }
+        };
+        if !has_held {
+            Answer::Perhaps(entry)
+        } else if self.sure.load(Ordering::SeqCst) {
+            Answer::Have(entry)
         } else {
-            view.has_held(self.own.uuid, key)
+            Answer::Vote(entry, votes)
         }
     }
 
-    /// Whether nothing can have been missed because this node, or a member, was away.
+    /// Whether nothing can have been acknowledged of which this node has not heard.
     pub(super) fn has_caught_up(&self, now: BootMillis) -> bool {
         self.sure.load(Ordering::SeqCst) && self.is_awake(now)
     }
@@ -386,6 +402,8 @@ impl<W: World> Node<W> {
                 count(&counters.unreachable);
                 tracing::warn!(%uuid, generation, "{node} does not answer");
                 self.world.mark_silent(uuid);
+                let effects = lock(&self.writes).silent(uuid, now);
+                self.perform(effects);
                 false
             }
             Change::Forgotten(_) => {

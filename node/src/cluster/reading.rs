@@ -47,8 +47,10 @@ impl<W: World> Node<W> {
         // What is left of a value where it is no longer held may be outdated.
         let local = if holds {
             match self.store.get(key, now) {
-                Some(entry) if self.is_sure(key, now) => return Ok(GetOutcome::Found(entry)),
-                Some(entry) => Some(Answer::Perhaps(entry)),
+                Some(entry) => match self.presence(key, entry, now) {
+                    Answer::Have(entry) => return Ok(GetOutcome::Found(entry)),
+                    unsure => Some(unsure),
+                },
                 None => Some(self.absence(key, now)),
             }
         } else {

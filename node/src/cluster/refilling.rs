@@ -41,6 +41,10 @@ impl<W: World> Node<W> {
         }
         self.knows_all.store(complete, Ordering::SeqCst);
         self.sure.store(refill.is_sure(), Ordering::SeqCst);
+        let votes = refill
+            .votes()
+            .map_or(0, |votes| u16::try_from(votes).unwrap_or(u16::MAX));
+        self.votes.store(votes, Ordering::SeqCst);
     }
 
     /// One step of the refill and what follows from it.
@@ -143,7 +147,7 @@ impl<W: World> Node<W> {
     /// A value came, or not.
     pub(super) fn value_came(&self, ticket: u64, key: &Bytes, answer: Answer) {
         let value = match answer {
-            Answer::Have(entry) | Answer::Perhaps(entry) => {
+            Answer::Have(entry) | Answer::Vote(entry, _) | Answer::Perhaps(entry) => {
                 lock(&self.writes).observe(entry.version);
                 let bytes = (key.len() + entry.value.len()) as u64;
                 match self.keep_copy(key.clone(), entry) {

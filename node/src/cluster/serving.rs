@@ -31,8 +31,21 @@ impl<W: World> Host for Node<W> {
         self.refill_step(|refill| refill.connected(peer.uuid, self.world.boot_now()));
     }
 
+    fn opened(&self, by: Uuid) {
+        let now = self.world.boot_now();
+        self.refill_step(|refill| refill.heard(by, now));
+    }
+
+    fn closed(&self, by: Uuid) {
+        self.refill_step(|refill| {
+            refill.unheard(by);
+            Vec::new()
+        });
+    }
+
     fn lost(&self, peer: Uuid) {
-        lock(&self.writes).lost(peer);
+        let effects = lock(&self.writes).lost(peer, self.world.boot_now());
+        self.perform(effects);
         for asked in self.asks.lost(peer) {
             match asked {
                 Asked::Read(id) => self.read_answered(id, peer, None),
@@ -187,11 +200,7 @@ impl<W: World> Node<W> {
         let now = self.world.boot_now();
         if let Some(entry) = self.store.get(key, now) {
             count(&self.counters.values_served);
-            return if self.is_sure(key, now) {
-                Answer::Have(entry)
-            } else {
-                Answer::Perhaps(entry)
-            };
+            return self.presence(key, entry, now);
         }
         let placement = self.placement();
         if placement.fingerprint() == view && placement.is_holder(self.own.uuid, key) {

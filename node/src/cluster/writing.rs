@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::asks::Asked;
 use super::node::{Node, Waiter, lock};
 use super::world::World;
-use crate::coordinator::{Effect, NewWrite, PutOutcome};
+use crate::coordinator::{Effect, NewWrite, PutOutcome, Unsent};
 use crate::store::{ENTRY_OVERHEAD, Entry, PACKED_MAX, Stored};
 use crate::stream::NotSent;
 use crate::wire::frame::{Ack, Origin, Request};
@@ -77,9 +77,14 @@ impl<W: World> Node<W> {
                         entry,
                     };
                     if let Err(why) = self.world.send(to, put) {
+                        let silent = self.world.is_silent(to);
                         let mut writes = lock(&self.writes);
-                        let crowded = why == NotSent::Full;
-                        writes.unsent(id, to, crowded, self.world.boot_now());
+                        let why = match why {
+                            NotSent::Closed => Unsent::NoStream,
+                            NotSent::Full if silent => Unsent::Silent,
+                            NotSent::Full => Unsent::Crowded,
+                        };
+                        writes.unsent(id, to, why, self.world.boot_now());
                         self.world.wake_at(writes.next_deadline());
                     }
                 }

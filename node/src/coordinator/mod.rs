@@ -25,4 +25,4 @@ pub use outcome::{GetOutcome, PutOutcome};
 pub use read::{Read, Step};
 pub use reads::{READ_WITHIN, ReadEffect, Reads};
 pub use refill::{Page, Pull, Refill, RefillProgress, Value};
-pub use writes::{Effect, MAX_PENDING_BYTES, NewWrite, RETRY, WriteCounters, Writes};
+pub use writes::{Effect, MAX_PENDING_BYTES, NewWrite, RETRY, Unsent, WriteCounters, Writes};

@@ -16,6 +16,8 @@ pub(super) const OVERHEAD: usize = 256;
 pub(super) enum Copy {
     /// Not sent, or lost with the stream.
     Unsent,
+    /// Not sent, because too much waits for a holder that answers.
+    Crowded,
     /// Sent, not answered.
     Sent,
     /// There, or something newer.

@@ -24,9 +24,10 @@ pub enum Step {
 /// One read of one key: asks one holder after the other, the next when one fails, cannot
 /// tell, or takes too long.
 ///
-/// One holder that is sure of its value is enough. One that was away, or has become a holder
-/// just now, is not sure: its value counts only when so many others do not have any that an
-/// acknowledged write must have met one of them.
+/// One holder that is sure of its value is enough. Others only vote: so many have to say
+/// what they have that an acknowledged write must have met one of them, and then the newest
+/// of it is the answer. One that was away for long, or has become a holder just now, has no
+/// vote, and its value counts only when the others know of nothing newer.
 #[derive(Debug)]
 pub struct Read {
     /// Holders that were not asked yet, the last one first.
@@ -35,9 +36,14 @@ pub struct Read {
     /// Holders that must answer before nothing newer than what they know can have been
     /// acknowledged.
     needed: usize,
-    /// Holders that do not have a value.
-    denied: usize,
-    /// The newest value of those who are not sure.
+    /// Holders there are.
+    holders: usize,
+    /// Holders that said what they have, or that they have nothing.
+    votes: usize,
+    /// Votes that a value needs which nobody is sure of: more than `needed` while those who
+    /// vote have not compared what they have since there were more copies.
+    of: usize,
+    /// The newest value of those who vote, and of those who do not.
     best: Option<Entry>,
     /// The newest version that is known to have ended.
     over: Option<Version>,
@@ -54,9 +60,9 @@ impl Read {
         local: Option<Answer>,
         prefer: impl Fn(Uuid) -> u8,
     ) -> Self {
-        let mut unasked: Vec<Uuid> = placement
-            .holders(key)
-            .into_iter()
+        let holders = placement.holders(key);
+        let mut unasked: Vec<Uuid> = holders
+            .iter()
             .map(|seat| seat.uuid)
             .filter(|uuid| *uuid != own)
             .collect();
@@ -67,7 +73,9 @@ impl Read {
             unasked,
             outstanding: Vec::new(),
             needed: placement.miss_quorum(),
-            denied: 0,
+            holders: holders.len(),
+            votes: 0,
+            of: 0,
             best: None,
             over: None,
             found: None,
@@ -117,9 +125,14 @@ impl Read {
         match answer {
             Answer::Have(entry) => self.found = newer(self.found.take(), entry),
             Answer::Perhaps(entry) => self.best = newer(self.best.take(), entry),
-            Answer::DoNotHave => self.denied += 1,
+            Answer::Vote(entry, of) => {
+                self.votes += 1;
+                self.of = self.of.max(of.into());
+                self.best = newer(self.best.take(), entry);
+            }
+            Answer::DoNotHave => self.votes += 1,
             Answer::Over(version) => {
-                self.denied += 1;
+                self.votes += 1;
                 self.over = self.over.max(Some(version));
             }
             Answer::DoNotKnow => {}
@@ -139,7 +152,10 @@ impl Read {
             };
             return Some(GetOutcome::Found(newest));
         }
-        if self.denied < self.needed {
+        if self.votes < self.needed {
+            return None;
+        }
+        if self.best.is_some() && self.votes < self.of.min(self.holders) {
             return None;
         }
         let best = self.best.take();
@@ -339,6 +355,19 @@ mod tests {
             &[HasNot(0), Fails(1)],
             &["ask 0", "ask 1", "unknown"],
         );
+    }
+
+    #[test]
+    fn who_may_have_missed_something_votes() {
+        let vote = |of| Some(Answer::Vote(entry("ours"), of));
+        check(vote(2), true, &[HasNot(0)], &["ask 0", "ours"]);
+        check(vote(2), true, &[Has(0)], &["ask 0", "theirs"]);
+        let steps = ["ask 0", "ask 1", "ours"];
+        check(vote(2), true, &[KnowsNot(0), HasNot(1)], &steps);
+        check(vote(3), true, &[HasNot(0), HasNot(1)], &steps);
+        check(vote(9), true, &[HasNot(0), HasNot(1)], &steps);
+        let steps = ["ask 0", "ask 1", "unknown"];
+        check(vote(2), true, &[Fails(0), Fails(1)], &steps);
     }
 
     #[test]

@@ -214,7 +214,9 @@ impl<T> Reads<T> {
 fn unexpired(answer: Option<Answer>, now: BootMillis) -> Option<Answer> {
     match answer {
         Some(Answer::Have(entry)) if entry.deadline <= now => Some(Answer::Over(entry.version)),
-        Some(Answer::Perhaps(entry)) if entry.deadline <= now => Some(Answer::DoNotKnow),
+        Some(Answer::Vote(entry, _) | Answer::Perhaps(entry)) if entry.deadline <= now => {
+            Some(Answer::DoNotKnow)
+        }
         answer => answer,
     }
 }

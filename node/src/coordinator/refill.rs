@@ -15,6 +15,13 @@
 //! before, that is part of the refill; otherwise it follows, as it does every now and then in
 //! any case. A member that leaves does not count, and is asked all the same until it is gone.
 //!
+//! **What this node has may be outdated** when it cannot have heard of every write. A member
+//! acknowledges a write without a holder only when its stream to that holder is gone. So as
+//! long as every member that counts has a stream to this node, none has acknowledged
+//! anything that does not come by it. When a stream was gone, and when a member has gone, that
+//! may have been, and what this node has is only a vote ([`Refill::is_sure`]) until it has
+//! compared everything with everyone.
+//!
 //! Whoever serves keeps no state of all this.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -30,7 +37,7 @@ use uuid::Uuid;
 use crate::clock::BootMillis;
 use crate::placement::{Placement, Seat};
 pub use pull::{Page, Pull, RefillProgress, Value};
-use source::{Active, Next, Source};
+use source::{Active, Doubt, Next, Source};
 
 /// Bytes of values asked for at a time beyond the first: one large value, or many small
 /// ones, are on their way while the next are asked for.
@@ -78,6 +85,13 @@ pub struct Refill {
     sources: BTreeMap<Uuid, Source>,
     /// Members to whom there is a stream.
     connected: BTreeSet<Uuid>,
+    /// Members that have a stream to this node.
+    heard: BTreeSet<Uuid>,
+    /// Votes that contain one of every acknowledged write: among these members, and among
+    /// those before for which not everything is compared yet.
+    votes: usize,
+    /// The same among these members alone.
+    votes_now: usize,
     active: Option<Active>,
     /// Not before this moment is the next page asked for.
     paced_until: BootMillis,
@@ -98,6 +112,9 @@ impl Refill {
             compared: Uuid::nil(),
             sources: BTreeMap::new(),
             connected: BTreeSet::new(),
+            heard: BTreeSet::new(),
+            votes: 1,
+            votes_now: 1,
             active: None,
             paced_until: BootMillis(0),
             tickets: 0,
@@ -123,11 +140,22 @@ impl Refill {
         self.view
     }
 
-    /// Whether what this node has may be taken for the newest: it has heard of everything
-    /// from every member since it was away from it.
+    /// Whether what this node has may be taken for the newest: nothing can have been
+    /// acknowledged without its hearing of it.
     #[must_use]
     pub fn is_sure(&self) -> bool {
-        !self.sources.values().any(|source| source.apart)
+        self.sources
+            .iter()
+            .all(|(uuid, source)| source.doubt == Doubt::None && self.heard.contains(uuid))
+    }
+
+    /// Whether this node's copies were counted on all the time, and so many votes like its
+    /// own contain one of every acknowledged write. `None` when it was away for so long that
+    /// others may have written without counting on it.
+    #[must_use]
+    pub fn votes(&self) -> Option<usize> {
+        let counted_on = |source: &Source| source.doubt < Doubt::Apart;
+        self.sources.values().all(counted_on).then_some(self.votes)
     }
 
     /// Whether all was taken over that `peer` has for us; of one that is no member, too.
@@ -156,19 +184,25 @@ impl Refill {
         now: BootMillis,
     ) -> Vec<Pull> {
         let fewer_copies = placement.copies() < self.copies;
+        self.votes_now = placement.miss_quorum();
+        self.votes = self.votes.max(self.votes_now);
         (self.view, self.copies) = (placement.fingerprint(), placement.copies());
         let mut known = std::mem::take(&mut self.sources);
         let others = placement.seats().iter().chain(leaving);
         for seat in others.filter(|seat| seat.uuid != self.own) {
-            let source = known
-                .remove(&seat.uuid)
-                .filter(|source| source.generation == seat.generation)
-                .map_or_else(|| Source::new(seat.generation), Source::at_once);
+            let same_life = |source: &Source| source.generation == seat.generation;
+            let source = if known.get(&seat.uuid).is_some_and(same_life) {
+                known.remove(&seat.uuid).map(Source::at_once)
+            } else {
+                None
+            };
+            let source = source.unwrap_or_else(|| Source::new(seat.generation));
             self.sources.insert(seat.uuid, source);
         }
-        // What is left of those known has gone.
-        for source in self.sources.values_mut().filter(|_| !known.is_empty()) {
-            source.compare_due = true;
+        // What is left of those known has gone, and may have acknowledged what reached only
+        // some of its holders.
+        if !known.is_empty() {
+            self.doubt_all(Doubt::Behind);
         }
         if fewer_copies {
             self.forget_told(|_| true);
@@ -203,28 +237,45 @@ impl Refill {
         self.next(now)
     }
 
+    /// A member has a stream to this node.
+    pub fn heard(&mut self, peer: Uuid, now: BootMillis) -> Vec<Pull> {
+        self.heard.insert(peer);
+        let again = |source: &mut Source| std::mem::replace(&mut source.was_heard, true);
+        if self.sources.get_mut(&peer).is_some_and(again) {
+            // What it acknowledged without us meanwhile it may have left to others to tell.
+            self.doubt_all(Doubt::Behind);
+            self.active
+                .take_if(|active| !active.whole || active.in_passing);
+        }
+        self.next(now)
+    }
+
+    /// A member has no stream to this node any more.
+    pub fn unheard(&mut self, peer: Uuid) {
+        self.heard.remove(&peer);
+    }
+
+    fn doubt_all(&mut self, doubt: Doubt) {
+        self.sources
+            .values_mut()
+            .for_each(|source| source.doubted(doubt));
+    }
+
     /// A member was out of reach for so long that others may have written without us.
     pub fn apart(&mut self, peer: Uuid, now: BootMillis) -> Vec<Pull> {
         if let Some(source) = self.sources.get_mut(&peer) {
-            (source.told_for, source.apart) = (None, true);
+            source.told_for = None;
+            source.doubted(Doubt::Apart);
         }
         self.active.take_if(|active| active.from == peer);
         self.next(now)
     }
 
-    /// A member has values for which it could not wait until we have them.
-    pub fn missed(&mut self, peer: Uuid, now: BootMillis) -> Vec<Pull> {
-        if let Some(source) = self.sources.get_mut(&peer) {
-            source.compare_due = true;
-        }
-        self.next(now)
-    }
-
-    /// This node itself was away for so long that others may have written without it.
-    pub fn away(&mut self, now: BootMillis) -> Vec<Pull> {
-        for source in self.sources.values_mut() {
-            (source.told_for, source.apart) = (None, true);
-        }
+    /// This node itself was away, so that others may have written without it; when it was
+    /// for `long`, maybe without counting on it.
+    pub fn away(&mut self, long: bool, now: BootMillis) -> Vec<Pull> {
+        self.doubt_all(if long { Doubt::Apart } else { Doubt::Behind });
+        self.forget_told(|_| true);
         self.active = None;
         self.next(now)
     }
@@ -361,13 +412,15 @@ impl Refill {
         let Some((from, source, in_passing)) = ready else {
             return Vec::new();
         };
-        let compared = self.heard_any && (in_passing || source.told_for.is_none());
+        let whole = in_passing || source.told_for.is_none();
+        let compared = self.heard_any && whole;
         self.tickets += 1;
         self.active = Some(Active {
             from,
             ticket: self.tickets,
             in_passing,
             compared,
+            whole,
             wanted: VecDeque::new(),
             flying: BTreeMap::new(),
             next: Next::Awaited,
@@ -437,11 +490,18 @@ impl Refill {
             } else {
                 source.told_for = Some(self.view);
                 source.pause = RETRY_FIRST;
-                source.apart = false;
-                if active.compared {
-                    source.compare_due = false;
+                if active.whole {
+                    (source.compare_due, source.doubt) = (false, Doubt::None);
                 }
                 self.heard_any = true;
+                if self
+                    .sources
+                    .values()
+                    .all(|source| source.doubt == Doubt::None)
+                    && self.is_complete()
+                {
+                    self.votes = self.votes_now;
+                }
             }
         }
         self.next(now)

@@ -19,7 +19,7 @@ use crate::placement::{Placement, Seat};
 use crate::store::Entry;
 use crate::version::{HybridClock, HybridTime, Version};
 use crate::wire::frame::Ack;
-pub use effect::{Effect, NewWrite, WriteCounters};
+pub use effect::{Effect, NewWrite, Unsent, WriteCounters};
 
 /// Bytes of keys and values in writes that have not reached every holder. Six of the
 /// largest values, or what a fast network brings in half a second: enough to bridge the
@@ -183,9 +183,18 @@ impl<T> Writes<T> {
         }
     }
 
-    /// A peer is known not to answer.
+    /// A peer is known not to answer: it is not waited for.
     pub fn silent(&mut self, peer: Uuid, now: BootMillis) -> Vec<Effect<T>> {
-        if self.agreement.silent(peer) {
+        let mut news = self.agreement.silent(peer);
+        for operation in self.operations.values_mut() {
+            for holder in &mut operation.holders {
+                if holder.uuid == peer && holder.copy == Copy::Crowded {
+                    holder.copy = Copy::Unsent;
+                    news = true;
+                }
+            }
+        }
+        if news {
             self.settle_waiting(now)
         } else {
             Vec::new()
@@ -240,27 +249,39 @@ impl<T> Writes<T> {
         self.settle(id, now)
     }
 
-    /// A value could not be handed to the stream of `to`: because too much waits there, or
-    /// because there is none; then it is sent when there is one again.
-    pub fn unsent(&mut self, id: u64, to: Uuid, crowded: bool, now: BootMillis) {
-        if let Some(operation) = self.operations.get_mut(&id)
-            && let Some(holder) = operation.holder(to)
-        {
-            holder.copy = Copy::Unsent;
-            if crowded {
-                self.retry_at(id, now + RETRY);
-            }
+    /// A value could not be handed to the stream of `to`.
+    pub fn unsent(&mut self, id: u64, to: Uuid, why: Unsent, now: BootMillis) {
+        let Some(operation) = self.operations.get_mut(&id) else {
+            return;
+        };
+        let Some(holder) = operation.holder(to) else {
+            return;
+        };
+        holder.copy = match why {
+            Unsent::NoStream | Unsent::Silent => Copy::Unsent,
+            Unsent::Crowded => Copy::Crowded,
+        };
+        match why {
+            Unsent::NoStream => {}
+            Unsent::Silent | Unsent::Crowded => self.retry_at(id, now + RETRY),
         }
     }
 
     /// The stream to a holder broke: what it did not answer is lost.
-    pub fn lost(&mut self, peer: Uuid) {
+    pub fn lost(&mut self, peer: Uuid, now: BootMillis) -> Vec<Effect<T>> {
+        let mut crowded = false;
         for operation in self.operations.values_mut() {
             for holder in &mut operation.holders {
-                if holder.uuid == peer && holder.copy == Copy::Sent {
+                if holder.uuid == peer && matches!(holder.copy, Copy::Sent | Copy::Crowded) {
+                    crowded |= holder.copy == Copy::Crowded;
                     holder.copy = Copy::Unsent;
                 }
             }
+        }
+        if crowded {
+            self.settle_waiting(now)
+        } else {
+            Vec::new()
         }
     }
 

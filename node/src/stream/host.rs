@@ -1,7 +1,9 @@
 //! What streams need of the node, and what they count.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -19,6 +21,13 @@ pub trait Host: Send + Sync + 'static {
 
     /// A stream to `peer` is there; it is asked over it from now on.
     fn connected(&self, peer: &Identity);
+
+    /// A peer has opened a stream to this node. What it asks arrives in order and without a
+    /// gap until [`Host::closed`].
+    fn opened(&self, by: Uuid);
+
+    /// There is no stream of the peer to this node any more: questions of it may be lost.
+    fn closed(&self, by: Uuid);
 
     /// The stream broke: questions without an answer are lost.
     fn lost(&self, peer: Uuid);
@@ -55,6 +64,57 @@ pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
+/// How many streams each peer has to this node.
+#[derive(Debug, Default)]
+pub struct Incoming {
+    streams: Mutex<BTreeMap<Uuid, usize>>,
+}
+
+impl Incoming {
+    /// Counts a stream of a peer for as long as what is returned lives, and tells the node of
+    /// the first one's begin and the last one's end.
+    pub(super) fn count<'a>(&'a self, host: &'a dyn Host, uuid: Uuid) -> Counted<'a> {
+        let mut streams = self.streams();
+        let count = streams.entry(uuid).or_default();
+        *count += 1;
+        if *count == 1 {
+            host.opened(uuid);
+        }
+        drop(streams);
+        Counted {
+            incoming: self,
+            host,
+            uuid,
+        }
+    }
+
+    fn streams(&self) -> MutexGuard<'_, BTreeMap<Uuid, usize>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A stream of a peer, as long as it lives.
+pub(super) struct Counted<'a> {
+    incoming: &'a Incoming,
+    host: &'a dyn Host,
+    uuid: Uuid,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        // The node is told under the lock, so that it hears of an end and of the next begin
+        // in their order.
+        let mut streams = self.incoming.streams();
+        if let Some(count) = streams.get_mut(&self.uuid) {
+            *count -= 1;
+            if *count == 0 {
+                streams.remove(&self.uuid);
+                self.host.closed(self.uuid);
+            }
+        }
+    }
+}
+
 /// What all streams of a node share.
 pub struct Shared {
     /// How to greet.
@@ -65,6 +125,8 @@ pub struct Shared {
     pub reach: std::sync::Arc<Reach>,
     /// Counters.
     pub counters: StreamCounters,
+    /// Streams that peers have to this node.
+    pub incoming: Incoming,
 }
 
 impl Shared {

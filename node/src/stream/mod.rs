@@ -24,7 +24,7 @@ mod tests;
 
 pub use channel::{Receiver, Sender, StreamError};
 pub use greet::{Channel, GreetError, Greeter, boot_now_us};
-pub use host::{Host, Shared, StreamCounters};
+pub use host::{Host, Incoming, Shared, StreamCounters};
 pub use offset::ClockOffset;
 pub use outbox::{MAX_QUEUED, MAX_QUEUED_BYTES, NotSent, Outbox};
 pub use peer::{Link, Peer};

@@ -115,7 +115,7 @@ impl ClockOffset {
     pub fn convert_answer(&self, answer: &mut Reply) {
         match answer {
             Reply::Get {
-                answer: Answer::Have(entry) | Answer::Perhaps(entry),
+                answer: Answer::Have(entry) | Answer::Vote(entry, _) | Answer::Perhaps(entry),
                 ..
             } => self.entry_to_ours(entry),
             Reply::Digest {

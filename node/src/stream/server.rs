@@ -78,6 +78,7 @@ async fn answer(
     shared: &Shared,
 ) -> Result<std::convert::Infallible, StreamError> {
     let mut next = channel.receiver.first(HELLO_WITHIN).await?;
+    let _counted = shared.incoming.count(&*shared.host, channel.peer.uuid);
     loop {
         let mut record = Some(next);
         let mut answers = Rope::new();

@@ -52,6 +52,10 @@ impl Host for Keeper {
         let _ = self.events.send(Event::Connected(peer.uuid));
     }
 
+    fn opened(&self, _: Uuid) {}
+
+    fn closed(&self, _: Uuid) {}
+
     fn lost(&self, peer: Uuid) {
         let _ = self.events.send(Event::Lost(peer));
     }
@@ -127,6 +131,7 @@ impl Node {
                 gossip.ip(),
             )),
             counters: StreamCounters::default(),
+            incoming: Incoming::default(),
         });
         let listener = listener.into_std().expect("is on this runtime");
         let door = Door::new(listener).expect("can be registered");

@@ -9,6 +9,9 @@ use crate::stream::ClockOffset;
 /// How long data may go unacknowledged before the kernel gives a connection up.
 pub(super) const UNACKNOWLEDGED_US: u64 = 20_000_000;
 
+/// After how long the kernel notices that nobody is at the other end of an idle connection.
+pub(super) const KEPT_ALIVE_US: u64 = 120_000_000;
+
 /// First pause before a stream is opened again, doubled up to the longest.
 const BACKOFF_FIRST_US: u64 = 20_000;
 const BACKOFF_LONGEST_US: u64 = 2_000_000;
@@ -51,6 +54,8 @@ pub(super) struct Link {
     pub(super) session: u64,
     /// The life of the process at the other end, while there is a connection.
     pub(super) connected_to: Option<u64>,
+    /// Number of the connection in all the universe.
+    pub(super) stream: u64,
     pub(super) forth: Pipe,
     pub(super) back: Pipe,
     pub(super) offset: ClockOffset,
@@ -66,6 +71,7 @@ impl Link {
         Self {
             session: 0,
             connected_to: None,
+            stream: 0,
             forth: Pipe::default(),
             back: Pipe::default(),
             offset: ClockOffset::new(same_clock),
@@ -77,11 +83,12 @@ impl Link {
     }
 
     /// A connection to a process is there.
-    pub(super) fn connect(&mut self, life: u64, same_clock: bool) {
+    pub(super) fn connect(&mut self, life: u64, stream: u64, same_clock: bool) {
         let session = self.session + 1;
         *self = Self {
             session,
             connected_to: Some(life),
+            stream,
             ..Self::new(same_clock)
         };
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::super::node::lock;
-use super::link::{Link, MEASURE_EVERY_US, UNACKNOWLEDGED_US};
+use super::link::{KEPT_ALIVE_US, Link, MEASURE_EVERY_US, UNACKNOWLEDGED_US};
 use super::universe::{Event, Universe};
 use crate::stream::Host as _;
 use crate::wire::frame::{Reply, Request};
@@ -69,7 +69,9 @@ impl Universe {
         let there = self.slots[to].life.as_ref().filter(|it| !it.frozen);
         match there.map(|life| life.number) {
             Some(life) if opener && !self.is_cut(from, to) => {
-                link.connect(life, same);
+                self.streams += 1;
+                let stream = self.streams;
+                link.connect(life, stream, same);
                 self.links.insert((from, to), link);
                 self.measure(from, to);
                 let identity = {
@@ -83,6 +85,16 @@ impl Universe {
                     drop(state);
                     node.connected(&identity);
                 });
+                let delay = self.delay_us(from, to);
+                self.after(
+                    delay,
+                    Event::Opened {
+                        slot: to,
+                        life,
+                        from,
+                        stream,
+                    },
+                );
             }
             _ => {
                 if let Some(life) = &self.slots[from].life {
@@ -249,13 +261,64 @@ impl Universe {
         let Some(link) = self.links.get_mut(&(from, to)) else {
             return;
         };
+        let stream = link.stream;
         if link.disconnect() {
             if !link.trying {
                 link.trying = true;
                 let pause = link.next_pause_us();
                 self.after(pause, Event::Connect { from, to });
             }
+            self.tell_closed(from, to, stream);
             self.tell_lost(from, to);
+        }
+    }
+
+    /// The other end of a stream learns that it was closed, in good time when it can be
+    /// reached.
+    pub(super) fn tell_closed(&mut self, from: usize, to: usize, stream: u64) {
+        let Some(life) = self.slots[to].life.as_ref().map(|it| it.number) else {
+            return;
+        };
+        let delay = if self.is_cut(from, to) {
+            KEPT_ALIVE_US
+        } else {
+            self.delay_us(from, to)
+        };
+        self.after(
+            delay,
+            Event::Closed {
+                slot: to,
+                life,
+                from,
+                stream,
+            },
+        );
+    }
+
+    /// A stream of `from` has come to the node in a slot, if it is still there.
+    pub(super) fn opened(&mut self, slot: usize, from: usize, stream: u64) {
+        let link = self.links.get(&(from, slot));
+        if link.is_none_or(|link| link.connected_to.is_none() || link.stream != stream) {
+            return;
+        }
+        let life = self.slots[slot].life.as_mut().expect("lives");
+        let streams = life.incoming.entry(from).or_default();
+        let first = streams.is_empty();
+        streams.insert(stream);
+        if first {
+            let by = self.slots[from].uuid;
+            self.with(slot, |node| node.opened(by));
+        }
+    }
+
+    pub(super) fn closed(&mut self, slot: usize, from: usize, stream: u64) {
+        let life = self.slots[slot].life.as_mut().expect("lives");
+        let Some(streams) = life.incoming.get_mut(&from) else {
+            return;
+        };
+        if streams.remove(&stream) && streams.is_empty() {
+            let by = self.slots[from].uuid;
+            self.with(slot, |node| node.closed(by));
         }
     }
 

@@ -60,6 +60,7 @@ impl Universe {
             wake_us: u64::MAX,
             puts: Vec::new(),
             gets: Vec::new(),
+            incoming: BTreeMap::new(),
         });
         self.note(|| format!("start {slot} as {number}"));
         let life = number;
@@ -111,7 +112,13 @@ impl Universe {
 
     /// Ends all streams of a process that is no more.
     pub(super) fn cut_links(&mut self, slot: usize) {
+        let own = self.links.iter().filter(|((from, _), _)| *from == slot);
+        let open = own.filter(|(_, link)| link.connected_to.is_some());
+        let open: Vec<_> = open.map(|((_, to), link)| (*to, link.stream)).collect();
         self.links.retain(|(from, _), _| *from != slot);
+        for (to, stream) in open {
+            self.tell_closed(slot, to, stream);
+        }
         let peers: Vec<usize> = self
             .links
             .keys()

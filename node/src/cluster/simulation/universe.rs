@@ -40,6 +40,8 @@ pub(super) struct Life {
     pub(super) wake_us: u64,
     pub(super) puts: Vec<(usize, oneshot::Receiver<PutOutcome>)>,
     pub(super) gets: Vec<(Bytes, u64, oneshot::Receiver<GetOutcome>)>,
+    /// Streams that others have to it, by their slot.
+    pub(super) incoming: BTreeMap<usize, BTreeSet<u64>>,
 }
 
 /// Something that happens to a process or on the network.
@@ -68,6 +70,20 @@ pub(super) enum Event {
         slot: usize,
         life: u64,
         peer: Uuid,
+    },
+    /// A stream of another node has come.
+    Opened {
+        slot: usize,
+        life: u64,
+        from: usize,
+        stream: u64,
+    },
+    /// It is gone.
+    Closed {
+        slot: usize,
+        life: u64,
+        from: usize,
+        stream: u64,
     },
     Meet {
         from: usize,
@@ -122,6 +138,8 @@ impl Event {
         match self {
             Self::Wake { slot, life }
             | Self::Lost { slot, life, .. }
+            | Self::Opened { slot, life, .. }
+            | Self::Closed { slot, life, .. }
             | Self::Met { slot, life, .. }
             | Self::Round { slot, life }
             | Self::Joined { slot, life }
@@ -151,6 +169,8 @@ pub(super) struct Universe {
     /// Pairs of hosts that cannot reach each other, the lower one first.
     pub(super) cuts: BTreeSet<(usize, usize)>,
     pub(super) lives: u64,
+    /// Connections so far.
+    pub(super) streams: u64,
     pub(super) oracle: Oracle,
     pub(super) journal: Vec<String>,
     /// When the last fault was over.
@@ -183,6 +203,7 @@ impl Universe {
             links: BTreeMap::new(),
             cuts: BTreeSet::new(),
             lives: 0,
+            streams: 0,
             oracle: Oracle::default(),
             journal: Vec::new(),
             quiet_since_us: 0,
@@ -293,6 +314,12 @@ impl Universe {
             } => self.datagram(to, source, payload),
             Event::Connect { from, to } => self.connect(from, to),
             Event::Frames { from, to, session } => self.frames(from, to, session),
+            Event::Opened {
+                slot, from, stream, ..
+            } => self.opened(slot, from, stream),
+            Event::Closed {
+                slot, from, stream, ..
+            } => self.closed(slot, from, stream),
             Event::Lost { slot, peer, .. } => self.with(slot, |node| node.lost(peer)),
             Event::Meet {
                 from,
@@ -400,6 +427,7 @@ impl Universe {
                     && let Some(mut link) = self.links.remove(&(slot, to))
                     && link.disconnect()
                 {
+                    self.tell_closed(slot, to, link.stream);
                     self.tell_lost(slot, to);
                 }
             }

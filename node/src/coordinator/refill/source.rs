@@ -15,12 +15,25 @@ pub(super) struct Source {
     pub(super) generation: u64,
     /// The set of members for which it told us everything.
     pub(super) told_for: Option<u64>,
-    /// Whether it was out of reach for so long that we may have missed what it has.
-    pub(super) apart: bool,
+    /// Whether it may have what we missed.
+    pub(super) doubt: Doubt,
+    /// Whether it has had a stream to us, so that another one means that there was a pause.
+    pub(super) was_heard: bool,
     /// Whether what both have is to be compared when there is nothing more urgent.
     pub(super) compare_due: bool,
     pub(super) retry_at: BootMillis,
     pub(super) pause: Duration,
+}
+
+/// Whether a member may have what this node missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Doubt {
+    /// No: what it has acknowledged without us reaches us.
+    None,
+    /// Something that was acknowledged without us.
+    Behind,
+    /// Something that was acknowledged while we may not even have counted.
+    Apart,
 }
 
 /// The pull that is under way.
@@ -32,6 +45,8 @@ pub(super) struct Active {
     pub(super) in_passing: bool,
     /// Whether only what differs is asked for.
     pub(super) compared: bool,
+    /// Whether all that the member has is gone through, not only what is new for us.
+    pub(super) whole: bool,
     /// Values that are wanted and not asked for yet.
     pub(super) wanted: VecDeque<(Bytes, u32)>,
     /// Values that were asked for.
@@ -67,11 +82,18 @@ impl Source {
         Self {
             generation,
             told_for: None,
-            apart: false,
+            doubt: Doubt::None,
+            was_heard: false,
             compare_due: false,
             retry_at: BootMillis(0),
             pause: RETRY_FIRST,
         }
+    }
+
+    /// Everything it has is to be compared.
+    pub(super) fn doubted(&mut self, doubt: Doubt) {
+        self.doubt = self.doubt.max(doubt);
+        self.compare_due = true;
     }
 
     /// For a new set of members there is no reason to wait.

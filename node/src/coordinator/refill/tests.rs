@@ -161,9 +161,67 @@ fn after_having_been_away_everyone_is_asked_for_all() {
     let pulls = refill.page(asked(&pulls).1, last_page(), NOW);
     refill.page(asked(&pulls).1, last_page(), NOW);
     assert!(refill.is_complete());
-    let pulls = refill.away(NOW);
+    let pulls = refill.away(false, NOW);
+    assert_eq!(refill.votes(), Some(2));
     assert!(matches!(pulls[..], [Pull::Page { previous: 0, .. }]));
     assert_eq!(refill.progress().waiting_for, 2);
+}
+
+/// A refill among three members, each with a stream to the other, that is complete.
+fn settled() -> Refill {
+    let (mut refill, mut pulls) = started();
+    for peer in [1, 2] {
+        assert!(!refill.is_sure());
+        pulls = refill.page(asked(&pulls).1, last_page(), NOW);
+        refill.heard(uuid(peer), NOW);
+    }
+    assert!(refill.is_complete() && refill.is_sure());
+    assert_eq!(pulls, []);
+    refill
+}
+
+/// Answers every question until there is none.
+fn answer_all(refill: &mut Refill, mut pulls: Vec<Pull>) {
+    while !pulls.is_empty() {
+        let (_, ticket) = asked(&pulls);
+        pulls = refill.page(ticket, last_page(), NOW);
+    }
+}
+
+#[test]
+fn without_a_stream_of_everyone_it_only_votes() {
+    let mut refill = settled();
+    refill.unheard(uuid(2));
+    assert!(!refill.is_sure());
+    assert_eq!(refill.votes(), Some(2));
+    let pulls = refill.heard(uuid(2), NOW);
+    assert!(!refill.is_sure(), "what it missed may be anywhere");
+    answer_all(&mut refill, pulls);
+    assert!(refill.is_sure());
+}
+
+#[test]
+fn after_a_departure_it_votes_as_among_those_before() {
+    let mut refill = settled();
+    let pulls = refill.members_changed(&placement(&[1, 1]), &[], NOW);
+    assert!(!refill.is_sure());
+    assert_eq!(refill.votes(), Some(2), "of the two that are left");
+    answer_all(&mut refill, pulls);
+    assert!(refill.is_sure());
+    assert_eq!(refill.votes(), Some(1));
+}
+
+#[test]
+fn after_a_long_absence_it_has_no_vote() {
+    let mut refill = settled();
+    let pulls = refill.away(true, NOW);
+    assert_eq!(refill.votes(), None);
+    answer_all(&mut refill, pulls);
+    assert_eq!(refill.votes(), Some(2));
+    let pulls = refill.apart(uuid(1), NOW);
+    assert_eq!(refill.votes(), None);
+    answer_all(&mut refill, pulls);
+    assert!(refill.is_sure());
 }
 
 #[test]

@@ -21,6 +21,18 @@ pub struct NewWrite {
     pub held: Option<Reservation>,
 }
 
+/// Why a value could not be handed to a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsent {
+    /// There is none; the value is sent when there is one again.
+    NoStream,
+    /// Too much waits there, and the holder is known not to answer.
+    Silent,
+    /// Too much waits there. The holder does not know that it lacks something, so the write
+    /// is not acknowledged before it is on its way.
+    Crowded,
+}
+
 /// What is to be done, in this order.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect<T> {

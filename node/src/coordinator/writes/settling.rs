@@ -1,7 +1,7 @@
 //! How a write is answered, offered again and ended.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::{Effect, Writes};
+use super::{Effect, RETRY, Writes};
 use crate::clock::BootMillis;
 use crate::coordinator::PutOutcome;
 use crate::coordinator::operation::{Copy, Holder, Operation};
@@ -21,7 +21,10 @@ impl<T> Writes<T> {
             holder.copy == Copy::Stored && self.agreement.counts(holder.uuid, now)
         };
         let counted = operation.holders.iter().filter(counts).count();
-        let outcome = if counted >= quorum && self.agreement.is_settled(now) {
+        // A holder that is not sent the value takes what it has for the newest as long as its
+        // stream is there.
+        let on_its_way = operation.count(Copy::Crowded) == 0;
+        let outcome = if counted >= quorum && on_its_way && self.agreement.is_settled(now) {
             Some(PutOutcome::Acknowledged)
         } else if ahead > operation.holders.len() - quorum {
             Some(PutOutcome::Unavailable)
@@ -151,8 +154,21 @@ impl<T> Writes<T> {
             }
             self.end_in_time(id);
         }
-        let effects = self.spread(id, |copy| matches!(copy, Copy::Unsent | Copy::Full));
-        self.counters.retried += effects.len() as u64;
+        let crowded = self
+            .operations
+            .get(&id)
+            .is_some_and(|it| it.count(Copy::Crowded) > 0);
+        if crowded {
+            // Whether it is on its way then shows when it is looked at again.
+            self.retry_at(id, now + RETRY);
+        }
+        let mut effects = self.settle(id, now);
+        let settled = effects.len();
+        let offered = self.spread(id, |copy| {
+            matches!(copy, Copy::Unsent | Copy::Crowded | Copy::Full)
+        });
+        effects.extend(offered);
+        self.counters.retried += (effects.len() - settled) as u64;
         effects
     }
 }

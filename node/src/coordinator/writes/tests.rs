@@ -82,13 +82,15 @@ fn version_above(millis: u64) -> Version {
 enum Event {
     /// This member acknowledges write number `id`.
     Ack(u64, u128, Ack),
-    Unsent(u64, u128),
+    /// Too much waits for this member, which answers.
+    Crowded(u64, u128),
+    Silent(u64, u128),
     Lost(u128),
     Connected(u128),
     Members(&'static [u128]),
     After(u64),
 }
-use Event::{After, Connected, Lost, Members, Unsent};
+use Event::{After, Connected, Crowded, Lost, Members, Silent};
 
 /// Begins a write at member 1 of `members`, plays the events, and compares what follows
 /// each of them.
@@ -99,14 +101,15 @@ fn check(members: &[u128], events: &[(Event, &[&str])]) -> Writes<&'static str> 
     for (number, (event, expect)) in events.iter().enumerate() {
         let effects = match event {
             Event::Ack(id, from, ack) => answer_of(&mut writes, *id, uuid(*from), *ack, now),
-            Unsent(id, to) => {
-                writes.unsent(*id, uuid(*to), true, now);
+            Crowded(id, to) => {
+                writes.unsent(*id, uuid(*to), Unsent::Crowded, now);
                 vec![]
             }
-            Lost(peer) => {
-                writes.lost(uuid(*peer));
+            Silent(id, to) => {
+                writes.unsent(*id, uuid(*to), Unsent::Silent, now);
                 vec![]
             }
+            Lost(peer) => writes.lost(uuid(*peer), now),
             Connected(peer) => writes.connected(uuid(*peer)),
             Members(members) => writes.members_changed(placement(members), now),
             After(millis) => {
@@ -194,11 +197,11 @@ fn what_could_not_be_sent_is_tried_again() {
     check(
         &[1, 2, 3],
         &[
-            (Unsent(1, 2), &[]),
+            (Silent(1, 2), &[]),
             (After(199), &[]),
             (After(200), &["send 1 to 2"]),
-            (Unsent(1, 2), &[]),
-            (Unsent(1, 3), &[]),
+            (Silent(1, 2), &[]),
+            (Silent(1, 3), &[]),
             (After(399), &[]),
             (After(400), &["send 1 to 2", "send 1 to 3"]),
             (After(600), &[]),
@@ -398,6 +401,32 @@ fn a_hint_is_kept_until_every_holder_has_it() {
 }
 
 #[test]
+fn a_holder_that_answers_is_sent_the_value_before_it_is_acknowledged() {
+    check(
+        &[1, 2, 3],
+        &[
+            (Crowded(1, 3), &[]),
+            (ack(1), &[]),
+            (ack(2), &[]),
+            (After(200), &["send 1 to 3"]),
+            (After(400), &["client: Acknowledged"]),
+        ],
+    );
+    let crowded = || [(Crowded(1, 3), &[][..]), (ack(1), &[]), (ack(2), &[])];
+    let end = |event| {
+        crowded()
+            .into_iter()
+            .chain([(event, &["client: Acknowledged"][..])])
+    };
+    check(&[1, 2, 3], &end(Lost(3)).collect::<Vec<_>>());
+    let late = (After(5_000), &["client: Pending", "send 1 to 3"][..]);
+    check(
+        &[1, 2, 3],
+        &crowded().into_iter().chain([late]).collect::<Vec<_>>(),
+    );
+}
+
+#[test]
 fn a_value_that_ended_is_not_offered_any_more() {
     let mut writes = writes(1, &[1, 2]);
     let brief = NewWrite {
@@ -405,10 +434,10 @@ fn a_value_that_ended_is_not_offered_any_more() {
         ..value("key")
     };
     writes.begin(brief, "client", NOW, WALL);
-    writes.unsent(1, uuid(2), true, NOW);
+    writes.unsent(1, uuid(2), Unsent::Silent, NOW);
     answer_of(&mut writes, 1, uuid(1), Ack::Stored, NOW);
     writes.tick(NOW + TIMEOUT);
-    writes.unsent(1, uuid(2), true, NOW + TIMEOUT);
+    writes.unsent(1, uuid(2), Unsent::Silent, NOW + TIMEOUT);
     assert_eq!(writes.tick(NOW + Duration::from_secs(10)), []);
     assert_eq!(writes.under_way(), (0, 0));
 }
@@ -479,8 +508,9 @@ proptest! {
                 }
                 5 => {
                     sent.retain(|(_, to)| *to != peer || peer == 1);
-                    writes.lost(uuid(peer));
-                    writes.connected(uuid(peer))
+                    let mut effects = writes.lost(uuid(peer), now);
+                    effects.extend(writes.connected(uuid(peer)));
+                    effects
                 }
                 6 => {
                     members = all.iter().copied().filter(|it| *it == 1 || *it != peer).collect();

@@ -104,6 +104,7 @@ impl Reply {
                     Answer::DoNotKnow => 2,
                     Answer::Perhaps(_) => 3,
                     Answer::Over(_) => 4,
+                    Answer::Vote(..) => 5,
                 };
                 out.fields(|out| {
                     head(out, kind::GET, *id);
@@ -111,6 +112,10 @@ impl Reply {
                 });
                 match answer {
                     Answer::Have(entry) | Answer::Perhaps(entry) => put_entry(out, entry),
+                    Answer::Vote(entry, of) => {
+                        out.fields(|out| out.put_u16(*of));
+                        put_entry(out, entry);
+                    }
                     Answer::Over(version) => out.fields(|out| put_version(out, *version)),
                     Answer::DoNotHave | Answer::DoNotKnow => {}
                 }
@@ -222,6 +227,10 @@ fn take_answer(from: &mut Reader) -> Result<Answer, Malformed> {
         2 => Ok(Answer::DoNotKnow),
         3 => Ok(Answer::Perhaps(take_entry(from)?)),
         4 => Ok(Answer::Over(from.version()?)),
+        5 => {
+            let of = from.u16()?;
+            Ok(Answer::Vote(take_entry(from)?, of))
+        }
         tag => Err(Malformed::UnknownTag {
             what: "answer",
             tag,

@@ -141,6 +141,7 @@ fn reply() -> impl Strategy<Value = Reply> {
         Just(Answer::DoNotHave),
         Just(Answer::DoNotKnow),
         entry().prop_map(Answer::Perhaps),
+        (entry(), any::<u16>()).prop_map(|(entry, of)| Answer::Vote(entry, of)),
         version().prop_map(Answer::Over),
     ];
     let keys = (

@@ -57,7 +57,11 @@ pub enum Ack {
 pub enum Answer {
     /// This is the value.
     Have(Entry),
-    /// This is the value that it has, but it was away and may have missed a newer one.
+    /// This is the value that it has. It has lost nothing that was acknowledged because of
+    /// it, but others may have acknowledged something newer without it just now: so many
+    /// holders have to say what they have before the newest of it is known to be the answer.
+    Vote(Entry, u16),
+    /// This is the value that it has, but it may have missed a newer one.
     Perhaps(Entry),
     /// It would have to have it, and does not.
     DoNotHave,
