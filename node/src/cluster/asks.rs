@@ -24,6 +24,8 @@ pub(super) enum Asked {
     PushPull,
     /// Which members the peer sees.
     View,
+    /// Whether the peer has taken over what this node has for it.
+    TakenOver,
     /// Whether the peer has understood that this node leaves; dropped when it has.
     Farewell(#[expect(dead_code, reason = "its end is the message")] UnboundedSender<()>),
 }

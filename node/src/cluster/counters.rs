@@ -45,6 +45,11 @@ fn membership(node: &Node<Sockets>) -> Vec<Value> {
         ),
         ("peer_leaves_total", "Peers that left", read(&counters.left)),
         (
+            "left_behind_total",
+            "Values that this node had, and could not hand over to others before it stopped",
+            read(&counters.left_behind),
+        ),
+        (
             "ping_failures_total",
             "Times that a peer stopped answering",
             read(&counters.unreachable),

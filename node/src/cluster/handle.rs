@@ -24,8 +24,8 @@ use super::joining::Joining;
 use super::node::{Node, lock};
 use super::sockets::Sockets;
 use super::{
-    ClusterConfig, ClusterCounters, GetOutcome, KeysOutcome, Me, PeerState, PeerView, PutOutcome,
-    RefillView, counters,
+    ClusterConfig, ClusterCounters, GetOutcome, HandOver, KeysOutcome, Me, PeerState, PeerView,
+    PutOutcome, RefillView, counters,
 };
 use crate::door::Door;
 use crate::membership::{Identity, Input, Liveness, Member, Names, Profile};
@@ -246,6 +246,29 @@ impl Cluster {
         counters::of(&self.node, &self.shared.counters)
     }
 
+    /// Hands over what would lose copies without this node, to those who stay: not to
+    /// `leaving_too`. From here on this node does not count any more; it still answers, and
+    /// [`Cluster::leave`] is to follow. It ends when all have taken over everything. It may be
+    /// dropped and called again when more is known of who leaves.
+    pub async fn hand_over(&self, leaving_too: &[Uuid]) {
+        let mut over = self.node.handed_over.subscribe();
+        self.node.begin_leave(leaving_too);
+        self.node.world.alarm.at_latest(self.node.next_deadline());
+        // The node keeps the sender, so there is always an end to wait for.
+        let _ = over.wait_for(|over| *over).await;
+    }
+
+    /// What became of the values that this node has; what nobody took over is counted.
+    pub fn count_left_behind(&self) -> HandOver {
+        let result = self.node.hand_over();
+        let (HandOver::Incomplete(left) | HandOver::NobodyStays(left)) = result else {
+            return result;
+        };
+        let counter = &self.node.counters.left_behind;
+        counter.fetch_add(left, Ordering::Relaxed);
+        result
+    }
+
     /// Tells the peers that this node leaves, and ends all tasks: when every peer has
     /// understood, or after `within`. Those that leave at the same time are told as well,
     /// and not waited for. Later calls of the other methods are answered from what this
@@ -269,7 +292,9 @@ impl Cluster {
                     peer,
                     Request::Leaving {
                         id,
+                        view: 0,
                         together: Vec::new(),
+                        going: true,
                     },
                 )
                 .is_err()

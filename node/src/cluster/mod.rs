@@ -13,6 +13,10 @@
 //! changes, then pending writes go to their new holders and the refill starts. The refill's
 //! end, for exactly these members, allows "do not have" again.
 //!
+//! **Who leaves** says so first. From then on it does not count, and those who stay take
+//! over what they are to hold without it, as after any change; it goes when all have said
+//! that they did, or when its time is up.
+//!
 //! **Threads.** Any thread may call the handle; a step of a core is microseconds under its
 //! lock. Sockets and timers live on the runtime that started the cluster.
 
@@ -23,8 +27,10 @@ mod caller;
 mod comparison;
 mod config;
 mod counters;
+mod departure;
 mod handle;
 mod joining;
+mod leaving;
 mod node;
 mod outcome;
 mod reading;
@@ -45,4 +51,4 @@ pub use caller::Caller;
 pub use config::{AddressConfig, ClusterConfig, Me};
 pub use handle::{Cluster, StartError};
 pub use outcome::KeysOutcome;
-pub use view::{ClusterCounters, PeerState, PeerView, RefillView};
+pub use view::{ClusterCounters, HandOver, PeerState, PeerView, RefillView};

@@ -11,12 +11,13 @@ use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use super::asks::Asks;
+use super::leaving::Leaving;
 use super::reading::forwarded_max;
 use super::world::World;
 use crate::clock::BootMillis;
 use crate::coordinator::{GetOutcome, PutOutcome, Reads, Refill, Writes};
 use crate::membership::{
-    Change, DOWN_FORGET, Fate, Identity, Input, Member, Membership, Output, Profile,
+    Change, DOWN_FORGET, Fate, Identity, Input, Liveness, Member, Membership, Output, Profile,
 };
 use crate::placement::{Placement, Seat};
 use crate::store::{Budget, Entry, Store};
@@ -43,6 +44,9 @@ const DATAGRAMS_AT_ONCE: usize = 256;
 pub(super) struct View {
     /// Where keys are now.
     pub(super) placement: Arc<Placement>,
+    /// Where they would be if nobody left: what those who leave have, by which others compare
+    /// with them.
+    pub(super) wide: Arc<Placement>,
     /// Earlier ones, the latest last.
     pub(super) recent: VecDeque<Arc<Placement>>,
     /// Fingerprint of the last one for which the refill was complete, 0 at first.
@@ -78,6 +82,7 @@ pub(super) struct Counters {
     pub(super) reads_unknown: AtomicU64,
     pub(super) values_received: AtomicU64,
     pub(super) values_served: AtomicU64,
+    pub(super) left_behind: AtomicU64,
 }
 
 /// Adds one.
@@ -95,7 +100,8 @@ pub(super) type Reader = oneshot::Sender<GetOutcome>;
 /// The shared state of one node's part of the cluster.
 ///
 /// Locks are held for one step of one core and never two at a time, except that
-/// [`Node::members_changed`] holds `changing` while it tells the cores one after the other.
+/// [`Node::members_changed`] holds `changing` while it tells the cores one after the other, and
+/// looks at who leaves while it looks at the members.
 pub(super) struct Node<W> {
     pub(super) own: Seat,
     pub(super) enclave: String,
@@ -107,6 +113,7 @@ pub(super) struct Node<W> {
     pub(super) writes: Mutex<Writes<Waiter>>,
     pub(super) reads: Mutex<Reads<Reader>>,
     pub(super) refill: Mutex<Refill>,
+    pub(super) leaving: Mutex<Leaving>,
     pub(super) view: RwLock<View>,
     /// Whether the refill is complete for the members of `view`.
     pub(super) knows_all: AtomicBool,
@@ -118,6 +125,8 @@ pub(super) struct Node<W> {
     pub(super) asks: Asks,
     pub(super) counters: Counters,
     pub(super) joined: watch::Sender<bool>,
+    /// Whether this node leaves, and everything is handed over.
+    pub(super) handed_over: watch::Sender<bool>,
     /// Told whenever others count than before.
     pub(super) members_told: watch::Sender<()>,
     /// Replication factor; `usize::MAX` for all.
@@ -157,8 +166,10 @@ impl<W: World> Node<W> {
             writes: Mutex::new(Writes::new(own, write_timeout, Arc::clone(&placement))),
             reads: Mutex::default(),
             refill: Mutex::new(Refill::new(own.uuid)),
+            leaving: Mutex::default(),
             view: RwLock::new(View {
                 complete: 0,
+                wide: Arc::clone(&placement),
                 placement,
                 recent: VecDeque::new(),
             }),
@@ -169,6 +180,7 @@ impl<W: World> Node<W> {
             asks: Asks::default(),
             counters: Counters::default(),
             joined: watch::Sender::new(false),
+            handed_over: watch::Sender::new(false),
             members_told: watch::Sender::new(()),
             copies,
             changing: Mutex::new(()),
@@ -261,6 +273,12 @@ impl<W: World> Node<W> {
             }
         };
         self.pull(pulls);
+        if due(lock(&self.leaving).next_deadline()) {
+            if lock(&self.leaving).expire(now) {
+                self.members_changed();
+            }
+            self.ask_to_take_over();
+        }
     }
 
     /// A process that was stopped, or a machine that was, does not see the others fall
@@ -336,6 +354,7 @@ impl<W: World> Node<W> {
             lock(&self.writes).next_deadline(),
             lock(&self.reads).next_deadline(),
             lock(&self.refill).next_deadline(),
+            lock(&self.leaving).next_deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -391,7 +410,7 @@ impl<W: World> Node<W> {
                 if silence > APART {
                     self.refill_step(|refill| refill.apart(uuid, now));
                 }
-                false
+                lock(&self.leaving).leaves(identity)
             }
             Change::Moved(_) => {
                 tracing::info!(%uuid, generation, at = %identity.gossip, "{node} moved");
@@ -404,7 +423,7 @@ impl<W: World> Node<W> {
                 self.world.mark_silent(uuid);
                 let effects = lock(&self.writes).silent(uuid, now);
                 self.perform(effects);
-                false
+                lock(&self.leaving).leaves(identity)
             }
             Change::Forgotten(_) => {
                 count(&counters.forgotten);
@@ -426,12 +445,21 @@ impl<W: World> Node<W> {
     }
 
     /// Tells the cores who counts now, if that is somebody else than before.
-    fn members_changed(&self) {
+    pub(super) fn members_changed(&self) {
         // One at a time, and each looks at the members after it got its turn: so the last
         // one tells the latest.
         let turn = lock(&self.changing);
-        let placement = Arc::new(self.placement_now());
-        if placement.fingerprint() == self.placement().fingerprint() {
+        let Seats { staying, leaving } = self.seats_now();
+        let placement = Arc::new(Placement::new(staying.iter().copied(), self.copies));
+        let wide = if leaving.is_empty() {
+            Arc::clone(&placement)
+        } else {
+            let all = staying.iter().chain(&leaving).copied();
+            Arc::new(Placement::new(all, self.copies))
+        };
+        let before = self.view();
+        let other_view = placement.fingerprint() != before.placement.fingerprint();
+        if !other_view && wide.fingerprint() == before.wide.fingerprint() {
             return;
         }
         let now = self.world.boot_now();
@@ -439,19 +467,34 @@ impl<W: World> Node<W> {
         // the refill is told before they are seen.
         let pulls = {
             let mut refill = lock(&self.refill);
-            let pulls = refill.members_changed(&placement, &[], now);
+            let pulls = if placement.contains(self.own.uuid) {
+                refill.members_changed(&placement, &leaving, now)
+            } else {
+                refill.retire(&placement);
+                Vec::new()
+            };
             self.note_completeness(&refill);
             pulls
         };
         // Writes go by the new members before anybody is told what this node has for them,
         // so that what is acknowledged for the old ones is among it.
-        let effects = lock(&self.writes).members_changed(Arc::clone(&placement), now);
+        let effects = if other_view {
+            lock(&self.writes).members_changed(Arc::clone(&placement), now)
+        } else {
+            Vec::new()
+        };
+        let others = staying.iter().map(|seat| seat.uuid);
+        let others = others.filter(|uuid| *uuid != self.own.uuid);
+        lock(&self.leaving).hand_over_to(others);
         {
             let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-            let former = std::mem::replace(&mut view.placement, placement);
-            view.recent.push_back(former);
-            if view.recent.len() > RECENT {
-                view.recent.pop_front();
+            view.wide = wide;
+            if other_view {
+                let former = std::mem::replace(&mut view.placement, placement);
+                view.recent.push_back(former);
+                if view.recent.len() > RECENT {
+                    view.recent.pop_front();
+                }
             }
         }
         drop(turn);
@@ -460,14 +503,31 @@ impl<W: World> Node<W> {
         self.pull(pulls);
     }
 
-    /// This node and the members of its enclave that count.
-    fn placement_now(&self) -> Placement {
+    /// This node and the members of its enclave that count, or did until they said that they
+    /// leave. When nobody stays nobody leaves either: values are where they are.
+    fn seats_now(&self) -> Seats {
         let membership = lock(&self.membership);
+        let leaving = lock(&self.leaving);
+        let mut seats = Seats::default();
         let counting =
             |member: &&Member| member.counts() && member.identity.names.enclave == self.enclave;
-        let seat = |member: &Member| seat(&member.identity);
-        let others = membership.members().iter().filter(counting).map(seat);
-        Placement::new(others.chain([self.own]), self.copies)
+        for member in membership.members().iter().filter(counting) {
+            let seat = seat(&member.identity);
+            if !leaving.leaves(&member.identity) {
+                seats.staying.push(seat);
+            } else if member.liveness == Liveness::Alive {
+                seats.leaving.push(seat);
+            }
+        }
+        if !leaving.is_own() {
+            seats.staying.push(self.own);
+        } else if seats.staying.is_empty() {
+            seats.staying.append(&mut seats.leaving);
+            seats.staying.push(self.own);
+        } else {
+            seats.leaving.push(self.own);
+        }
+        seats
     }
 
     /// What a peer told about the members.
@@ -490,6 +550,13 @@ impl<W: World> Node<W> {
             .get(uuid)
             .is_some_and(|member| member.identity.generation >= generation && member.counts())
     }
+}
+
+/// Who counts from now on, and who leaves and still answers.
+#[derive(Debug, Default)]
+struct Seats {
+    staying: Vec<Seat>,
+    leaving: Vec<Seat>,
 }
 
 pub(super) fn seat(identity: &Identity) -> Seat {

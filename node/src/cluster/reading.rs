@@ -161,7 +161,9 @@ impl<W: World> Node<W> {
         let placement = self.placement();
         let view = placement.fingerprint();
         let mut listing = Listing::new(&placement, limit);
-        listing.answered(Some(self.keys_page(view, &prefix, after.as_ref(), limit)));
+        if placement.contains(self.own.uuid) {
+            listing.answered(Some(self.keys_page(view, &prefix, after.as_ref(), limit)));
+        }
         let (tell, mut pages) = mpsc::unbounded_channel();
         let mut questions = Questions::of(self);
         let others = placement

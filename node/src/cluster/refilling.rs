@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::asks::Asked;
 use super::comparison::{Comparison, Summing};
-use super::node::{Node, count, lock};
+use super::node::{Node, View, count, lock};
 use super::scan::{Budget, Scan};
 use super::world::World;
 use crate::coordinator::{Page, Pull, Refill, Value};
@@ -172,7 +172,7 @@ impl<W: World> Node<W> {
             return DigestPage::OtherView;
         }
         if let Some(sums) = &question.sums {
-            return self.differences(asker, placement, question, sums);
+            return self.differences(asker, &now, question, sums);
         }
         let former = now
             .recent
@@ -215,7 +215,7 @@ impl<W: World> Node<W> {
     fn differences(
         &self,
         asker: Uuid,
-        placement: &Placement,
+        view: &View,
         question: &DigestQuestion,
         sums: &Sums,
     ) -> DigestPage {
@@ -228,9 +228,9 @@ impl<W: World> Node<W> {
                 break;
             }
             let key = listed.key.clone();
-            if placement.is_holder(asker, &key) {
+            if view.placement.is_holder(asker, &key) {
                 bytes += key.len() + ITEM_OVERHEAD;
-                if placement.is_holder(self.own.uuid, &key) {
+                if view.wide.is_holder(self.own.uuid, &key) {
                     comparison.add(listed);
                 } else {
                     // It is left from when this node was a holder.
@@ -254,9 +254,11 @@ impl<W: World> Node<W> {
 
     /// What this node has after a key, summed up range by range for `peer`.
     fn sums(&self, peer: Uuid, after: Option<Bytes>) -> Sums {
-        let placement = self.placement();
-        let both =
-            |key: &Bytes| placement.is_holder(peer, key) && placement.is_holder(self.own.uuid, key);
+        let view = self.view();
+        // A peer that leaves has what it held before.
+        let both = |key: &Bytes| {
+            view.wide.is_holder(peer, key) && view.placement.is_holder(self.own.uuid, key)
+        };
         let mut summing = Summing::default();
         let mut scan = self.scan(after);
         while scan.seen() < SCANNED

@@ -9,7 +9,7 @@ use super::asks::Asked;
 use super::node::{Node, count, lock};
 use super::refilling::DigestQuestion;
 use super::world::World;
-use crate::membership::{Fate, Identity, Input};
+use crate::membership::Identity;
 use crate::store::Entry;
 use crate::stream::Host;
 use crate::wire::Rope;
@@ -52,7 +52,7 @@ impl<W: World> Host for Node<W> {
                 Asked::Listing(tell) => drop(tell.send(None)),
                 // The refill hears of the stream itself.
                 Asked::Page(_) | Asked::Value(..) => {}
-                Asked::PushPull | Asked::Farewell(_) | Asked::View => {}
+                Asked::PushPull | Asked::TakenOver | Asked::Farewell(_) | Asked::View => {}
             }
         }
         self.refill_step(|refill| refill.lost(peer, self.world.boot_now()));
@@ -128,14 +128,17 @@ impl<W: World> Host for Node<W> {
                     updates: lock(&self.membership).knowledge(),
                 }
             }
-            Request::Leaving { id, together: _ } => {
-                let (uuid, generation) = (from.uuid, from.generation);
-                self.step(Input::Ended {
-                    uuid,
-                    generation,
-                    fate: Fate::Left,
-                });
-                Reply::Farewell { id, done: true }
+            Request::Leaving {
+                id,
+                view,
+                together,
+                going,
+            } => {
+                let done = going || self.has_taken_over(from, view, &together);
+                if going {
+                    self.has_left(from);
+                }
+                Reply::Farewell { id, done }
             }
             // The streams answer it themselves.
             Request::Ping { .. } => return,
@@ -169,6 +172,7 @@ impl<W: World> Node<W> {
                 self.value_came(ticket, &key, answer);
             }
             (Asked::PushPull, Reply::PushPull { updates, .. }) => self.learn(source, updates),
+            (Asked::TakenOver, Reply::Farewell { done, .. }) => self.take_over_answered(peer, done),
             (Asked::Farewell(_), Reply::Farewell { .. }) => {}
             (Asked::View, Reply::View { view, .. }) => self.view_told(peer, view),
             // An answer of another kind than the question: nothing can be made of it, and
@@ -178,7 +182,7 @@ impl<W: World> Node<W> {
             (Asked::Page(ticket) | Asked::Value(ticket, _), _) => {
                 self.refill_step(|refill| refill.failed(ticket, self.world.boot_now()));
             }
-            (Asked::PushPull | Asked::Farewell(_) | Asked::View, _) => {}
+            (Asked::PushPull | Asked::TakenOver | Asked::Farewell(_) | Asked::View, _) => {}
         }
     }
 

@@ -52,6 +52,17 @@ pub struct PeerView {
     pub last_seen_unix_ms: u64,
 }
 
+/// What became of the values of a node that leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandOver {
+    /// Whoever stays has all that it should hold.
+    Complete,
+    /// So many values were not taken over in time by somebody who should hold them.
+    Incomplete(u64),
+    /// So many values end with this node, and those that leave with it.
+    NobodyStays(u64),
+}
+
 /// How far the refill after a start is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RefillView {

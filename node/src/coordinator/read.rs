@@ -27,7 +27,9 @@ pub enum Step {
 /// One holder that is sure of its value is enough. Others only vote: so many have to say
 /// what they have that an acknowledged write must have met one of them, and then the newest
 /// of it is the answer. One that was away for long, or has become a holder just now, has no
-/// vote, and its value counts only when the others know of nothing newer.
+/// vote, and its value counts only when the others know of nothing newer. Where all others are
+/// out of reach, the votes that there are have to do: a value is readable as long as one of its
+/// copies can be reached.
 #[derive(Debug)]
 pub struct Read {
     /// Holders that were not asked yet, the last one first.
@@ -43,6 +45,8 @@ pub struct Read {
     /// Votes that a value needs which nobody is sure of: more than `needed` while those who
     /// vote have not compared what they have since there were more copies.
     of: usize,
+    /// Holders that could not be asked.
+    unreached: usize,
     /// The newest value of those who vote, and of those who do not.
     best: Option<Entry>,
     /// The newest version that is known to have ended.
@@ -76,6 +80,7 @@ impl Read {
             holders: holders.len(),
             votes: 0,
             of: 0,
+            unreached: 0,
             best: None,
             over: None,
             found: None,
@@ -97,8 +102,9 @@ impl Read {
             return Step::Wait;
         };
         self.outstanding.remove(index);
-        if let Some(answer) = answer {
-            self.note(answer);
+        match answer {
+            Some(answer) => self.note(answer),
+            None => self.unreached += 1,
         }
         self.next()
     }
@@ -169,7 +175,14 @@ impl Read {
         if !self.outstanding.is_empty() {
             return Step::Wait;
         }
-        self.ask().unwrap_or(Step::Done(GetOutcome::Unknown))
+        self.ask().unwrap_or_else(|| Step::Done(self.last_resort()))
+    }
+
+    /// What is said when nobody is left to be asked.
+    fn last_resort(&mut self) -> GetOutcome {
+        let everyone_else_is_gone = self.votes > 0 && self.votes + self.unreached == self.holders;
+        let best = self.best.take().filter(|_| everyone_else_is_gone);
+        best.map_or(GetOutcome::Unknown, GetOutcome::Found)
     }
 
     fn ask(&mut self) -> Option<Step> {
@@ -366,8 +379,9 @@ mod tests {
         check(vote(2), true, &[KnowsNot(0), HasNot(1)], &steps);
         check(vote(3), true, &[HasNot(0), HasNot(1)], &steps);
         check(vote(9), true, &[HasNot(0), HasNot(1)], &steps);
-        let steps = ["ask 0", "ask 1", "unknown"];
         check(vote(2), true, &[Fails(0), Fails(1)], &steps);
+        let steps = ["ask 0", "ask 1", "unknown"];
+        check(vote(2), true, &[Fails(0), KnowsNot(1)], &steps);
     }
 
     #[test]

@@ -158,11 +158,11 @@ impl Refill {
         self.sources.values().all(counted_on).then_some(self.votes)
     }
 
-    /// Whether all was taken over that `peer` has for us; of one that is no member, too.
+    /// Whether all was taken over that `peer` has for us among the members that count now.
     #[must_use]
     pub fn has_heard_all_of(&self, peer: Uuid) -> bool {
         let source = self.sources.get(&peer);
-        source.is_none_or(|source| source.told_for == Some(self.view))
+        source.is_some_and(|source| source.told_for == Some(self.view))
     }
 
     /// How far it is.
@@ -184,6 +184,7 @@ impl Refill {
         now: BootMillis,
     ) -> Vec<Pull> {
         let fewer_copies = placement.copies() < self.copies;
+        let view_before = self.view;
         self.votes_now = placement.miss_quorum();
         self.votes = self.votes.max(self.votes_now);
         (self.view, self.copies) = (placement.fingerprint(), placement.copies());
@@ -196,22 +197,35 @@ impl Refill {
             } else {
                 None
             };
-            let source = source.unwrap_or_else(|| Source::new(seat.generation));
+            let mut source = source.unwrap_or_else(|| Source::new(seat.generation));
+            source.leaves = leaving.contains(seat);
             self.sources.insert(seat.uuid, source);
         }
         // What is left of those known has gone, and may have acknowledged what reached only
-        // some of its holders.
-        if !known.is_empty() {
+        // some of its holders, unless it has handed that over.
+        let handed_over = |uuid: &Uuid, source: &Source| {
+            source.leaves && source.told_for == Some(view_before) && self.heard.contains(uuid)
+        };
+        if !known.iter().all(|(uuid, source)| handed_over(uuid, source)) {
             self.doubt_all(Doubt::Behind);
         }
         if fewer_copies {
             self.forget_told(|_| true);
         }
-        self.forget_told(|uuid| leaving.iter().any(|seat| seat.uuid == uuid));
+        if self.view != view_before {
+            self.forget_told(|uuid| leaving.iter().any(|seat| seat.uuid == uuid));
+        }
         self.compare_at.get_or_insert(now + COMPARE_EVERY);
         // What is under way was asked for the former members.
         self.active = None;
         self.next(now)
+    }
+
+    /// This node does not count any more among these members: it takes nothing over.
+    pub fn retire(&mut self, placement: &Placement) {
+        (self.view, self.copies) = (placement.fingerprint(), placement.copies());
+        self.sources.clear();
+        self.active = None;
     }
 
     /// Everything that these members have is to be compared before the refill is complete.

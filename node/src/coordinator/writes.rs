@@ -111,6 +111,16 @@ impl<T> Writes<T> {
         (operation.count(Copy::Stored) == 0).then(|| operation.entry.clone())
     }
 
+    /// Values for holders that do not have them yet, of which this node is none.
+    #[must_use]
+    pub fn hints(&self) -> Vec<(Bytes, Entry)> {
+        let operations = self.operations.values();
+        let hints = operations.filter(|operation| !self.holds(operation));
+        hints
+            .map(|operation| (operation.key.clone(), operation.entry.clone()))
+            .collect()
+    }
+
     /// Begins a write.
     pub fn begin(
         &mut self,

@@ -69,6 +69,17 @@ impl Orders {
         let _ = together.wait_for(|together| together.everyone).await;
     }
 
+    /// Waits until something else is said of who stops at the same time; for ever when nothing
+    /// more can be said.
+    pub(super) async fn others_than(&self, known: &[Uuid]) {
+        let Some(mut together) = self.together.clone() else {
+            return pending().await;
+        };
+        if together.wait_for(|now| now.uuids != known).await.is_err() {
+            pending().await
+        }
+    }
+
     /// Who stops at the same time, as far as was said.
     pub(super) fn together(&self) -> Vec<Uuid> {
         let together = self.together.as_ref();

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use super::node::Signals;
 use super::orders::Orders;
 use super::start::Node;
+use crate::cluster::{Cluster, HandOver};
 use crate::http::{Drain, Stage};
 use crate::supervised::notify;
 
@@ -101,6 +102,17 @@ pub(super) async fn stop(node: Node, asked: Asked, orders: &Orders, signals: &mu
     }
 }
 
+/// Hands over to those who stay, whoever that is said to be meanwhile.
+async fn hand_over(cluster: &Cluster, orders: &Orders) {
+    loop {
+        let together = orders.together();
+        tokio::select! {
+            () = cluster.hand_over(&together) => return,
+            () = orders.others_than(&together) => {}
+        }
+    }
+}
+
 async fn drain(node: Node, orders: &Orders, start: Instant, grace: Duration) {
     node.lifecycle.advance(Stage::Draining);
     node.drain.send_replace(Drain::DoorClosed);
@@ -115,11 +127,20 @@ async fn drain(node: Node, orders: &Orders, start: Instant, grace: Duration) {
         node.connections.closed().await;
     };
     let end = start + grace;
-    if timeout_at(end - FAREWELL.min(grace / 2), close)
-        .await
-        .is_err()
-    {
+    let close = timeout_at(end - FAREWELL.min(grace / 2), close);
+    // What is asked meanwhile is answered by those who take over.
+    let (closed, _) = tokio::join!(
+        close,
+        timeout_at(start + grace / 2, hand_over(&node.cluster, orders))
+    );
+    if closed.is_err() {
         warn!("some requests are still under way and are cut off");
+    }
+    match node.cluster.count_left_behind() {
+        HandOver::Complete => info!("all values are with those who stay"),
+        HandOver::NobodyStays(values) => info!(values, "nobody stays to whom values could go"),
+        HandOver::Incomplete(0) => warn!("not everybody who stays could be asked to take over"),
+        HandOver::Incomplete(values) => warn!(values, "values were not handed over in time"),
     }
     let left = end.saturating_duration_since(Instant::now());
     node.cluster.leave(left, &orders.together()).await;

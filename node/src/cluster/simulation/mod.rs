@@ -10,6 +10,7 @@
 //! not reached still serves the value before it.
 
 mod clients;
+mod leaves;
 mod link;
 mod local;
 mod meeting;

@@ -29,6 +29,8 @@ pub(super) struct Nature {
     pub(super) partitions: u8,
     pub(super) scalings: u8,
     pub(super) clock_steps: u8,
+    /// Nodes that are asked to stop.
+    pub(super) leaves: u8,
 }
 
 impl Nature {
@@ -53,6 +55,7 @@ impl Nature {
         let (loss, duplicates) = (some(20), some(20));
         let (crashes, unnoticed) = (some(10), some(100));
         let (freezes, partitions, scalings, clock_steps) = (some(10), some(10), some(10), some(10));
+        let leaves = some(10);
         Self {
             slots,
             hosts,
@@ -78,6 +81,7 @@ impl Nature {
             partitions: if several { partitions } else { 0 },
             scalings,
             clock_steps,
+            leaves,
         }
     }
 }

@@ -44,6 +44,10 @@ pub(super) struct Tally {
     pub(super) unknown: u64,
     pub(super) lost_with_all_copies: u64,
     pub(super) latest_us: u64,
+    /// Nodes that stopped as they were asked to, and of these those that handed everything
+    /// over while nobody was killed.
+    pub(super) left: u64,
+    pub(super) left_whole: u64,
 }
 
 impl Tally {
@@ -53,6 +57,8 @@ impl Tally {
         self.found += other.found;
         self.missing += other.missing;
         self.unknown += other.unknown;
+        self.left += other.left;
+        self.left_whole += other.left_whole;
         self.lost_with_all_copies += other.lost_with_all_copies;
         self.latest_us = self.latest_us.max(other.latest_us);
     }

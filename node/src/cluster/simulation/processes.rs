@@ -60,6 +60,7 @@ impl Universe {
             wake_us: u64::MAX,
             puts: Vec::new(),
             gets: Vec::new(),
+            leave: None,
             incoming: BTreeMap::new(),
         });
         self.note(|| format!("start {slot} as {number}"));
@@ -84,11 +85,18 @@ impl Universe {
 
     /// Ends a process as kill -9 does; its supervisor notices, if there is one.
     pub(super) fn kill(&mut self, slot: usize, noticed: bool) {
+        self.kills += u64::from(self.slots[slot].life.is_some());
+        // Nobody comes back in its place when it was to stop, and its supervisor waits for it.
+        self.end(slot, noticed || !self.slots[slot].wanted);
+    }
+
+    /// A process is over, however it ended.
+    pub(super) fn end(&mut self, slot: usize, noticed: bool) {
         let Some(life) = self.slots[slot].life.take() else {
             return;
         };
         let number = life.number;
-        self.note(|| format!("kill {slot} ({number}), noticed: {noticed}"));
+        self.note(|| format!("end of {slot} ({number}), noticed: {noticed}"));
         self.mark_lost();
         self.cut_links(slot);
         if !noticed {

@@ -103,6 +103,7 @@ impl Universe {
             nature.partitions,
             nature.scalings,
             nature.clock_steps,
+            nature.leaves,
         ];
         let sum: u32 = weights.iter().map(|weight| u32::from(*weight)).sum();
         if sum == 0 {
@@ -132,11 +133,16 @@ impl Universe {
             }
             2 => self.partition(duration),
             3 => {
-                if self.slots.len() < self.nature.slots * 2 {
+                let places = self.slots.iter();
+                let mut free = places.map(|it| it.life.is_none() && !it.wanted);
+                if let Some(slot) = free.position(|free| free) {
+                    self.start(slot);
+                } else if self.slots.len() < self.nature.slots * 2 {
                     let slot = self.add_slot();
                     self.start(slot);
                 }
             }
+            5 => self.scale_down(),
             _ => {
                 let host = self.random.usize(0..self.hosts.len());
                 let step = self.random.u64(0..10_000);

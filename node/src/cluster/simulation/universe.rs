@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::super::node::Node;
+use super::leaves::Leave;
 use super::link::Link;
 use super::local::{Asked, Clocks, Local, TrueTime};
 use super::nature::Nature;
@@ -40,6 +41,8 @@ pub(super) struct Life {
     pub(super) wake_us: u64,
     pub(super) puts: Vec<(usize, oneshot::Receiver<PutOutcome>)>,
     pub(super) gets: Vec<(Bytes, u64, oneshot::Receiver<GetOutcome>)>,
+    /// Whether it is asked to stop.
+    pub(super) leave: Option<Leave>,
     /// Streams that others have to it, by their slot.
     pub(super) incoming: BTreeMap<usize, BTreeSet<u64>>,
 }
@@ -128,6 +131,22 @@ pub(super) enum Event {
         key: Bytes,
         begun_us: u64,
     },
+    /// The supervisor asks a node to stop, and says who else is.
+    Leave {
+        slot: usize,
+        life: u64,
+        together: Vec<Uuid>,
+    },
+    /// It stops waiting for others to take over.
+    Go {
+        slot: usize,
+        life: u64,
+    },
+    /// Its process is over.
+    Gone {
+        slot: usize,
+        life: u64,
+    },
     /// Anything else, which the story knows.
     Story(super::story::Turn),
 }
@@ -145,6 +164,9 @@ impl Event {
             | Self::Joined { slot, life }
             | Self::PushPull { slot, life }
             | Self::Buried { slot, life, .. }
+            | Self::Leave { slot, life, .. }
+            | Self::Go { slot, life }
+            | Self::Gone { slot, life }
             | Self::Put { slot, life, .. }
             | Self::Get { slot, life, .. } => Some((*slot, *life)),
             Self::Datagram { .. }
@@ -169,6 +191,8 @@ pub(super) struct Universe {
     /// Pairs of hosts that cannot reach each other, the lower one first.
     pub(super) cuts: BTreeSet<(usize, usize)>,
     pub(super) lives: u64,
+    /// Processes that were killed.
+    pub(super) kills: u64,
     /// Connections so far.
     pub(super) streams: u64,
     pub(super) oracle: Oracle,
@@ -203,6 +227,7 @@ impl Universe {
             links: BTreeMap::new(),
             cuts: BTreeSet::new(),
             lives: 0,
+            kills: 0,
             streams: 0,
             oracle: Oracle::default(),
             journal: Vec::new(),
@@ -354,6 +379,11 @@ impl Universe {
                     fate,
                 });
             }),
+            Event::Leave { slot, together, .. } => {
+                self.with(slot, |node| node.begin_leave(&together));
+            }
+            Event::Go { slot, .. } => self.go(slot),
+            Event::Gone { slot, .. } => self.gone(slot),
             Event::Put {
                 slot, key, ttl_s, ..
             } => self.client_puts(slot, key, ttl_s),
@@ -380,6 +410,7 @@ impl Universe {
         }
         self.plan_wake(slot);
         self.listen(slot);
+        self.look_at_leave(slot);
     }
 
     fn plan_wake(&mut self, slot: usize) {

@@ -17,6 +17,8 @@ pub(super) struct Source {
     pub(super) told_for: Option<u64>,
     /// Whether it may have what we missed.
     pub(super) doubt: Doubt,
+    /// Whether it leaves.
+    pub(super) leaves: bool,
     /// Whether it has had a stream to us, so that another one means that there was a pause.
     pub(super) was_heard: bool,
     /// Whether what both have is to be compared when there is nothing more urgent.
@@ -83,6 +85,7 @@ impl Source {
             generation,
             told_for: None,
             doubt: Doubt::None,
+            leaves: false,
             was_heard: false,
             compare_due: false,
             retry_at: BootMillis(0),

@@ -71,7 +71,7 @@ impl<T> Writes<T> {
         effects
     }
 
-    fn holds(&self, operation: &Operation<T>) -> bool {
+    pub(super) fn holds(&self, operation: &Operation<T>) -> bool {
         operation
             .holders
             .iter()

@@ -80,8 +80,12 @@ pub enum Request {
     Leaving {
         /// Number of the question.
         id: u64,
+        /// Fingerprint of the members that stay, as the leaver sees them.
+        view: u64,
         /// Who else leaves.
         together: Vec<Uuid>,
+        /// Whether this is the last word.
+        going: bool,
     },
     /// Which members do you see?
     View {
@@ -179,8 +183,15 @@ impl Request {
                 put_updates(out, updates);
             }),
             Self::Ping { id } => out.fields(|out| head(out, kind::PING, *id)),
-            Self::Leaving { id, together } => out.fields(|out| {
+            Self::Leaving {
+                id,
+                view,
+                together,
+                going,
+            } => out.fields(|out| {
                 head(out, kind::LEAVING, *id);
+                out.put_u64(*view);
+                out.put_u8(u8::from(*going));
                 out.put_u32(u32::try_from(together.len()).unwrap_or(u32::MAX));
                 together
                     .iter()
@@ -233,9 +244,15 @@ impl Request {
             }),
             kind::PING => Ok(Self::Ping { id }),
             kind::LEAVING => {
+                let (view, going) = (from.u64()?, flag(from)?);
                 let count = take_count(from, "members", MAX_MEMBERS)?;
                 let together = (0..count).map(|_| from.uuid()).collect::<Result<_, _>>()?;
-                Ok(Self::Leaving { id, together })
+                Ok(Self::Leaving {
+                    id,
+                    view,
+                    together,
+                    going,
+                })
             }
             kind::VIEW => Ok(Self::View { id }),
             tag => Err(Malformed::UnknownTag {

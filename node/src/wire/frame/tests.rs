@@ -94,10 +94,16 @@ fn request() -> impl Strategy<Value = Request> {
         ),
         (any::<u64>(), updates()).prop_map(|(id, updates)| Request::PushPull { id, updates }),
         any::<u64>().prop_map(|id| Request::Ping { id }),
-        (any::<u64>(), prop::collection::vec(any::<u128>(), 0..5)).prop_map(|(id, uuids)| {
-            let together = uuids.into_iter().map(Uuid::from_u128).collect();
-            Request::Leaving { id, together }
-        }),
+        (
+            any::<(u64, u64, bool)>(),
+            prop::collection::vec(any::<u128>(), 0..5)
+        )
+            .prop_map(|((id, view, going), uuids)| Request::Leaving {
+                id,
+                view,
+                together: uuids.into_iter().map(Uuid::from_u128).collect(),
+                going,
+            }),
         any::<u64>().prop_map(|id| Request::View { id }),
     ]
 }
