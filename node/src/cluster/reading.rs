@@ -15,6 +15,7 @@ use super::scan::{Budget, Scan};
 use super::world::World;
 use crate::coordinator::{GetOutcome, Listing, Read, ReadEffect};
 use crate::store::{Listed, PACKED_MAX};
+use crate::stream::NotSent;
 use crate::wire::frame::{Answer, KeysPage, MAX_VALUE, PAGE_BYTES, PAGE_ITEMS, Request};
 
 /// Bytes of large values that pass through a node on their way from a holder to its clients,
@@ -89,13 +90,18 @@ impl<W: World> Node<W> {
                         view,
                         key,
                     };
-                    if self.world.send(to, request).is_ok() {
+                    let Err(why) = self.world.send(to, request) else {
                         lock(&self.reads).asked(id, question);
-                    } else {
-                        self.asks.forget(question);
-                        let now = self.world.boot_now();
-                        effects.extend(lock(&self.reads).answered(id, to, None, now));
-                    }
+                        continue;
+                    };
+                    self.asks.forget(question);
+                    let answer = match why {
+                        NotSent::Closed => None,
+                        // It is there, and cannot be asked now.
+                        NotSent::Full => Some(Answer::DoNotKnow),
+                    };
+                    let now = self.world.boot_now();
+                    effects.extend(lock(&self.reads).answered(id, to, answer, now));
                 }
                 ReadEffect::Answer {
                     waiter,

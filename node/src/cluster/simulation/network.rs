@@ -61,9 +61,15 @@ impl Universe {
 
     pub(super) fn connect(&mut self, from: usize, to: usize) {
         let same = self.slots[from].host == self.slots[to].host;
-        let Some(mut link) = self.links.remove(&(from, to)) else {
+        let link = self.links.remove(&(from, to));
+        let Some(mut link) = link else {
             return;
         };
+        if link.connected_to.is_some() {
+            // An attempt that was planned for a link of before.
+            self.links.insert((from, to), link);
+            return;
+        }
         link.trying = false;
         let opener = self.slots[from].life.as_ref().is_some_and(|it| !it.frozen);
         let there = self.slots[to].life.as_ref().filter(|it| !it.frozen);

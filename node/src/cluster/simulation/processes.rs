@@ -142,7 +142,7 @@ impl Universe {
 
     /// Whatever only processes had that are no more is lost, and nobody is to blame.
     pub(super) fn mark_lost(&mut self) {
-        let mut newest = BTreeMap::new();
+        let (now_us, mut newest) = (self.now_us(), BTreeMap::new());
         for key in self.oracle.keys() {
             newest.insert(key.clone(), self.newest(&key));
         }
@@ -152,8 +152,8 @@ impl Universe {
             };
             if !write.lost && newest[&write.key].is_none_or(|newest| newest < version) {
                 write.lost = true;
-                self.oracle.tally.lost_with_all_copies +=
-                    u64::from(write.acknowledged_us().is_some());
+                let mattered = write.acknowledged_us().is_some() && now_us < write.ends_us;
+                self.oracle.tally.lost_with_all_copies += u64::from(mattered);
             }
         }
     }

@@ -42,7 +42,10 @@ impl Universe {
         let end_us = self.now_us() + self.nature.duration_us;
         self.run(end_us);
         self.mend();
-        let settle_us = if self.nature.longest_us > 20_000_000 {
+        // Who could not be told that somebody left, or that one that left has died meanwhile,
+        // waits for it like for one that does not answer.
+        let waits = self.nature.leaves > 0 && self.hosts.len() > 1;
+        let settle_us = if self.nature.longest_us > 20_000_000 || waits {
             SETTLE_LONG_US
         } else {
             SETTLE_US
@@ -199,7 +202,13 @@ impl Universe {
                 "{slot} sees other members than {}",
                 living[0]
             );
-            assert!(node(slot).knows_all(), "{slot} is not refilled");
+        }
+        for &slot in &living {
+            assert!(
+                node(slot).knows_all(),
+                "{slot} is not refilled: {:?}",
+                super::super::node::lock(&node(slot).refill)
+            );
         }
         self.mark_lost();
         for key in self.oracle.keys() {

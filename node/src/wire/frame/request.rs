@@ -82,8 +82,8 @@ pub enum Request {
         id: u64,
         /// Fingerprint of the members that stay, as the leaver sees them.
         view: u64,
-        /// Who else leaves.
-        together: Vec<Uuid>,
+        /// Who else leaves: identities and generations.
+        together: Vec<(Uuid, u64)>,
         /// Whether this is the last word.
         going: bool,
     },
@@ -123,7 +123,7 @@ impl Request {
                 after.as_ref().map_or(0, Bytes::len) + ranges
             }
             Self::PushPull { updates, .. } => updates.len() * MAX_UPDATE,
-            Self::Leaving { together, .. } => together.len() * 16,
+            Self::Leaving { together, .. } => together.len() * 24,
             Self::Ping { .. } | Self::View { .. } => 0,
         };
         variable + 96
@@ -193,9 +193,10 @@ impl Request {
                 out.put_u64(*view);
                 out.put_u8(u8::from(*going));
                 out.put_u32(u32::try_from(together.len()).unwrap_or(u32::MAX));
-                together
-                    .iter()
-                    .for_each(|uuid| out.put_slice(uuid.as_bytes()));
+                for (uuid, generation) in together {
+                    out.put_slice(uuid.as_bytes());
+                    out.put_u64(*generation);
+                }
             }),
             Self::View { id } => out.fields(|out| head(out, kind::VIEW, *id)),
         }
@@ -246,7 +247,8 @@ impl Request {
             kind::LEAVING => {
                 let (view, going) = (from.u64()?, flag(from)?);
                 let count = take_count(from, "members", MAX_MEMBERS)?;
-                let together = (0..count).map(|_| from.uuid()).collect::<Result<_, _>>()?;
+                let life = |_| Ok((from.uuid()?, from.u64()?));
+                let together = (0..count).map(life).collect::<Result<_, Malformed>>()?;
                 Ok(Self::Leaving {
                     id,
                     view,

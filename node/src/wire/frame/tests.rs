@@ -96,12 +96,15 @@ fn request() -> impl Strategy<Value = Request> {
         any::<u64>().prop_map(|id| Request::Ping { id }),
         (
             any::<(u64, u64, bool)>(),
-            prop::collection::vec(any::<u128>(), 0..5)
+            prop::collection::vec(any::<(u128, u64)>(), 0..5)
         )
-            .prop_map(|((id, view, going), uuids)| Request::Leaving {
+            .prop_map(|((id, view, going), lives)| Request::Leaving {
                 id,
                 view,
-                together: uuids.into_iter().map(Uuid::from_u128).collect(),
+                together: lives
+                    .into_iter()
+                    .map(|(uuid, generation)| (Uuid::from_u128(uuid), generation))
+                    .collect(),
                 going,
             }),
         any::<u64>().prop_map(|id| Request::View { id }),
