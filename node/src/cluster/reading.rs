@@ -96,9 +96,9 @@ impl<W: World> Node<W> {
                     };
                     self.asks.forget(question);
                     let answer = match why {
-                        NotSent::Closed => None,
+                        NotSent::Closed if self.world.is_silent(to) => None,
                         // It is there, and cannot be asked now.
-                        NotSent::Full => Some(Answer::DoNotKnow),
+                        NotSent::Closed | NotSent::Full => Some(Answer::DoNotKnow),
                     };
                     let now = self.world.boot_now();
                     effects.extend(lock(&self.reads).answered(id, to, answer, now));

@@ -37,8 +37,9 @@ impl<W: World> Host for Node<W> {
     }
 
     fn closed(&self, by: Uuid) {
+        let now = self.world.boot_now();
         self.refill_step(|refill| {
-            refill.unheard(by);
+            refill.unheard(by, now);
             Vec::new()
         });
     }

@@ -67,6 +67,10 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// it is for what nobody thought of.
 const COMPARE_EVERY: Duration = Duration::from_secs(60);
 
+/// How long a member sends again whatever it acknowledged without us, when it has a stream
+/// again: no value ends within that time, and a member gives none up for others within it.
+const RESENT_FOR: Duration = Duration::from_millis(500);
+
 /// Pause before a pull is repeated because this node had no room.
 const RETRY_FULL: Duration = Duration::from_secs(5);
 
@@ -197,7 +201,7 @@ impl Refill {
             } else {
                 None
             };
-            let mut source = source.unwrap_or_else(|| Source::new(seat.generation));
+            let mut source = source.unwrap_or_else(|| Source::new(seat.generation, now));
             source.leaves = leaving.contains(seat);
             self.sources.insert(seat.uuid, source);
         }
@@ -253,20 +257,22 @@ impl Refill {
 
     /// A member has a stream to this node.
     pub fn heard(&mut self, peer: Uuid, now: BootMillis) -> Vec<Pull> {
-        self.heard.insert(peer);
-        let again = |source: &mut Source| std::mem::replace(&mut source.was_heard, true);
-        if self.sources.get_mut(&peer).is_some_and(again) {
-            // What it acknowledged without us meanwhile it may have left to others to tell.
+        let long = |source: &Source| source.unheard_since + RESENT_FOR < now;
+        if self.heard.insert(peer) && self.sources.get(&peer).is_some_and(long) {
+            // What it acknowledged without us it may have left to others to tell.
             self.doubt_all(Doubt::Behind);
-            self.active
-                .take_if(|active| !active.whole || active.in_passing);
+            self.active = None;
         }
         self.next(now)
     }
 
     /// A member has no stream to this node any more.
-    pub fn unheard(&mut self, peer: Uuid) {
-        self.heard.remove(&peer);
+    pub fn unheard(&mut self, peer: Uuid, now: BootMillis) {
+        if self.heard.remove(&peer)
+            && let Some(source) = self.sources.get_mut(&peer)
+        {
+            source.unheard_since = now;
+        }
     }
 
     fn doubt_all(&mut self, doubt: Doubt) {

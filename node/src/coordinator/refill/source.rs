@@ -19,8 +19,8 @@ pub(super) struct Source {
     pub(super) doubt: Doubt,
     /// Whether it leaves.
     pub(super) leaves: bool,
-    /// Whether it has had a stream to us, so that another one means that there was a pause.
-    pub(super) was_heard: bool,
+    /// Since when it counts and has no stream to us, if it has none.
+    pub(super) unheard_since: BootMillis,
     /// Whether what both have is to be compared when there is nothing more urgent.
     pub(super) compare_due: bool,
     pub(super) retry_at: BootMillis,
@@ -80,13 +80,13 @@ impl Active {
 }
 
 impl Source {
-    pub(super) const fn new(generation: u64) -> Self {
+    pub(super) const fn new(generation: u64, now: BootMillis) -> Self {
         Self {
             generation,
             told_for: None,
             doubt: Doubt::None,
             leaves: false,
-            was_heard: false,
+            unheard_since: now,
             compare_due: false,
             retry_at: BootMillis(0),
             pause: RETRY_FIRST,

@@ -191,10 +191,14 @@ fn answer_all(refill: &mut Refill, mut pulls: Vec<Pull>) {
 #[test]
 fn without_a_stream_of_everyone_it_only_votes() {
     let mut refill = settled();
-    refill.unheard(uuid(2));
+    refill.unheard(uuid(2), NOW);
     assert!(!refill.is_sure());
     assert_eq!(refill.votes(), Some(2));
-    let pulls = refill.heard(uuid(2), NOW);
+    assert_eq!(refill.heard(uuid(2), NOW + RESENT_FOR), []);
+    assert!(refill.is_sure(), "what it missed is sent again");
+    refill.unheard(uuid(2), NOW);
+    let later = NOW + RESENT_FOR + Duration::from_millis(1);
+    let pulls = refill.heard(uuid(2), later);
     assert!(!refill.is_sure(), "what it missed may be anywhere");
     answer_all(&mut refill, pulls);
     assert!(refill.is_sure());
