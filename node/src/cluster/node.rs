@@ -330,11 +330,6 @@ impl<W: World> Node<W> {
         }
     }
 
-    /// Whether nothing can have been acknowledged of which this node has not heard.
-    pub(super) fn has_caught_up(&self, now: BootMillis) -> bool {
-        self.sure.load(Ordering::SeqCst) && self.is_awake(now)
-    }
-
     /// What this node, a holder, says of a key that it does not have. The placement by which
     /// it is one is to be looked at before.
     pub(super) fn absence(&self, key: &[u8], now: BootMillis) -> Answer {

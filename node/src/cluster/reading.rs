@@ -105,34 +105,19 @@ impl<W: World> Node<W> {
                 }
                 ReadEffect::Answer {
                     waiter,
-                    key,
                     outcome,
                     questions,
                 } => {
                     for question in questions {
                         self.asks.forget(question);
                     }
-                    let outcome = self.within_bounds(self.or_promised(&key, outcome));
+                    let outcome = self.within_bounds(outcome);
+                    if outcome == GetOutcome::Unknown {
+                        count(&self.counters.reads_unknown);
+                    }
                     // Whoever waited may have gone away.
                     drop(waiter.send(outcome));
                 }
-            }
-        }
-    }
-
-    /// Nobody could tell, but this node may have promised a client to keep a value that no
-    /// holder has taken yet.
-    fn or_promised(&self, key: &[u8], outcome: GetOutcome) -> GetOutcome {
-        if outcome != GetOutcome::Unknown {
-            return outcome;
-        }
-        let now = self.world.boot_now();
-        let promised = lock(&self.writes).promised(key);
-        match promised.filter(|entry| now < entry.deadline && self.has_caught_up(now)) {
-            Some(entry) => GetOutcome::Found(entry),
-            None => {
-                count(&self.counters.reads_unknown);
-                GetOutcome::Unknown
             }
         }
     }
@@ -149,10 +134,7 @@ impl<W: World> Node<W> {
                 entry.value = reserved.hold(entry.value);
                 GetOutcome::Found(entry)
             }
-            Err(_) => {
-                count(&self.counters.reads_unknown);
-                GetOutcome::Unknown
-            }
+            Err(_) => GetOutcome::Unknown,
         }
     }
 

@@ -39,8 +39,6 @@ pub enum ReadEffect<T> {
     Answer {
         /// Who waits.
         waiter: T,
-        /// For what.
-        key: Bytes,
         /// How it ended.
         outcome: GetOutcome,
         /// Questions that were asked for it: their answers are of no use any more.
@@ -195,7 +193,6 @@ impl<T> Reads<T> {
         self.deadlines.remove(&(operation.next_at, id));
         Some(ReadEffect::Answer {
             waiter: operation.waiter,
-            key: operation.key,
             outcome: outcome(operation.read),
             questions: operation.questions,
         })

@@ -52,8 +52,6 @@ pub struct Writes<T> {
     retries: BTreeSet<(BootMillis, u64)>,
     /// Answered writes that some holder has, the oldest first.
     spare: BTreeSet<u64>,
-    /// Keys of values that are promised and that no holder may have: the latest of each.
-    promised: BTreeMap<Bytes, u64>,
     last_id: u64,
     bytes: usize,
     counters: WriteCounters,
@@ -74,7 +72,6 @@ impl<T> Writes<T> {
             waiting: BTreeSet::new(),
             retries: BTreeSet::new(),
             spare: BTreeSet::new(),
-            promised: BTreeMap::new(),
             last_id: 0,
             bytes: 0,
             counters: WriteCounters::default(),
@@ -102,13 +99,6 @@ impl<T> Writes<T> {
     #[must_use]
     pub fn hybrid_now(&self, wall_ms: u64) -> HybridTime {
         self.clock.now(wall_ms)
-    }
-
-    /// A value that was promised to a client ("pending") and that no holder may have yet.
-    #[must_use]
-    pub fn promised(&self, key: &[u8]) -> Option<Entry> {
-        let operation = self.operations.get(self.promised.get(key)?)?;
-        (operation.count(Copy::Stored) == 0).then(|| operation.entry.clone())
     }
 
     /// Values for holders that do not have them yet, of which this node is none.
@@ -383,9 +373,6 @@ impl<T> Writes<T> {
             self.retries.remove(&(at, id));
         }
         self.bytes -= operation.size();
-        if !self.promised.is_empty() && self.promised.get(&operation.key) == Some(&id) {
-            self.promised.remove(&operation.key);
-        }
         Some(operation)
     }
 

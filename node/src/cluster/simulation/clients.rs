@@ -168,7 +168,7 @@ impl Universe {
                     now_us,
                     outcome,
                     lateness_us: self.lateness_us(),
-                    may_be_stale: self.nature.partitions > 0,
+                    may_be_stale: self.is_or_was_cut(),
                 };
                 self.oracle.found(&seen);
             }

@@ -84,6 +84,7 @@ impl Universe {
                 Turn::Thaw(slot) => self.thaw(slot),
                 Turn::Heal(a, b) => {
                     if self.cuts.remove(&(a, b)) {
+                        self.healed_us = Some(self.now_us());
                         self.note(|| format!("heal {a} {b}"));
                     }
                 }
@@ -179,7 +180,10 @@ impl Universe {
     fn mend(&mut self) {
         self.quiet_since_us = self.now_us();
         self.note(|| "from here on all is well".to_owned());
-        self.cuts.clear();
+        if !self.cuts.is_empty() {
+            self.cuts.clear();
+            self.healed_us = Some(self.now_us());
+        }
         for slot in 0..self.slots.len() {
             self.thaw(slot);
             if self.slots[slot].life.is_none() && self.slots[slot].wanted {

@@ -47,6 +47,10 @@ pub(super) struct Life {
     pub(super) incoming: BTreeMap<usize, BTreeSet<u64>>,
 }
 
+/// Time after a cut in which streams come back and copies are compared: the kernel tries again
+/// after pauses that grow with the cut.
+const REUNITED_US: u64 = 30_000_000;
+
 /// Something that happens to a process or on the network.
 #[derive(Debug)]
 pub(super) enum Event {
@@ -190,6 +194,8 @@ pub(super) struct Universe {
     pub(super) links: BTreeMap<(usize, usize), Link>,
     /// Pairs of hosts that cannot reach each other, the lower one first.
     pub(super) cuts: BTreeSet<(usize, usize)>,
+    /// When hosts that were cut off could reach each other again, the last time.
+    pub(super) healed_us: Option<u64>,
     pub(super) lives: u64,
     /// Processes that were killed.
     pub(super) kills: u64,
@@ -226,6 +232,7 @@ impl Universe {
             slots: Vec::new(),
             links: BTreeMap::new(),
             cuts: BTreeSet::new(),
+            healed_us: None,
             lives: 0,
             kills: 0,
             streams: 0,
@@ -281,6 +288,15 @@ impl Universe {
     pub(super) fn is_cut(&self, a: usize, b: usize) -> bool {
         let (a, b) = (self.slots[a].host, self.slots[b].host);
         a != b && self.cuts.contains(&(a.min(b), a.max(b)))
+    }
+
+    /// Whether hosts are cut off from each other, or were until a moment ago: whoever was
+    /// cut off cannot have heard of what was written meanwhile.
+    pub(super) fn is_or_was_cut(&self) -> bool {
+        !self.cuts.is_empty()
+            || self
+                .healed_us
+                .is_some_and(|at| self.now_us() < at + REUNITED_US)
     }
 
     pub(super) fn delay_us(&mut self, a: usize, b: usize) -> u64 {

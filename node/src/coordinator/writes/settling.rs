@@ -109,13 +109,12 @@ impl<T> Writes<T> {
     }
 
     /// Keeps a value that is promised and that no holder may have.
-    fn kept_here(&mut self, id: u64) -> Option<Effect<T>> {
+    fn kept_here(&self, id: u64) -> Option<Effect<T>> {
         let operation = self.operations.get(&id)?;
         if self.holds(operation) {
             return None;
         }
         let (key, entry) = (operation.key.clone(), operation.entry.clone());
-        self.promised.insert(key.clone(), id);
         Some(Effect::Keep { key, entry })
     }
 
