@@ -27,6 +27,7 @@ mod caller;
 mod comparison;
 mod config;
 mod counters;
+mod counting;
 mod departure;
 mod handle;
 mod joining;

@@ -25,6 +25,7 @@
 //! Whoever serves keeps no state of all this.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod doubts;
 mod pull;
 mod source;
 
@@ -66,10 +67,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Pause between two comparisons with some other member, in turn. Nothing should be found:
 /// it is for what nobody thought of.
 const COMPARE_EVERY: Duration = Duration::from_secs(60);
-
-/// How long a member sends again whatever it acknowledged without us, when it has a stream
-/// again: no value ends within that time, and a member gives none up for others within it.
-const RESENT_FOR: Duration = Duration::from_millis(500);
 
 /// Pause before a pull is repeated because this node had no room.
 const RETRY_FULL: Duration = Duration::from_secs(5);
@@ -142,24 +139,6 @@ impl Refill {
     #[must_use]
     pub const fn view(&self) -> u64 {
         self.view
-    }
-
-    /// Whether what this node has may be taken for the newest: nothing can have been
-    /// acknowledged without its hearing of it.
-    #[must_use]
-    pub fn is_sure(&self) -> bool {
-        self.sources
-            .iter()
-            .all(|(uuid, source)| source.doubt == Doubt::None && self.heard.contains(uuid))
-    }
-
-    /// Whether this node's copies were counted on all the time, and so many votes like its
-    /// own contain one of every acknowledged write. `None` when it was away for so long that
-    /// others may have written without counting on it.
-    #[must_use]
-    pub fn votes(&self) -> Option<usize> {
-        let counted_on = |source: &Source| source.doubt < Doubt::Apart;
-        self.sources.values().all(counted_on).then_some(self.votes)
     }
 
     /// Whether all was taken over that `peer` has for us among the members that count now.
@@ -252,51 +231,6 @@ impl Refill {
     pub fn lost(&mut self, peer: Uuid, now: BootMillis) -> Vec<Pull> {
         self.connected.remove(&peer);
         self.active.take_if(|active| active.from == peer);
-        self.next(now)
-    }
-
-    /// A member has a stream to this node.
-    pub fn heard(&mut self, peer: Uuid, now: BootMillis) -> Vec<Pull> {
-        let long = |source: &Source| source.unheard_since + RESENT_FOR < now;
-        if self.heard.insert(peer) && self.sources.get(&peer).is_some_and(long) {
-            // What it acknowledged without us it may have left to others to tell.
-            self.doubt_all(Doubt::Behind);
-            self.active = None;
-        }
-        self.next(now)
-    }
-
-    /// A member has no stream to this node any more.
-    pub fn unheard(&mut self, peer: Uuid, now: BootMillis) {
-        if self.heard.remove(&peer)
-            && let Some(source) = self.sources.get_mut(&peer)
-        {
-            source.unheard_since = now;
-        }
-    }
-
-    fn doubt_all(&mut self, doubt: Doubt) {
-        self.sources
-            .values_mut()
-            .for_each(|source| source.doubted(doubt));
-    }
-
-    /// A member was out of reach for so long that others may have written without us.
-    pub fn apart(&mut self, peer: Uuid, now: BootMillis) -> Vec<Pull> {
-        if let Some(source) = self.sources.get_mut(&peer) {
-            source.told_for = None;
-            source.doubted(Doubt::Apart);
-        }
-        self.active.take_if(|active| active.from == peer);
-        self.next(now)
-    }
-
-    /// This node itself was away, so that others may have written without it; when it was
-    /// for `long`, maybe without counting on it.
-    pub fn away(&mut self, long: bool, now: BootMillis) -> Vec<Pull> {
-        self.doubt_all(if long { Doubt::Apart } else { Doubt::Behind });
-        self.forget_told(|_| true);
-        self.active = None;
         self.next(now)
     }
 

@@ -76,7 +76,7 @@ impl Orders {
             return pending().await;
         };
         if together.wait_for(|now| now.uuids != known).await.is_err() {
-            pending().await
+            pending::<()>().await;
         }
     }
 

@@ -346,6 +346,10 @@ impl Universe {
                 return;
             }
         }
+        self.perform_event(event);
+    }
+
+    fn perform_event(&mut self, event: Event) {
         match event {
             Event::Wake { slot, .. } => self.wake(slot),
             Event::Datagram {

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::doubts::RESENT_FOR;
 use super::*;
 use crate::placement::Seat;
 
