@@ -39,7 +39,7 @@ use oracle::Tally;
 use universe::Universe;
 
 /// As many as take about a minute on two cores that are busy with other tests.
-const RUNS_BY_DEFAULT: u64 = 1000;
+const RUNS_BY_DEFAULT: u64 = 600;
 
 fn setting(variable: &str) -> Option<u64> {
     std::env::var(variable)
