@@ -109,7 +109,7 @@ impl<W: World> Node<W> {
     }
 
     /// Puts a value that came from a client into this node's own store.
-    fn keep(&self, key: Bytes, entry: Entry) -> Ack {
+    pub(super) fn keep(&self, key: Bytes, entry: Entry) -> Ack {
         let version = entry.version;
         match self.store.put(key, entry, self.world.boot_now()) {
             Ok(Stored::Newer) => Ack::Stored,
