@@ -123,11 +123,36 @@ fn http_answer(came: &[u8]) -> io::Result<Option<usize>> {
     if !matches!(response.code, Some(200 | 201)) {
         return Err(refusal(came));
     }
-    let named = |header: &&httparse::Header<'_>| header.name.eq_ignore_ascii_case("content-length");
-    let length = response.headers.iter().find(named);
-    let length = length.and_then(|header| str::from_utf8(header.value).ok()?.parse::<usize>().ok());
+    let value_of = |name: &str| {
+        let mut headers = response.headers.iter();
+        let header = headers.find(|header| header.name.eq_ignore_ascii_case(name));
+        header.and_then(|header| str::from_utf8(header.value).ok())
+    };
+    if value_of("transfer-encoding") == Some("chunked") {
+        let body = chunked(&came[head..])?;
+        return Ok(body.map(|body| head + body));
+    }
+    let length = value_of("content-length").and_then(|length| length.parse::<usize>().ok());
     let length = length.ok_or_else(|| io::Error::other("an answer without a length"))?;
     Ok(Some(head + length))
+}
+
+/// Bytes of a body in chunks (RFC 9112, section 7.1), without trailers; none while some are
+/// missing.
+fn chunked(came: &[u8]) -> io::Result<Option<usize>> {
+    let mut at = 0;
+    loop {
+        let Some((line, rest)) = came.get(at..).and_then(first_line) else {
+            return Ok(None);
+        };
+        let size = str::from_utf8(line).ok();
+        let size = size.and_then(|digits| usize::from_str_radix(digits, 16).ok());
+        let size = size.ok_or_else(|| refusal(line))?;
+        at += rest + size + 2;
+        if size == 0 {
+            return Ok((at <= came.len()).then_some(at));
+        }
+    }
 }
 
 fn redis_reply(came: &[u8]) -> io::Result<Option<usize>> {
@@ -202,6 +227,9 @@ mod tests {
     fn answers_end_where_they_end() {
         let head = "HTTP/1.1 200 OK\r\nx: y\r\nContent-Length: 5\r\n\r\n";
         check(Dialect::Node, &format!("{head}hello"), head.len());
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let answer = format!("{head}5\r\nhello\r\na\r\n0123456789\r\n0\r\n\r\n");
+        check(Dialect::Etcd, &answer, answer.len());
         check(Dialect::Redis, "+OK\r\n", 5);
         check(Dialect::Redis, "$5\r\nhello\r\n", 4);
         check(Dialect::RedisQuorum, "+OK\r\n:2\r\n", 9);

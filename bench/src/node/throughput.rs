@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::limit::Runtimes;
 use super::load::Load;
-use super::rival::{Rival, Running, value};
+use super::rival::{Rival, value};
 use crate::contest::{Contestant, compete};
 use crate::report::Report;
 use crate::table::{Cell, Table};
@@ -61,7 +61,7 @@ impl fmt::Display for Workload {
 /// Answers per second, two quantiles, and processor time.
 const FIGURES: usize = 4;
 
-/// Keys, and bytes of all requests together at most.
+/// Keys, and bytes of all values together at most.
 const KEYS: usize = 1000;
 const REQUEST_BYTES: usize = 16 << 20;
 
@@ -158,35 +158,30 @@ fn contest(workload: Workload, size: u32, options: &Options, table: &mut Table) 
 
 fn run(rival: Rival, workload: Workload, size: usize, options: &Options) -> [f64; FIGURES] {
     let running = rival.start(size);
-    let writes = load(&running, options, |key| {
-        running.dialect.put(key, &value(size))
-    });
+    // As many reads as writes, or some would find nothing.
+    let keys = (REQUEST_BYTES / size).clamp(1, KEYS);
+    let load = |request: &dyn Fn(&str) -> Vec<u8>| Load {
+        dialect: running.dialect,
+        port: running.port,
+        requests: Arc::new((0..keys).map(|number| request(&key(number))).collect()),
+        connections: options.connections.into(),
+        threads: options.threads.into(),
+    };
+    let value = value(size);
+    let writes = load(&|key| running.dialect.put(key, &value));
     let asked = match workload {
         Workload::Put | Workload::Quorum => writes,
         Workload::Get => {
             if rival.keeps_values() {
                 writes.each_once();
             }
-            load(&running, options, |key| running.dialect.get(key))
+            load(&|key| running.dialect.get(key))
         }
     };
     let length = Duration::from_secs(options.seconds.into());
     let score = asked.run(length, &running.processes());
     // Whole answers: fractions of them are not what anyone means.
     [score.rate.round(), score.p50_us, score.p99_us, score.cpu_us]
-}
-
-/// The same kind of request for every key.
-fn load(running: &Running, options: &Options, request: impl Fn(&str) -> Vec<u8>) -> Load {
-    let first = request(&key(0));
-    let keys = (REQUEST_BYTES / first.len()).clamp(1, KEYS);
-    Load {
-        dialect: running.dialect,
-        port: running.port,
-        requests: Arc::new((0..keys).map(|number| request(&key(number))).collect()),
-        connections: options.connections.into(),
-        threads: options.threads.into(),
-    }
 }
 
 /// Names of one length, so that requests are alike.
