@@ -22,6 +22,8 @@ pub(super) enum Asked {
     Value(u64, Bytes),
     /// What the peer knows of the members.
     PushPull,
+    /// What the peer says to a datagram.
+    Carried,
     /// Which members the peer sees.
     View,
     /// Whether the peer has taken over what this node has for it.

@@ -13,7 +13,7 @@ fn read(counter: &AtomicU64) -> u64 {
 
 /// The counters of `node` and its streams.
 pub(super) fn of(node: &Node<Sockets>, streams: &StreamCounters) -> ClusterCounters {
-    let mut values = Vec::with_capacity(48);
+    let mut values = Vec::with_capacity(64);
     values.extend(membership(node));
     values.extend(datagrams(node));
     values.extend(of_streams(streams));
@@ -53,6 +53,21 @@ fn membership(node: &Node<Sockets>) -> Vec<Value> {
             "ping_failures_total",
             "Times that a peer stopped answering",
             read(&counters.unreachable),
+        ),
+        (
+            "confirmations_total",
+            "Times that a peer was asked over TCP because datagrams were not answered",
+            read(&counters.confirmations),
+        ),
+        (
+            "confirmations_answered_total",
+            "Times that it answered there",
+            read(&counters.confirmed),
+        ),
+        (
+            "confirmations_dropped_total",
+            "Times that it was not asked because too many others were being asked",
+            read(&node.world.counters.unconfirmed),
         ),
         (
             "membership_renewals_total",

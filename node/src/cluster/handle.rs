@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::asks::Asked;
 use super::boot::Boot;
 use super::caller::Caller;
+use super::confirming::{CONFIRMATIONS, confirm};
 use super::joining::Joining;
 use super::node::{Node, lock};
 use super::sockets::Sockets;
@@ -94,7 +95,8 @@ impl Cluster {
         };
         let wait = config.write_timeout;
         let datagrams = Datagrams::new(&seal, identity.uuid, identity.generation);
-        let world = Sockets::new(socket, datagrams, Arc::clone(&reach));
+        let (confirmations, to_confirm) = mpsc::channel(CONFIRMATIONS);
+        let world = Sockets::new(socket, datagrams, Arc::clone(&reach), confirmations);
         let seed = chance();
         let node = Node::new(identity, profile, world, store, copies, wait, seed);
         let node = Arc::new(node);
@@ -121,6 +123,7 @@ impl Cluster {
         let mut tasks = JoinSet::new();
         tasks.spawn(receive(Arc::clone(&node)));
         tasks.spawn(wake(Arc::clone(&node)));
+        tasks.spawn(confirm(Arc::clone(&node), to_confirm));
         tasks.spawn(follow_address(Arc::clone(&node), reach.own().watch()));
         if let Some((hostinfo, refresh)) = address.hostinfo {
             let own = reach.own().clone();

@@ -26,6 +26,7 @@ mod boot;
 mod caller;
 mod comparison;
 mod config;
+mod confirming;
 mod counters;
 mod counting;
 mod departure;

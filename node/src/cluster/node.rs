@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
@@ -83,6 +84,8 @@ pub(super) struct Counters {
     pub(super) values_received: AtomicU64,
     pub(super) values_served: AtomicU64,
     pub(super) left_behind: AtomicU64,
+    pub(super) confirmations: AtomicU64,
+    pub(super) confirmed: AtomicU64,
 }
 
 /// Adds one.
@@ -225,15 +228,18 @@ impl<W: World> Node<W> {
     }
 
     /// One step of membership and all that follows from it.
-    pub(super) fn step(&self, input: Input) {
+    /// Returns what goes back to whoever sent the input over a stream.
+    pub(super) fn step(&self, input: Input) -> Vec<Bytes> {
         let now = self.world.boot_now();
-        let (output, deadline) = {
+        let (mut output, deadline) = {
             let mut membership = lock(&self.membership);
             let output = membership.handle(input, now);
             (output, membership.next_deadline())
         };
         self.world.wake_at(deadline);
+        let answers = std::mem::take(&mut output.answers);
         self.follow(output, now);
+        answers
     }
 
     /// Everything that is due.
@@ -369,6 +375,9 @@ impl<W: World> Node<W> {
     fn follow(&self, output: Output, now: BootMillis) {
         for (to, payload) in output.datagrams {
             self.world.datagram(to, &payload);
+        }
+        for confirmation in output.confirmations {
+            self.confirm(confirmation);
         }
         let mut counting_changed = false;
         for change in &output.changes {

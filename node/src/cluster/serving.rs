@@ -9,7 +9,7 @@ use super::asks::Asked;
 use super::node::{Node, count, lock};
 use super::refilling::DigestQuestion;
 use super::world::World;
-use crate::membership::Identity;
+use crate::membership::{Identity, Input};
 use crate::store::Entry;
 use crate::stream::Host;
 use crate::wire::Rope;
@@ -53,7 +53,11 @@ impl<W: World> Host for Node<W> {
                 Asked::Listing(tell) => drop(tell.send(None)),
                 // The refill hears of the stream itself.
                 Asked::Page(_) | Asked::Value(..) => {}
-                Asked::PushPull | Asked::TakenOver | Asked::Farewell(_) | Asked::View => {}
+                Asked::PushPull
+                | Asked::TakenOver
+                | Asked::Farewell(_)
+                | Asked::View
+                | Asked::Carried => {}
             }
         }
         self.refill_step(|refill| refill.lost(peer, self.world.boot_now()));
@@ -141,6 +145,10 @@ impl<W: World> Host for Node<W> {
                 }
                 Reply::Farewell { id, done }
             }
+            Request::Carry { id, relay, payload } => Reply::Carried {
+                id,
+                payloads: self.carried(source, relay, payload),
+            },
             // The streams answer it themselves.
             Request::Ping { .. } => return,
         };
@@ -176,6 +184,11 @@ impl<W: World> Node<W> {
             (Asked::TakenOver, Reply::Farewell { done, .. }) => self.take_over_answered(peer, done),
             (Asked::Farewell(_), Reply::Farewell { .. }) => {}
             (Asked::View, Reply::View { view, .. }) => self.view_told(peer, view),
+            (Asked::Carried, Reply::Carried { payloads, .. }) => {
+                for payload in payloads {
+                    self.step(Input::Datagram { source, payload });
+                }
+            }
             // An answer of another kind than the question: nothing can be made of it, and
             // whoever asked is told that there is none.
             (Asked::Read(id), _) => self.read_answered(id, peer, None),
@@ -183,7 +196,14 @@ impl<W: World> Node<W> {
             (Asked::Page(ticket) | Asked::Value(ticket, _), _) => {
                 self.refill_step(|refill| refill.failed(ticket, self.world.boot_now()));
             }
-            (Asked::PushPull | Asked::TakenOver | Asked::Farewell(_) | Asked::View, _) => {}
+            (
+                Asked::PushPull
+                | Asked::TakenOver
+                | Asked::Farewell(_)
+                | Asked::View
+                | Asked::Carried,
+                _,
+            ) => {}
         }
     }
 

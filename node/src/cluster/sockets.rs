@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ use super::alarm::Alarm;
 use super::node::{count, lock};
 use super::world::World;
 use crate::clock::{BootMillis, boot_now, unix_now_ms};
-use crate::membership::Identity;
+use crate::membership::{Confirmation, Identity};
 use crate::reach::Reach;
 use crate::stream::{NotSent, Streams};
 use crate::wire::frame::Request;
@@ -26,6 +27,7 @@ pub(super) struct Sockets {
     datagrams: Mutex<Datagrams>,
     reach: Arc<Reach>,
     streams: OnceLock<Streams>,
+    confirmations: mpsc::Sender<Confirmation>,
     pub(super) alarm: Alarm,
     pub(super) counters: DatagramCounters,
 }
@@ -40,15 +42,24 @@ pub(super) struct DatagramCounters {
     pub(super) unsigned: AtomicU64,
     pub(super) forged: AtomicU64,
     pub(super) stale: AtomicU64,
+    /// Confirmations for which there was no room.
+    pub(super) unconfirmed: AtomicU64,
 }
 
 impl Sockets {
-    pub(super) fn new(socket: UdpSocket, datagrams: Datagrams, reach: Arc<Reach>) -> Self {
+    /// Whoever receives `confirmations` is to try them.
+    pub(super) fn new(
+        socket: UdpSocket,
+        datagrams: Datagrams,
+        reach: Arc<Reach>,
+        confirmations: mpsc::Sender<Confirmation>,
+    ) -> Self {
         Self {
             socket,
             datagrams: Mutex::new(datagrams),
             reach,
             streams: OnceLock::new(),
+            confirmations,
             alarm: Alarm::new(),
             counters: DatagramCounters::default(),
         }
@@ -124,6 +135,12 @@ impl World for Sockets {
         let to = self.reach.of(to);
         if self.socket.try_send_to(&datagram, to).is_ok() {
             count(&self.counters.sent);
+        }
+    }
+
+    fn confirm(&self, confirmation: Confirmation) {
+        if self.confirmations.try_send(confirmation).is_err() {
+            count(&self.counters.unconfirmed);
         }
     }
 

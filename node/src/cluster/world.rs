@@ -6,7 +6,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::clock::BootMillis;
-use crate::membership::Identity;
+use crate::membership::{Confirmation, Identity};
 use crate::stream::NotSent;
 use crate::wire::frame::Request;
 
@@ -28,6 +28,11 @@ pub(super) trait World: Send + Sync + 'static {
 
     /// Sends a payload as a datagram, which may get lost.
     fn datagram(&self, to: SocketAddr, payload: &Bytes);
+
+    /// Asks a member over a connection of its own whether it lives, and calls
+    /// [`Node::confirmed`](super::node::Node::confirmed) when it has answered in time. Nothing
+    /// happens otherwise.
+    fn confirm(&self, confirmation: Confirmation);
 
     /// Asks `peer` over its stream.
     ///

@@ -14,6 +14,9 @@ use crate::wire::{Malformed, Reader};
 /// Bytes of the longest update about a member: identity, incarnation, state.
 pub const MAX_UPDATE: usize = super::identity::MAX_IDENTITY + 2 + 1;
 
+/// The tag of [`Message::Ping`].
+const PING: u8 = 0;
+
 /// The tag of [`Message::TurnUndead`].
 const TURN_UNDEAD: u8 = 10;
 
@@ -36,6 +39,12 @@ pub(super) enum CodecError {
 #[must_use]
 pub(super) fn is_turn_undead(payload: &[u8]) -> bool {
     payload.first() == Some(&TURN_UNDEAD)
+}
+
+/// Whether a message that foca wants to send is a ping.
+#[must_use]
+pub(super) fn is_ping(payload: &[u8]) -> bool {
+    payload.first() == Some(&PING)
 }
 
 /// Writes what is known of a member.
@@ -111,7 +120,7 @@ pub(super) fn encode_payload(header: &Header<Identity>, updates: &[Member<Identi
 
 fn encode_header(header: &Header<Identity>, out: &mut impl BufMut) {
     let (tag, about, probe) = match &header.message {
-        Message::Ping(probe) => (0, None, Some(*probe)),
+        Message::Ping(probe) => (PING, None, Some(*probe)),
         Message::Ack(probe) => (1, None, Some(*probe)),
         Message::PingReq {
             target,
@@ -153,7 +162,7 @@ fn decode_header(reader: &mut Reader) -> Result<Header<Identity>, Malformed> {
     let src_incarnation = reader.u16()?;
     let dst = Identity::decode_reference(reader)?;
     let message = match tag {
-        0 => Message::Ping(reader.u8()?),
+        PING => Message::Ping(reader.u8()?),
         1 => Message::Ack(reader.u8()?),
         2 => Message::PingReq {
             target: Identity::decode_reference(reader)?,

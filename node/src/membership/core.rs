@@ -6,15 +6,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use foca::{Foca, NoCustomBroadcast, OwnedNotification, Runtime, State, Timer};
+use foca::{Foca, Message, NoCustomBroadcast, OwnedNotification, Runtime, State, Timer};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use uuid::Uuid;
 
 use super::codec::{self, Codec};
-use super::members::{Change, MAX_MEMBERS, Members};
+use super::doubts::{Cause, Confirmation, Doubt, Doubts};
+use super::members::{Change, Liveness, MAX_MEMBERS, Members};
+use super::profile::FANOUT;
 use super::{Fate, Identity, Profile, Update};
 use crate::clock::BootMillis;
+use crate::wire::frame::MAX_CARRIED;
 
 /// Members that foca keeps at most: those of the table, and as many that are down and that
 /// the table has replaced by others. foca keeps each of those for an hour.
@@ -29,6 +32,15 @@ pub enum Input {
         source: IpAddr,
         /// What was in the frame.
         payload: Bytes,
+    },
+    /// An authentic peer sent over a stream what a datagram would have carried.
+    Carried {
+        /// Address of the peer.
+        source: IpAddr,
+        /// What a datagram would have carried.
+        payload: Bytes,
+        /// Whether it may be for another member, who is then to be asked.
+        relay: bool,
     },
     /// A peer told over a stream what it knows: the push or the pull of a push-pull.
     Learned {
@@ -61,6 +73,10 @@ pub struct Output {
     pub datagrams: Vec<(SocketAddr, Bytes)>,
     /// What changed among the members.
     pub changes: Vec<Change>,
+    /// Payloads for whoever sent [`Input::Carried`], to go back over its stream.
+    pub answers: Vec<Bytes>,
+    /// Members to be asked over a stream, because datagrams are not answered.
+    pub confirmations: Vec<Confirmation>,
 }
 
 /// What went wrong or was put right, counted since the start.
@@ -81,6 +97,7 @@ pub struct Membership {
     table: Members,
     timers: BTreeMap<(BootMillis, u64), Timer<Identity>>,
     timers_made: u64,
+    doubts: Doubts,
     effects: Effects,
     counters: MembershipCounters,
 }
@@ -112,9 +129,11 @@ impl Membership {
     #[must_use]
     pub fn new(identity: Identity, profile: Profile, seed: u64) -> Self {
         let rng = SmallRng::seed_from_u64(seed);
+        let config = profile.config();
         Self {
             table: Members::new(identity.uuid),
-            foca: Foca::new(identity, profile.config(), rng, Codec),
+            doubts: Doubts::new(&config),
+            foca: Foca::new(identity, config, rng, Codec),
             timers: BTreeMap::new(),
             timers_made: 0,
             effects: Effects::default(),
@@ -148,7 +167,7 @@ impl Membership {
         let others = self.foca.iter_membership_state().map(|update| {
             let mut identity = self.best_known(update.id()).clone();
             if let Some(member) = self.table.get(identity.uuid)
-                && let super::members::Liveness::Ended(fate, _) = member.liveness
+                && let Liveness::Ended(fate, _) = member.liveness
             {
                 identity.fate = Some(fate);
             }
@@ -168,10 +187,14 @@ impl Membership {
     #[must_use]
     pub fn next_deadline(&self) -> Option<BootMillis> {
         let timer = self.timers.keys().next().map(|(at, _)| *at);
-        [timer, self.table.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            timer,
+            self.table.next_deadline(),
+            self.doubts.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// One step.
@@ -181,6 +204,11 @@ impl Membership {
             Input::Datagram { source, payload } => {
                 self.datagram(source, payload, now, &mut output);
             }
+            Input::Carried {
+                source,
+                payload,
+                relay,
+            } => self.carried(source, payload, relay, now, &mut output),
             Input::Learned { source, updates } => {
                 let updates = updates.into_iter().map(|update| localized(update, source));
                 self.learned(updates.collect(), now, &mut output);
@@ -215,6 +243,7 @@ impl Membership {
             return;
         }
         self.table.heard(&header.src, now);
+        self.doubts.heard(&header);
         // Rewritten only where somebody speaks of a loopback address of another host, or of
         // members for whom there is no room.
         let (payload, updates) = if source.is_loopback() && crowded.is_empty() {
@@ -230,6 +259,46 @@ impl Membership {
         self.fates(&updates, now, output);
         let result = self.foca.handle_data(&payload, &mut self.effects);
         self.settle(result, now, output);
+    }
+
+    /// A ping for somebody else is passed on. Everything else is taken like a datagram, and
+    /// what it is answered with goes back the way it came.
+    fn carried(
+        &mut self,
+        source: IpAddr,
+        payload: Bytes,
+        relay: bool,
+        now: BootMillis,
+        output: &mut Output,
+    ) {
+        let Ok((header, _)) = codec::decode_payload(payload.clone()) else {
+            self.counters.refused += 1;
+            return;
+        };
+        if header.dst == *self.foca.identity() {
+            let own_news = output.datagrams.len();
+            self.datagram(source, payload, now, output);
+            let asker = header.src.heard_from(source);
+            let place = self.best_known(&asker).gossip;
+            let back = output
+                .datagrams
+                .extract_if(own_news.., |(to, _)| *to == place);
+            let back = back.map(|(_, payload)| payload).take(MAX_CARRIED);
+            output.answers.extend(back);
+            return;
+        }
+        let target = self.table.get(header.dst.uuid);
+        let target = target.filter(|member| member.identity == header.dst);
+        match target.filter(|_| relay && matches!(header.message, Message::Ping(_))) {
+            Some(member) => output.confirmations.push(Confirmation {
+                to: member.identity.clone(),
+                ping: localized_payload(payload, source),
+                within: self.doubts.suspicion_attempt(),
+                through: Vec::new(),
+                on_behalf_of: Some(header.src.uuid),
+            }),
+            None => self.counters.refused += 1,
+        }
     }
 
     fn learned(&mut self, updates: Vec<Update>, now: BootMillis, output: &mut Output) {
@@ -337,10 +406,48 @@ impl Membership {
             && timer.key().0 <= now
         {
             let timer = timer.remove();
+            let unanswered = match &timer {
+                Timer::SendIndirectProbe { probed_id, .. } => self.doubts.unanswered(probed_id),
+                _ => None,
+            };
             let result = self.foca.handle_timer(timer, &mut self.effects);
             self.settle(result, now, output);
+            if let Some(doubt) = unanswered {
+                self.confirm(doubt, output);
+            }
+        }
+        for doubt in self.doubts.due(now) {
+            self.confirm(doubt, output);
         }
         output.changes.extend(self.table.tick(now));
+    }
+
+    /// Has a member asked over a stream, if foca still has it among those that live. A
+    /// suspected one is told so, that it can object.
+    fn confirm(&self, doubt: Doubt, output: &mut Output) {
+        let mut active = self.foca.iter_members();
+        let Some(state) = active.find(|it| *it.id() == doubt.to) else {
+            return;
+        };
+        let suspected = state.state() == State::Suspect;
+        let (suspicion, through) = match doubt.cause {
+            Cause::Unanswered => (suspected, Vec::new()),
+            // Somebody has heard of it already.
+            Cause::Suspected if !suspected => return,
+            Cause::Suspected => (true, self.go_betweens(&doubt.to, doubt.attempt)),
+        };
+        let updates = if suspicion {
+            std::slice::from_ref(state)
+        } else {
+            &[]
+        };
+        output.confirmations.push(Confirmation {
+            to: self.best_known(&doubt.to).clone(),
+            ping: codec::encode_payload(&doubt.ping, updates),
+            within: doubt.within,
+            through,
+            on_behalf_of: None,
+        });
     }
 
     /// Turns what foca asked for into outputs.
@@ -350,6 +457,9 @@ impl Membership {
         self.counters.refused += u64::from(result.is_err());
         let effects = std::mem::take(&mut self.effects);
         for (after, timer) in effects.timers {
+            if let Timer::ChangeSuspectToDown { member_id, .. } = &timer {
+                self.doubts.suspected(member_id, now);
+            }
             self.timers_made += 1;
             self.timers.insert((now + after, self.timers_made), timer);
         }
@@ -364,6 +474,7 @@ impl Membership {
                 self.counters.undead_held_back += 1;
                 continue;
             }
+            self.doubts.sent(&to, &payload);
             output
                 .datagrams
                 .push((self.best_known(&to).gossip, payload));
@@ -397,6 +508,26 @@ impl Membership {
         }
     }
 
+    /// Who may ask `target` on our behalf: those that live, on other hosts first, beginning
+    /// behind ourselves, so that not everybody asks the same ones.
+    fn go_betweens(&self, target: &Identity, attempt: u32) -> Vec<Uuid> {
+        let own = self.foca.identity();
+        let mut others: Vec<&Identity> = self
+            .table
+            .iter()
+            .filter(|member| member.liveness == Liveness::Alive && member.identity != *target)
+            .map(|member| &member.identity)
+            .collect();
+        others.sort_by_key(|it| (it.host == own.host, it.uuid < own.uuid, it.uuid));
+        let skipped = usize::try_from(attempt).unwrap_or(0) * FANOUT;
+        let chosen = others
+            .iter()
+            .cycle()
+            .skip(skipped)
+            .take(FANOUT.min(others.len()));
+        chosen.map(|it| it.uuid).collect()
+    }
+
     fn is_active(&self, identity: &Identity) -> bool {
         self.foca
             .iter_members()
@@ -410,6 +541,17 @@ impl Membership {
             _ => identity,
         }
     }
+}
+
+/// A payload that came from `source`, for somebody who does not hear it from there.
+#[must_use]
+pub fn localized_payload(payload: Bytes, source: IpAddr) -> Bytes {
+    let Ok((mut header, updates)) = codec::decode_payload(payload.clone()) else {
+        return payload;
+    };
+    header.src = header.src.heard_from(source);
+    let updates = updates.into_iter().map(|update| localized(update, source));
+    codec::encode_payload(&header, &updates.collect::<Vec<_>>())
 }
 
 fn localized(update: Update, source: IpAddr) -> Update {

@@ -14,14 +14,16 @@
 
 mod codec;
 mod core;
+mod doubts;
 mod identity;
 mod members;
 mod profile;
 #[cfg(test)]
 mod tests;
 
-pub use self::core::{Input, Membership, MembershipCounters, Output};
+pub use self::core::{Input, Membership, MembershipCounters, Output, localized_payload};
 pub use codec::{MAX_UPDATE, decode_update, encode_update};
+pub use doubts::Confirmation;
 pub use identity::{Fate, Identity, MAX_IDENTITY, MAX_NAME, Names, Update, put_ip, take_ip};
 pub use members::{Change, DOWN_FORGET, Liveness, MAX_MEMBERS, Member, Members};
 pub use profile::Profile;

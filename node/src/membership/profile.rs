@@ -10,7 +10,7 @@ use crate::wire::MAX_PAYLOAD;
 
 /// Members asked to probe on our behalf, and told news at a time. Three, as SWIM's authors
 /// and memberlist use.
-const FANOUT: usize = 3;
+pub(super) const FANOUT: usize = 3;
 
 /// How often each piece of news is sent by each member. Four times the logarithm of the
 /// size reaches everyone with high probability (Das, Gupta, Motivala, "SWIM", 2002, section

@@ -1,17 +1,19 @@
 //! Many members in virtual time on a lossy network, replayable by seed.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+use uuid::Uuid;
 
 use super::identity::tests::identity;
 use super::{
-    Change, Fate, Identity, Input, Liveness, MAX_MEMBERS, Member, Membership, Profile, Update,
+    Change, Confirmation, Fate, Identity, Input, Liveness, MAX_MEMBERS, Member, Membership, Output,
+    Profile, Update, localized_payload,
 };
 use crate::clock::BootMillis;
 
@@ -24,6 +26,19 @@ enum Parcel {
         from: u16,
         updates: Vec<Update>,
         answer: bool,
+    },
+    /// A ping over a connection of its own, or over the stream of who is to pass it on.
+    Carried {
+        from: u16,
+        relay: bool,
+        payload: Bytes,
+        on_behalf_of: Option<u16>,
+    },
+    /// What it was answered with.
+    Answered {
+        from: u16,
+        payloads: Vec<Bytes>,
+        on_behalf_of: Option<u16>,
     },
 }
 
@@ -38,6 +53,12 @@ struct Network {
     rng: SmallRng,
     /// Share of datagrams that are lost, in percent.
     loss: u32,
+    /// Nodes whose datagrams are all dropped, in both directions, as by a firewall.
+    no_datagrams: BTreeSet<u16>,
+    /// Pairs of nodes, the lower one first, between whom nothing at all gets through.
+    no_path: BTreeSet<(u16, u16)>,
+    /// Whether anybody is asked over streams who does not answer datagrams.
+    confirms: bool,
     nodes: BTreeMap<u16, Node>,
     parcels: BTreeMap<(BootMillis, u64), (u16, Parcel)>,
     sent: u64,
@@ -51,6 +72,9 @@ impl Network {
             now: BootMillis(1_000),
             rng: SmallRng::seed_from_u64(seed),
             loss,
+            no_datagrams: BTreeSet::new(),
+            no_path: BTreeSet::new(),
+            confirms: true,
             nodes: BTreeMap::new(),
             parcels: BTreeMap::new(),
             sent: 0,
@@ -103,7 +127,14 @@ impl Network {
             return;
         }
         self.sent += 1;
-        let arrives = self.now + Duration::from_millis(self.rng.random_range(1..=3));
+        // What confirmations need is not drawn, so that all else is the same without them.
+        let confirms = matches!(parcel, Parcel::Carried { .. } | Parcel::Answered { .. });
+        let delay_ms = if confirms {
+            2
+        } else {
+            self.rng.random_range(1..=3)
+        };
+        let arrives = self.now + Duration::from_millis(delay_ms);
         self.parcels.insert((arrives, self.sent), (to, parcel));
     }
 
@@ -112,6 +143,11 @@ impl Network {
             return;
         };
         let output = node.membership.handle(input, self.now);
+        self.follow(number, output);
+    }
+
+    fn follow(&mut self, number: u16, output: Output) {
+        let node = self.nodes.get_mut(&number).expect("it runs");
         node.changes
             .extend(output.changes.iter().map(|change| (self.now, *change)));
         // Whoever learns of a member opens a stream to it, which starts with a push-pull.
@@ -123,8 +159,57 @@ impl Network {
             self.push_pull(number, number_at(address));
         }
         for (to, payload) in output.datagrams {
-            self.send(number_at(to), Parcel::Datagram(payload));
+            let to = number_at(to);
+            let dropped = [number, to].iter().any(|it| self.no_datagrams.contains(it));
+            if !dropped && self.is_path(number, to) {
+                self.send(to, Parcel::Datagram(payload));
+            }
         }
+        for confirmation in output.confirmations {
+            self.confirm(number, confirmation);
+        }
+    }
+
+    fn is_path(&self, a: u16, b: u16) -> bool {
+        !self.no_path.contains(&(a.min(b), a.max(b)))
+    }
+
+    fn confirm(&mut self, from: u16, confirmation: Confirmation) {
+        if !self.confirms {
+            return;
+        }
+        let on_behalf_of = confirmation.on_behalf_of.map(number_of);
+        let direct = (number_at(confirmation.to.gossip), false, on_behalf_of);
+        let others = confirmation.through.iter();
+        let others = others.map(|uuid| (number_of(*uuid), true, None));
+        for (to, relay, on_behalf_of) in std::iter::once(direct).chain(others) {
+            let payload = confirmation.ping.clone();
+            let parcel = Parcel::Carried {
+                from,
+                relay,
+                payload,
+                on_behalf_of,
+            };
+            if self.is_path(from, to) {
+                self.send(to, parcel);
+            }
+        }
+    }
+
+    /// What a node answers to what came over a stream.
+    fn carried(&mut self, to: u16, relay: bool, payload: Bytes) -> Vec<Bytes> {
+        let Some(node) = self.nodes.get_mut(&to) else {
+            return Vec::new();
+        };
+        let input = Input::Carried {
+            source: LOCAL,
+            payload,
+            relay,
+        };
+        let mut output = node.membership.handle(input, self.now);
+        let answers = std::mem::take(&mut output.answers);
+        self.follow(to, output);
+        answers
     }
 
     fn deliver(&mut self, to: u16, parcel: Parcel) {
@@ -160,6 +245,46 @@ impl Network {
                             answer: false,
                         },
                     );
+                }
+            }
+            Parcel::Carried {
+                from,
+                relay,
+                payload,
+                on_behalf_of,
+            } => {
+                let payloads = self.carried(to, relay, payload);
+                let answer = Parcel::Answered {
+                    from: to,
+                    payloads,
+                    on_behalf_of,
+                };
+                self.send(from, answer);
+            }
+            Parcel::Answered {
+                from,
+                payloads,
+                on_behalf_of,
+            } => {
+                for payload in payloads {
+                    match on_behalf_of {
+                        Some(asker) => {
+                            let parcel = Parcel::Carried {
+                                from,
+                                relay: false,
+                                payload: localized_payload(payload, LOCAL),
+                                on_behalf_of: None,
+                            };
+                            self.send(asker, parcel);
+                        }
+                        None => self.input(
+                            to,
+                            Input::Datagram {
+                                source: LOCAL,
+                                payload,
+                            },
+                        ),
+                    }
                 }
             }
         }
@@ -253,6 +378,10 @@ impl Network {
         let changes = self.nodes.values().flat_map(|node| &node.changes);
         changes.filter(|(_, change)| wanted(change)).count()
     }
+}
+
+fn number_of(uuid: Uuid) -> u16 {
+    (uuid.as_u128() - identity(0, 0).uuid.as_u128()) as u16
 }
 
 fn number_at(address: SocketAddr) -> u16 {
@@ -446,6 +575,122 @@ fn loss_alone_kills_nobody_for_good() {
             "not whole again",
         )
     });
+}
+
+/// Lets `count` nodes run for a while in which datagrams are dropped or paths are closed by
+/// `trouble`, and counts who was taken for silent, and who came back with a renewal.
+fn silences(seed: u64, count: u16, confirms: bool, trouble: impl Fn(&mut Network)) -> (usize, u64) {
+    let mut network = Network::joined(seed, 0, count);
+    assert!(
+        network.run_until(SECOND, Network::all_know_all),
+        "seed {seed}: not joined"
+    );
+    network.confirms = confirms;
+    trouble(&mut network);
+    network.run(120 * SECOND);
+    let silences = network.changed(|change| matches!(change, Change::Unreachable(_)));
+    let nodes = network.nodes.values();
+    let renewals = nodes.map(|node| node.membership.counters().renewals).sum();
+    (silences, renewals)
+}
+
+#[test]
+fn a_network_that_drops_datagrams_kills_nobody() {
+    seeds(|seed| {
+        for count in [2, 3, 12] {
+            let everywhere = |it: &mut Network| it.no_datagrams = (0..count).collect();
+            let at_one = |it: &mut Network| it.no_datagrams = BTreeSet::from([1]);
+            let quiet = silences(seed, count, true, everywhere) == (0, 0)
+                && silences(seed, count, true, at_one) == (0, 0);
+            require(quiet, "somebody was taken for silent")?;
+            let noticed = silences(seed, count, false, everywhere).0 > 0;
+            require(noticed, "the trouble is none")?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn others_confirm_where_one_path_alone_is_closed() {
+    seeds(|seed| {
+        // What others could confirm by datagrams is dropped, too.
+        let trouble = |it: &mut Network| {
+            it.no_datagrams = BTreeSet::from([1]);
+            it.no_path = BTreeSet::from([(0, 1), (1, 4)]);
+        };
+        require(
+            silences(seed, 6, true, trouble) == (0, 0),
+            "it was declared down",
+        )?;
+        require(
+            silences(seed, 6, false, trouble).0 > 0,
+            "the trouble is none",
+        )
+    });
+}
+
+#[test]
+fn a_death_is_noticed_no_later_than_without_confirmation() {
+    seeds(|seed| {
+        let noticed = |confirms: bool| {
+            let mut network = Network::joined(seed, 0, 10);
+            network.confirms = confirms;
+            network.run(10 * SECOND);
+            network.kill(4);
+            let silent = |it: &Member| matches!(it.liveness, Liveness::Unreachable(_));
+            let all = network.run_until(30 * SECOND, |it| it.all_see(4, silent));
+            all.then_some(network.now)
+        };
+        let with = noticed(true);
+        require(with.is_some(), "not noticed")?;
+        require(with == noticed(false), "it took another time")
+    });
+}
+
+#[test]
+fn a_frozen_process_is_silent_over_streams_as_well() {
+    seeds(|seed| {
+        let mut network = Network::joined(seed, 0, 5);
+        network.run(SECOND);
+        network.nodes.get_mut(&2).expect("it runs").frozen = true;
+        let silent = |it: &Member| matches!(it.liveness, Liveness::Unreachable(_));
+        require(
+            network.run_until(10 * SECOND, |it| it.all_see(2, silent)),
+            "not noticed",
+        )
+    });
+}
+
+#[test]
+fn only_pings_are_passed_on_and_only_once() {
+    let mut network = Network::joined(3, 0, 3);
+    network.run(SECOND);
+    let mut sent = BTreeMap::new();
+    for _ in 0..1_000 {
+        let now = network.now;
+        let node = network.nodes.get_mut(&0).expect("it runs");
+        for (to, payload) in node.membership.handle(Input::Tick, now).datagrams {
+            sent.insert((number_at(to), payload[0]), payload);
+        }
+        network.now = now + Duration::from_millis(10);
+    }
+    let mut check = |tag: u8, relay: bool, expect: usize| {
+        let payload = sent[&(2, tag)].clone();
+        let node = network.nodes.get_mut(&1).expect("it runs");
+        let input = Input::Carried {
+            source: LOCAL,
+            payload,
+            relay,
+        };
+        let output = node.membership.handle(input, network.now);
+        assert_eq!(output.confirmations.len(), expect, "{tag} {relay}");
+        assert_eq!((output.answers.len(), output.datagrams.len()), (0, 0));
+    };
+    const PING: u8 = 0;
+    const GOSSIP: u8 = 8;
+    check(PING, true, 1);
+    check(PING, false, 0);
+    check(GOSSIP, true, 0);
 }
 
 #[test]

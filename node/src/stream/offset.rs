@@ -133,7 +133,8 @@ impl ClockOffset {
             | Reply::PushPull { .. }
             | Reply::Pong { .. }
             | Reply::Farewell { .. }
-            | Reply::View { .. } => {}
+            | Reply::View { .. }
+            | Reply::Carried { .. } => {}
         }
     }
 

@@ -78,7 +78,7 @@ async fn answer(
     shared: &Shared,
 ) -> Result<std::convert::Infallible, StreamError> {
     let mut next = channel.receiver.first(HELLO_WITHIN).await?;
-    let _counted = shared.incoming.count(&*shared.host, channel.peer.uuid);
+    let mut counted = None;
     loop {
         let mut record = Some(next);
         let mut answers = Rope::new();
@@ -86,6 +86,10 @@ async fn answer(
             let mut reader = Reader::new(questions);
             while reader.remaining() > 0 {
                 let question = Request::decode(&mut reader)?;
+                // A connection for a confirmation is not the one on which the peer asks.
+                if counted.is_none() && !matches!(question, Request::Carry { .. }) {
+                    counted = Some(shared.incoming.count(&*shared.host, channel.peer.uuid));
+                }
                 answer_one(&channel, shared, question, &mut answers);
                 if answers.len() >= BATCH {
                     channel.sender.send(std::mem::take(&mut answers)).await?;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::super::world::World;
 use crate::clock::BootMillis;
-use crate::membership::Identity;
+use crate::membership::{Confirmation, Identity};
 use crate::stream::NotSent;
 use crate::wire::frame::Request;
 
@@ -36,6 +36,7 @@ pub(super) struct Clocks {
 #[derive(Debug)]
 pub(super) enum Asked {
     Datagram(SocketAddr, Bytes),
+    Confirmation(Confirmation),
     Question(Uuid, Request),
     Keep(Identity),
     End(Uuid),
@@ -96,6 +97,10 @@ impl World for Local {
         self.state()
             .asked
             .push(Asked::Datagram(to, payload.clone()));
+    }
+
+    fn confirm(&self, confirmation: Confirmation) {
+        self.state().asked.push(Asked::Confirmation(confirmation));
     }
 
     fn send(&self, peer: Uuid, question: Request) -> Result<(), NotSent> {

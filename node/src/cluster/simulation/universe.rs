@@ -16,7 +16,7 @@ use super::local::{Asked, Clocks, Local, TrueTime};
 use super::nature::Nature;
 use super::oracle::Oracle;
 use crate::coordinator::{GetOutcome, PutOutcome};
-use crate::membership::{Fate, Input, Update};
+use crate::membership::{Confirmation, Fate, Input, Update};
 use crate::stream::Host as _;
 
 /// A place in which a node lives, one life after the other.
@@ -104,6 +104,21 @@ pub(super) enum Event {
         source: IpAddr,
         updates: Vec<Update>,
     },
+    /// A node is asked over a connection of its own whether it lives.
+    Confirm {
+        from: usize,
+        life: u64,
+        to: usize,
+        confirmation: Confirmation,
+    },
+    /// It has answered.
+    Confirmed {
+        slot: usize,
+        life: u64,
+        source: IpAddr,
+        confirmation: Confirmation,
+        payloads: Vec<Bytes>,
+    },
     Round {
         slot: usize,
         life: u64,
@@ -164,6 +179,7 @@ impl Event {
             | Self::Opened { slot, life, .. }
             | Self::Closed { slot, life, .. }
             | Self::Met { slot, life, .. }
+            | Self::Confirmed { slot, life, .. }
             | Self::Round { slot, life }
             | Self::Joined { slot, life }
             | Self::PushPull { slot, life }
@@ -177,6 +193,7 @@ impl Event {
             | Self::Connect { .. }
             | Self::Frames { .. }
             | Self::Meet { .. }
+            | Self::Confirm { .. }
             | Self::Story(_) => None,
         }
     }
@@ -380,6 +397,21 @@ impl Universe {
             } => {
                 self.with(slot, |node| node.learn(source, updates));
             }
+            Event::Confirm {
+                from,
+                life,
+                to,
+                confirmation,
+            } => self.be_confirmed(from, life, to, confirmation),
+            Event::Confirmed {
+                slot,
+                source,
+                confirmation,
+                payloads,
+                ..
+            } => self.with(slot, |node| {
+                node.confirmed(&confirmation, source, payloads);
+            }),
             Event::Round { slot, life } => self.round(slot, life),
             Event::Joined { slot, .. } => {
                 self.with(slot, Node::note_joined);
@@ -467,6 +499,7 @@ impl Universe {
     pub(super) fn perform(&mut self, slot: usize, asked: Asked) {
         match asked {
             Asked::Datagram(to, payload) => self.send_datagram(slot, to, &payload),
+            Asked::Confirmation(it) => self.confirm(slot, it),
             Asked::Question(peer, question) => self.send_question(slot, peer, question),
             Asked::Keep(peer) => {
                 if let Some(to) = self.slot_of(peer.uuid) {

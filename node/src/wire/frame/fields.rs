@@ -7,7 +7,7 @@ use crate::clock::BootMillis;
 use crate::membership::{MAX_MEMBERS, Update, decode_update, encode_update};
 use crate::store::Entry;
 use crate::version::Version;
-use crate::wire::{Malformed, Reader, Rope};
+use crate::wire::{MAX_PAYLOAD, Malformed, Reader, Rope};
 
 /// First byte of a question and of its answer.
 pub(super) mod kind {
@@ -19,6 +19,7 @@ pub(super) mod kind {
     pub(in crate::wire::frame) const PING: u8 = 6;
     pub(in crate::wire::frame) const LEAVING: u8 = 7;
     pub(in crate::wire::frame) const VIEW: u8 = 8;
+    pub(in crate::wire::frame) const CARRY: u8 = 9;
 }
 
 pub(super) fn head(out: &mut BytesMut, kind: u8, id: u64) {
@@ -138,4 +139,8 @@ pub(super) fn take_count(
     } else {
         Ok(found)
     }
+}
+
+pub(super) fn take_payload(from: &mut Reader) -> Result<Bytes, Malformed> {
+    from.short("datagram", MAX_PAYLOAD)
 }

@@ -15,6 +15,6 @@ mod vocabulary;
 pub use reply::Reply;
 pub use request::Request;
 pub use vocabulary::{
-    Ack, Answer, DigestItem, DigestPage, INLINE_VALUE, KeysPage, MAX_FRAME, MAX_KEY, MAX_RANGES,
-    MAX_VALUE, Origin, PAGE_BYTES, PAGE_ITEMS, RangeSum, Sums,
+    Ack, Answer, DigestItem, DigestPage, INLINE_VALUE, KeysPage, MAX_CARRIED, MAX_FRAME, MAX_KEY,
+    MAX_RANGES, MAX_VALUE, Origin, PAGE_BYTES, PAGE_ITEMS, RangeSum, Sums,
 };

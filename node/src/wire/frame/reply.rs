@@ -1,12 +1,12 @@
 //! Answers.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::fields::{
     flag, head, kind, put_entry, put_optional, put_short, put_updates, put_version, take_count,
-    take_entry, take_optional, take_updates,
+    take_entry, take_optional, take_payload, take_updates,
 };
-use super::{Ack, Answer, DigestItem, DigestPage, KeysPage, MAX_KEY, PAGE_ITEMS};
+use super::{Ack, Answer, DigestItem, DigestPage, KeysPage, MAX_CARRIED, MAX_KEY, PAGE_ITEMS};
 use crate::membership::Update;
 use crate::wire::{Malformed, Reader, Rope};
 
@@ -71,6 +71,13 @@ pub enum Reply {
         /// Fingerprint of the members that the answerer sees.
         view: u64,
     },
+    /// To [`Request::Carry`](super::Request::Carry).
+    Carried {
+        /// Number of the question.
+        id: u64,
+        /// What the answerer would have sent back in datagrams, at most [`MAX_CARRIED`].
+        payloads: Vec<Bytes>,
+    },
 }
 
 impl Reply {
@@ -85,7 +92,8 @@ impl Reply {
             | Self::PushPull { id, .. }
             | Self::Pong { id, .. }
             | Self::Farewell { id, .. }
-            | Self::View { id, .. } => *id,
+            | Self::View { id, .. }
+            | Self::Carried { id, .. } => *id,
         }
     }
 
@@ -144,6 +152,13 @@ impl Reply {
                 head(out, kind::VIEW, *id);
                 out.put_u64(*view);
             }),
+            Self::Carried { id, payloads } => out.fields(|out| {
+                head(out, kind::CARRY, *id);
+                out.put_u32(u32::try_from(payloads.len()).unwrap_or(u32::MAX));
+                for payload in payloads {
+                    put_short(out, payload);
+                }
+            }),
         }
     }
 
@@ -187,6 +202,12 @@ impl Reply {
                 id,
                 view: from.u64()?,
             }),
+            kind::CARRY => {
+                let count = take_count(from, "datagrams", MAX_CARRIED)?;
+                let payloads = (0..count).map(|_| take_payload(from));
+                let payloads = payloads.collect::<Result<_, Malformed>>()?;
+                Ok(Self::Carried { id, payloads })
+            }
             tag => Err(Malformed::UnknownTag {
                 what: "answer",
                 tag,

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::fields::{
     flag, head, kind, put_entry, put_optional, put_short, put_sums, put_updates, take_count,
-    take_entry, take_optional, take_sums, take_updates,
+    take_entry, take_optional, take_payload, take_sums, take_updates,
 };
 use super::{MAX_KEY, Origin, Sums};
 use crate::membership::{MAX_MEMBERS, MAX_UPDATE, Update};
@@ -92,6 +92,15 @@ pub enum Request {
         /// Number of the question.
         id: u64,
     },
+    /// Take this as if it had come in a datagram; what do you say to it?
+    Carry {
+        /// Number of the question.
+        id: u64,
+        /// Whether it is for another member, who is to be asked on behalf of the asker.
+        relay: bool,
+        /// What the datagram would have carried.
+        payload: Bytes,
+    },
 }
 
 impl Request {
@@ -106,7 +115,8 @@ impl Request {
             | Self::PushPull { id, .. }
             | Self::Ping { id }
             | Self::Leaving { id, .. }
-            | Self::View { id } => *id,
+            | Self::View { id }
+            | Self::Carry { id, .. } => *id,
         }
     }
 
@@ -124,6 +134,7 @@ impl Request {
             }
             Self::PushPull { updates, .. } => updates.len() * MAX_UPDATE,
             Self::Leaving { together, .. } => together.len() * 24,
+            Self::Carry { payload, .. } => payload.len(),
             Self::Ping { .. } | Self::View { .. } => 0,
         };
         variable + 96
@@ -199,6 +210,11 @@ impl Request {
                 }
             }),
             Self::View { id } => out.fields(|out| head(out, kind::VIEW, *id)),
+            Self::Carry { id, relay, payload } => out.fields(|out| {
+                head(out, kind::CARRY, *id);
+                out.put_u8(u8::from(*relay));
+                put_short(out, payload);
+            }),
         }
     }
 
@@ -257,6 +273,11 @@ impl Request {
                 })
             }
             kind::VIEW => Ok(Self::View { id }),
+            kind::CARRY => Ok(Self::Carry {
+                id,
+                relay: flag(from)?,
+                payload: take_payload(from)?,
+            }),
             tag => Err(Malformed::UnknownTag {
                 what: "question",
                 tag,

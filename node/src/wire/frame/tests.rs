@@ -9,7 +9,7 @@ use crate::membership::Update;
 use crate::membership::testing::identity;
 use crate::store::Entry;
 use crate::version::{HybridTime, Version};
-use crate::wire::{Malformed, Reader, Rope};
+use crate::wire::{MAX_PAYLOAD, Malformed, Reader, Rope};
 
 fn bytes(limit: usize) -> impl Strategy<Value = Bytes> {
     prop::collection::vec(any::<u8>(), 0..limit).prop_map(Bytes::from)
@@ -108,6 +108,8 @@ fn request() -> impl Strategy<Value = Request> {
                 going,
             }),
         any::<u64>().prop_map(|id| Request::View { id }),
+        (any::<(u64, bool)>(), bytes(MAX_PAYLOAD))
+            .prop_map(|((id, relay), payload)| { Request::Carry { id, relay, payload } }),
     ]
 }
 
@@ -178,6 +180,11 @@ fn reply() -> impl Strategy<Value = Reply> {
         (any::<u64>(), digest).prop_map(|(id, page)| Reply::Digest { id, page }),
         (any::<u64>(), updates()).prop_map(|(id, updates)| Reply::PushPull { id, updates }),
         any::<(u64, u64)>().prop_map(|(id, boot_us)| Reply::Pong { id, boot_us }),
+        (
+            any::<u64>(),
+            prop::collection::vec(bytes(MAX_PAYLOAD), 0..=MAX_CARRIED)
+        )
+            .prop_map(|(id, payloads)| Reply::Carried { id, payloads }),
         any::<(u64, bool)>().prop_map(|(id, done)| Reply::Farewell { id, done }),
     ]
 }

@@ -30,6 +30,10 @@ pub const MAX_RANGES: usize = 1024;
 /// asked for one by one.
 pub const INLINE_VALUE: usize = 64 * 1024;
 
+/// Datagrams that are carried back in one answer. To a ping there is one; one more is room
+/// for the news that its sender is thought to be down.
+pub const MAX_CARRIED: usize = 2;
+
 /// Why a value is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
