@@ -77,6 +77,31 @@ impl Network {
         must(&["-n", &switch, "link", "set", &port, "master", "bridge"]);
     }
 
+    /// Has a host drop all datagrams to and from others, as a firewall would.
+    ///
+    /// # Errors
+    /// When there is neither nft(8) nor iptables(8), or the kernel does not filter.
+    pub fn drop_datagrams(&self, host: u8) -> Result<(), String> {
+        let table = "add table inet repram; \
+             add chain inet repram in { type filter hook input priority 0; }; \
+             add chain inet repram out { type filter hook output priority 0; }; \
+             add rule inet repram in meta l4proto udp drop; \
+             add rule inet repram out meta l4proto udp drop";
+        self.run(host, &["nft", table]).or_else(|problem| {
+            for chain in ["INPUT", "OUTPUT"] {
+                let rule = ["iptables", "-w", "-I", chain, "-p", "udp", "-j", "DROP"];
+                let ran = self.run(host, &rule);
+                ran.map_err(|another| format!("{problem}; {another}"))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Runs a program on a host to its end; an error says what it complained about.
+    fn run(&self, host: u8, command: &[&str]) -> Result<(), String> {
+        ip(&[&["netns", "exec", &self.host(host)], command].concat())
+    }
+
     /// Asks a port of a host from that host itself; an error says why there was no answer.
     pub fn ask(
         &self,

@@ -83,10 +83,7 @@ impl<W: World> Host for Node<W> {
                 key,
                 entry,
             } => {
-                let ack = self.take(key, entry, origin);
-                // Looked at after it is stored: for the members that are seen now it will be
-                // part of what this node has.
-                let view = self.placement().fingerprint();
+                let (ack, view) = self.take(key, entry, origin);
                 Reply::Put { id, ack, view }
             }
             Request::Get { id, view, key } => Reply::Get {
@@ -122,16 +119,14 @@ impl<W: World> Host for Node<W> {
                 let page = self.digest(from.uuid, &question);
                 Reply::Digest { id, page }
             }
-            Request::View { id } => Reply::View {
-                id,
-                view: self.placement().fingerprint(),
-            },
+            Request::View { id } => {
+                let view = self.placement().fingerprint();
+                Reply::View { id, view }
+            }
             Request::PushPull { id, updates } => {
                 self.learn(source, updates);
-                Reply::PushPull {
-                    id,
-                    updates: lock(&self.membership).knowledge(),
-                }
+                let updates = lock(&self.membership).knowledge();
+                Reply::PushPull { id, updates }
             }
             Request::Leaving {
                 id,
@@ -139,10 +134,7 @@ impl<W: World> Host for Node<W> {
                 together,
                 going,
             } => {
-                let done = going || self.has_taken_over(from, view, &together);
-                if going {
-                    self.has_left(from);
-                }
+                let done = self.farewell(from, view, &together, going);
                 Reply::Farewell { id, done }
             }
             Request::Carry { id, relay, payload } => Reply::Carried {
@@ -207,17 +199,35 @@ impl<W: World> Node<W> {
         }
     }
 
-    /// A peer wants a value kept here.
-    fn take(&self, key: Bytes, entry: Entry, origin: Origin) -> Ack {
-        {
-            let mut writes = lock(&self.writes);
-            let limit = writes.hybrid_now(self.world.unix_now_ms()).millis() + MAX_AHEAD_MS;
-            if origin == Origin::Client && entry.version.time.millis() > limit {
-                return Ack::Ahead;
-            }
+    /// A peer leaves; whether it may go.
+    fn farewell(&self, from: &Identity, view: u64, together: &[(Uuid, u64)], going: bool) -> bool {
+        if going {
+            self.has_left(from);
+        }
+        going || self.has_taken_over(from, view, together)
+    }
+
+    /// A peer wants a value kept here. What became of it, and the members that are seen.
+    fn take(&self, key: Bytes, entry: Entry, origin: Origin) -> (Ack, u64) {
+        let ack = if self.is_believable(&entry, origin) {
+            self.keep_copy(key, entry)
+        } else {
+            Ack::Ahead
+        };
+        // Looked at after it is stored: for the members that are seen now it will be part of
+        // what this node has.
+        (ack, self.placement().fingerprint())
+    }
+
+    /// Whether the version of a value may be taken for one, which then raises our clock.
+    fn is_believable(&self, entry: &Entry, origin: Origin) -> bool {
+        let mut writes = lock(&self.writes);
+        let limit = writes.hybrid_now(self.world.unix_now_ms()).millis() + MAX_AHEAD_MS;
+        let believable = origin != Origin::Client || entry.version.time.millis() <= limit;
+        if believable {
             writes.observe(entry.version);
         }
-        self.keep_copy(key, entry)
+        believable
     }
 
     /// A peer that sees the members of `view` asks for a value.

@@ -21,7 +21,8 @@ mod profile;
 #[cfg(test)]
 mod tests;
 
-pub use self::core::{Input, Membership, MembershipCounters, Output, localized_payload};
+pub use self::core::carrying::localized_payload;
+pub use self::core::{Input, Membership, MembershipCounters, Output};
 pub use codec::{MAX_UPDATE, decode_update, encode_update};
 pub use doubts::Confirmation;
 pub use identity::{Fate, Identity, MAX_IDENTITY, MAX_NAME, Names, Update, put_ip, take_ip};

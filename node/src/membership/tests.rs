@@ -265,27 +265,23 @@ impl Network {
                 from,
                 payloads,
                 on_behalf_of,
-            } => {
-                for payload in payloads {
-                    match on_behalf_of {
-                        Some(asker) => {
-                            let parcel = Parcel::Carried {
-                                from,
-                                relay: false,
-                                payload: localized_payload(payload, LOCAL),
-                                on_behalf_of: None,
-                            };
-                            self.send(asker, parcel);
-                        }
-                        None => self.input(
-                            to,
-                            Input::Datagram {
-                                source: LOCAL,
-                                payload,
-                            },
-                        ),
-                    }
-                }
+            } => self.answered(to, from, payloads, on_behalf_of),
+        }
+    }
+
+    fn answered(&mut self, to: u16, from: u16, payloads: Vec<Bytes>, on_behalf_of: Option<u16>) {
+        let source = LOCAL;
+        for payload in payloads {
+            if let Some(asker) = on_behalf_of {
+                let parcel = Parcel::Carried {
+                    from,
+                    relay: false,
+                    payload: localized_payload(payload, source),
+                    on_behalf_of: None,
+                };
+                self.send(asker, parcel);
+            } else {
+                self.input(to, Input::Datagram { source, payload });
             }
         }
     }

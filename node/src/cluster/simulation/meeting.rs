@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::super::node::lock;
 use super::universe::{Event, Universe};
-use crate::membership::{Confirmation, Liveness, Update};
+use crate::membership::{Liveness, Update};
 
 /// Pause between two rounds of discovery of a node that is alone, and of one that is not.
 const ROUND_ALONE_US: u64 = 5_000_000;
@@ -65,57 +65,6 @@ impl Universe {
                 life,
                 source,
                 updates,
-            },
-        );
-    }
-
-    /// Asks a node over a connection of its own whether it lives.
-    pub(super) fn confirm(&mut self, from: usize, confirmation: Confirmation) {
-        let Some(to) = self.slot_of(confirmation.to.uuid) else {
-            return;
-        };
-        if self.is_cut(from, to) || self.slots[to].life.is_none() {
-            return;
-        }
-        let Some(life) = self.slots[from].life.as_ref().map(|it| it.number) else {
-            return;
-        };
-        let delay = self.delay_us(from, to);
-        self.after(
-            delay,
-            Event::Confirm {
-                from,
-                life,
-                to,
-                confirmation,
-            },
-        );
-    }
-
-    /// Nobody waits until a frozen node runs again.
-    pub(super) fn be_confirmed(
-        &mut self,
-        from: usize,
-        life: u64,
-        to: usize,
-        confirmation: Confirmation,
-    ) {
-        if self.slots[to].life.as_ref().is_none_or(|it| it.frozen) {
-            return;
-        }
-        let source = self.slots[from].address.ip();
-        let ping = confirmation.ping.clone();
-        let mut payloads = Vec::new();
-        self.with(to, |node| payloads = node.carried(source, false, ping));
-        let (delay, source) = (self.delay_us(to, from), self.slots[to].address.ip());
-        self.after(
-            delay,
-            Event::Confirmed {
-                slot: from,
-                life,
-                source,
-                confirmation,
-                payloads,
             },
         );
     }

@@ -21,6 +21,7 @@
 //!   came ([`Universe::lateness_us`]).
 
 mod clients;
+mod confirming;
 mod leaves;
 mod link;
 mod local;

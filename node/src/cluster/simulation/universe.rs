@@ -10,13 +10,14 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::super::node::Node;
+use super::confirming::{Asking, Heard};
 use super::leaves::Leave;
 use super::link::Link;
 use super::local::{Asked, Clocks, Local, TrueTime};
 use super::nature::Nature;
 use super::oracle::Oracle;
 use crate::coordinator::{GetOutcome, PutOutcome};
-use crate::membership::{Confirmation, Fate, Input, Update};
+use crate::membership::{Fate, Input, Update};
 use crate::stream::Host as _;
 
 /// A place in which a node lives, one life after the other.
@@ -105,20 +106,9 @@ pub(super) enum Event {
         updates: Vec<Update>,
     },
     /// A node is asked over a connection of its own whether it lives.
-    Confirm {
-        from: usize,
-        life: u64,
-        to: usize,
-        confirmation: Confirmation,
-    },
+    Ask(Asking),
     /// It has answered.
-    Confirmed {
-        slot: usize,
-        life: u64,
-        source: IpAddr,
-        confirmation: Confirmation,
-        payloads: Vec<Bytes>,
-    },
+    Heard(Heard),
     Round {
         slot: usize,
         life: u64,
@@ -179,7 +169,6 @@ impl Event {
             | Self::Opened { slot, life, .. }
             | Self::Closed { slot, life, .. }
             | Self::Met { slot, life, .. }
-            | Self::Confirmed { slot, life, .. }
             | Self::Round { slot, life }
             | Self::Joined { slot, life }
             | Self::PushPull { slot, life }
@@ -188,12 +177,13 @@ impl Event {
             | Self::Go { slot, life }
             | Self::Gone { slot, life }
             | Self::Put { slot, life, .. }
-            | Self::Get { slot, life, .. } => Some((*slot, *life)),
+            | Self::Get { slot, life, .. }
+            | Self::Heard(Heard { slot, life, .. }) => Some((*slot, *life)),
             Self::Datagram { .. }
             | Self::Connect { .. }
             | Self::Frames { .. }
             | Self::Meet { .. }
-            | Self::Confirm { .. }
+            | Self::Ask(_)
             | Self::Story(_) => None,
         }
     }
@@ -397,21 +387,8 @@ impl Universe {
             } => {
                 self.with(slot, |node| node.learn(source, updates));
             }
-            Event::Confirm {
-                from,
-                life,
-                to,
-                confirmation,
-            } => self.be_confirmed(from, life, to, confirmation),
-            Event::Confirmed {
-                slot,
-                source,
-                confirmation,
-                payloads,
-                ..
-            } => self.with(slot, |node| {
-                node.confirmed(&confirmation, source, payloads);
-            }),
+            Event::Ask(asking) => self.be_asked(asking),
+            Event::Heard(heard) => self.with(heard.slot, |node| heard.tell(node)),
             Event::Round { slot, life } => self.round(slot, life),
             Event::Joined { slot, .. } => {
                 self.with(slot, Node::note_joined);
@@ -424,11 +401,10 @@ impl Universe {
                 generation,
                 ..
             } => self.with(slot, |node| {
-                let fate = Fate::Died;
                 node.step(Input::Ended {
                     uuid,
                     generation,
-                    fate,
+                    fate: Fate::Died,
                 });
             }),
             Event::Leave { slot, together, .. } => {

@@ -1,6 +1,7 @@
 //! Fields that several frames share.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use uuid::Uuid;
 
 use super::{MAX_KEY, MAX_RANGES, MAX_VALUE, RangeSum, Sums};
 use crate::clock::BootMillis;
@@ -99,6 +100,20 @@ pub(super) fn take_updates(from: &mut Reader) -> Result<Vec<Update>, Malformed> 
         updates.push(decode_update(from)?);
     }
     Ok(updates)
+}
+
+pub(super) fn put_lives(out: &mut BytesMut, lives: &[(Uuid, u64)]) {
+    out.put_u32(u32::try_from(lives.len()).unwrap_or(u32::MAX));
+    for (uuid, generation) in lives {
+        out.put_slice(uuid.as_bytes());
+        out.put_u64(*generation);
+    }
+}
+
+pub(super) fn take_lives(from: &mut Reader) -> Result<Vec<(Uuid, u64)>, Malformed> {
+    let count = take_count(from, "members", MAX_MEMBERS)?;
+    let life = |_| Ok((from.uuid()?, from.u64()?));
+    (0..count).map(life).collect()
 }
 
 pub(super) fn put_sums(out: &mut BytesMut, sums: Option<&Sums>) {

@@ -4,11 +4,11 @@ use bytes::{BufMut, Bytes};
 use uuid::Uuid;
 
 use super::fields::{
-    flag, head, kind, put_entry, put_optional, put_short, put_sums, put_updates, take_count,
-    take_entry, take_optional, take_payload, take_sums, take_updates,
+    flag, head, kind, put_entry, put_lives, put_optional, put_short, put_sums, put_updates,
+    take_entry, take_lives, take_optional, take_payload, take_sums, take_updates,
 };
 use super::{MAX_KEY, Origin, Sums};
-use crate::membership::{MAX_MEMBERS, MAX_UPDATE, Update};
+use crate::membership::{MAX_UPDATE, Update};
 use crate::store::Entry;
 use crate::wire::{Malformed, Reader, Rope};
 
@@ -203,11 +203,7 @@ impl Request {
                 head(out, kind::LEAVING, *id);
                 out.put_u64(*view);
                 out.put_u8(u8::from(*going));
-                out.put_u32(u32::try_from(together.len()).unwrap_or(u32::MAX));
-                for (uuid, generation) in together {
-                    out.put_slice(uuid.as_bytes());
-                    out.put_u64(*generation);
-                }
+                put_lives(out, together);
             }),
             Self::View { id } => out.fields(|out| head(out, kind::VIEW, *id)),
             Self::Carry { id, relay, payload } => out.fields(|out| {
@@ -262,13 +258,10 @@ impl Request {
             kind::PING => Ok(Self::Ping { id }),
             kind::LEAVING => {
                 let (view, going) = (from.u64()?, flag(from)?);
-                let count = take_count(from, "members", MAX_MEMBERS)?;
-                let life = |_| Ok((from.uuid()?, from.u64()?));
-                let together = (0..count).map(life).collect::<Result<_, Malformed>>()?;
                 Ok(Self::Leaving {
                     id,
                     view,
-                    together,
+                    together: take_lives(from)?,
                     going,
                 })
             }
