@@ -262,6 +262,45 @@ fn mutated_streams_of_gossip_harm_nobody() {
     victim.check();
 }
 
+/// The place of the version in a datagram and in a greeting.
+const VERSIONED: [(&[u8], usize); 2] = [(b"rp", 2), (b"RPRM", 4)];
+
+#[test]
+fn another_version_of_the_protocol_is_named_and_counted() {
+    let victim = Victim::start(Sandbox::new());
+    let gossip = victim.port() + victim.fleet.ports().gossip_offset();
+    let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let of_version_77 = |(magic, at): (&[u8], usize)| {
+        let mut bytes = vec![0; 200];
+        bytes[..magic.len()].copy_from_slice(magic);
+        bytes[at] = 77;
+        bytes
+    };
+    let [datagram, greeting] = VERSIONED.map(of_version_77);
+    wait_until("the version counted and named", PATIENCE, || {
+        udp.send_to(&datagram, (Ipv4Addr::LOCALHOST, gossip))
+            .map_err(|error| error.to_string())?;
+        let heard = say(gossip, &greeting).map_err(|error| error.to_string())?;
+        assert!(heard.is_empty(), "{}", heard.escape_ascii());
+        let page = get(victim.port(), "/metrics")?.text();
+        for kind in ["datagrams", "streams"] {
+            let none = format!("repram_{kind}_version_total 0");
+            if page.lines().any(|line| line == none) {
+                return Err(none);
+            }
+        }
+        let log = std::fs::read_to_string(victim.fleet.log_file(&victim.nodes[0].id));
+        let log = log.unwrap_or_default();
+        let lines = log.lines().filter(|line| line.contains("version 77"));
+        // One of each kind, however many came.
+        match lines.count() {
+            2 => Ok(()),
+            other => Err(format!("{other} lines: {log}")),
+        }
+    });
+    victim.check();
+}
+
 /// The field that requests have which are right in this.
 const HOST: &str = "Host: localhost\r\n";
 

@@ -106,6 +106,11 @@ fn datagrams(node: &Node<Sockets>) -> Vec<Value> {
             read(&counters.malformed),
         ),
         (
+            "datagrams_version_total",
+            "Datagrams of another version of the protocol",
+            read(&counters.version),
+        ),
+        (
             "datagrams_foreign_total",
             "Datagrams of another domain or network",
             read(&counters.foreign),
@@ -149,6 +154,11 @@ fn of_streams(streams: &StreamCounters) -> Vec<Value> {
             "streams_refused_total",
             "Greetings with another secret, network or protocol",
             read(&streams.refused),
+        ),
+        (
+            "streams_version_total",
+            "Greetings of another version of the protocol",
+            read(&streams.versions),
         ),
         (
             "streams_crowded_total",

@@ -17,9 +17,9 @@ use super::world::World;
 use crate::clock::{BootMillis, boot_now, unix_now_ms};
 use crate::membership::{Confirmation, Identity};
 use crate::reach::Reach;
-use crate::stream::{NotSent, Streams};
+use crate::stream::{NotSent, Quiet, STRANGERS_EVERY, Streams};
 use crate::wire::frame::Request;
-use crate::wire::{Datagrams, Dropped};
+use crate::wire::{Datagrams, Dropped, PROTOCOL_VERSION};
 
 /// Sockets, streams and the alarm of one node.
 pub(super) struct Sockets {
@@ -28,6 +28,7 @@ pub(super) struct Sockets {
     reach: Arc<Reach>,
     streams: OnceLock<Streams>,
     confirmations: mpsc::Sender<Confirmation>,
+    strangers: Quiet,
     pub(super) alarm: Alarm,
     pub(super) counters: DatagramCounters,
 }
@@ -38,6 +39,7 @@ pub(super) struct DatagramCounters {
     pub(super) sent: AtomicU64,
     pub(super) received: AtomicU64,
     pub(super) malformed: AtomicU64,
+    pub(super) version: AtomicU64,
     pub(super) foreign: AtomicU64,
     pub(super) unsigned: AtomicU64,
     pub(super) forged: AtomicU64,
@@ -60,6 +62,7 @@ impl Sockets {
             reach,
             streams: OnceLock::new(),
             confirmations,
+            strangers: Quiet::new(STRANGERS_EVERY),
             alarm: Alarm::new(),
             counters: DatagramCounters::default(),
         }
@@ -91,10 +94,21 @@ impl Sockets {
         }
     }
 
-    fn count_dropped(&self, dropped: Dropped) {
+    fn count_dropped(&self, dropped: Dropped, source: SocketAddr) {
+        if let Dropped::Version(found) = dropped {
+            self.strangers.say(|more| {
+                tracing::warn!(
+                    %source,
+                    more,
+                    "a datagram of version {found} of the protocol was dropped; this node speaks \
+                     version {PROTOCOL_VERSION}"
+                );
+            });
+        }
         let counters = &self.counters;
         count(match dropped {
             Dropped::Malformed => &counters.malformed,
+            Dropped::Version(_) => &counters.version,
             Dropped::OtherNetwork => &counters.foreign,
             Dropped::Unsigned => &counters.unsigned,
             Dropped::Forged => &counters.forged,
@@ -123,7 +137,7 @@ impl World for Sockets {
                     count(&self.counters.received);
                     return Some((source.ip().to_canonical(), payload));
                 }
-                Err(dropped) => self.count_dropped(dropped),
+                Err(dropped) => self.count_dropped(dropped, source),
             }
         }
         None

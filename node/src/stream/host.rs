@@ -48,8 +48,11 @@ pub struct StreamCounters {
     pub accepted: AtomicU64,
     /// Streams that could not be opened.
     pub failed: AtomicU64,
-    /// Greetings of others that were refused: another secret, network or protocol.
+    /// Greetings of others that were refused: another secret, network or protocol, but for
+    /// its version.
     pub refused: AtomicU64,
+    /// Greetings of another version of the protocol.
+    pub versions: AtomicU64,
     /// Connections closed because there were too many.
     pub crowded: AtomicU64,
     /// Streams that broke because a record was not authentic or not understood.

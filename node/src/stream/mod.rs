@@ -29,5 +29,5 @@ pub use offset::ClockOffset;
 pub use outbox::{MAX_QUEUED, MAX_QUEUED_BYTES, NotSent, Outbox};
 pub use peer::{Link, Peer};
 pub use quiet::Quiet;
-pub use server::serve;
+pub use server::{STRANGERS_EVERY, serve};
 pub use streams::Streams;

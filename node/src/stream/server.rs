@@ -15,6 +15,7 @@ use super::quiet::Quiet;
 use crate::door::Door;
 use crate::membership::MAX_MEMBERS;
 use crate::wire::frame::{Reply, Request};
+use crate::wire::hello::Refused;
 use crate::wire::record::BATCH;
 use crate::wire::{Reader, Rope};
 
@@ -27,11 +28,27 @@ const MAX_STREAMS: usize = MAX_MEMBERS + 64;
 const NO_ROOM: Duration = Duration::from_millis(200);
 
 /// Least time between two lines in the log about strangers.
-const STRANGERS_EVERY: Duration = Duration::from_secs(30);
+pub const STRANGERS_EVERY: Duration = Duration::from_secs(30);
+
+/// What anybody could cause any number of lines about. Noise does not hide that a peer is of
+/// another version.
+struct Quiets {
+    strangers: Quiet,
+    versions: Quiet,
+}
+
+impl Default for Quiets {
+    fn default() -> Self {
+        Self {
+            strangers: Quiet::new(STRANGERS_EVERY),
+            versions: Quiet::new(STRANGERS_EVERY),
+        }
+    }
+}
 
 /// Accepts streams for ever.
 pub async fn serve(mut door: Door, shared: Arc<Shared>) -> std::convert::Infallible {
-    let quiet = Arc::new(Quiet::new(STRANGERS_EVERY));
+    let quiet = Arc::new(Quiets::default());
     let mut streams = JoinSet::new();
     loop {
         tokio::select! {
@@ -51,7 +68,7 @@ pub async fn serve(mut door: Door, shared: Arc<Shared>) -> std::convert::Infalli
     }
 }
 
-async fn stream(socket: TcpStream, shared: Arc<Shared>, quiet: Arc<Quiet>) {
+async fn stream(socket: TcpStream, shared: Arc<Shared>, quiet: Arc<Quiets>) {
     let address = socket.peer_addr();
     match shared.greeter.accept(socket, shared.host.identity()).await {
         Ok(channel) => {
@@ -61,12 +78,22 @@ async fn stream(socket: TcpStream, shared: Arc<Shared>, quiet: Arc<Quiet>) {
             if let StreamError::Broken(_) | StreamError::Malformed(_) | StreamError::Unproved(_) =
                 error
             {
-                quiet.say(|more| tracing::warn!(?address, %error, more, "stream ended"));
+                quiet
+                    .strangers
+                    .say(|more| tracing::warn!(?address, %error, more, "stream ended"));
             }
+        }
+        Err(GreetError::Refused(refused @ Refused::Version { .. })) => {
+            count(&shared.counters.versions);
+            quiet
+                .versions
+                .say(|more| tracing::warn!(?address, %refused, more, "peer refused"));
         }
         Err(GreetError::Refused(refused)) => {
             count(&shared.counters.refused);
-            quiet.say(|more| tracing::warn!(?address, %refused, more, "stranger refused"));
+            quiet
+                .strangers
+                .say(|more| tracing::warn!(?address, %refused, more, "stranger refused"));
         }
         Err(error) => tracing::debug!(?address, %error, "no greeting"),
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! offset  0  2 bytes  "rp"
-//!         2  1        version, 1
+//!         2  1        version of the protocol
 //!         3  1        flags, bit 0: signed
 //!         4  8        network tag
 //!        12 16        sender's UUID
@@ -21,12 +21,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 use repram_discovery::auth::MAC_LENGTH;
 use uuid::Uuid;
 
+use super::protocol::PROTOCOL_VERSION;
 use super::reader::{Malformed, Reader};
 use super::replay::{ReplayGuard, Stale, Stamp};
 use super::seal::{NetworkTag, Purpose, Seal, Signer};
 
 const MAGIC: [u8; 2] = *b"rp";
-const VERSION: u8 = 1;
 const SIGNED: u8 = 1;
 const HEADER_LENGTH: usize = 52;
 
@@ -40,8 +40,10 @@ pub const MAX_PAYLOAD: usize = MAX_DATAGRAM - HEADER_LENGTH - MAC_LENGTH;
 /// Why a datagram was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
-    /// Not a datagram of this protocol and version.
+    /// Not a datagram of this protocol.
     Malformed,
+    /// Of this version of the protocol, which is not ours.
+    Version(u8),
     /// Of another network.
     OtherNetwork,
     /// Signed where we have no secret, or not signed where we have one.
@@ -98,7 +100,7 @@ impl Datagrams {
         self.sequence += 1;
         let mut datagram = BytesMut::with_capacity(HEADER_LENGTH + payload.len() + MAC_LENGTH);
         datagram.put_slice(&MAGIC);
-        datagram.put_u8(VERSION);
+        datagram.put_u8(PROTOCOL_VERSION);
         datagram.put_u8(if self.signer.is_signing() { SIGNED } else { 0 });
         datagram.put_slice(&self.network);
         datagram.put_slice(self.own.as_bytes());
@@ -118,6 +120,12 @@ impl Datagrams {
     pub fn unframe(&mut self, datagram: Bytes, now_unix_ms: u64) -> Result<Bytes, Dropped> {
         if datagram.len() > MAX_DATAGRAM {
             return Err(Dropped::Malformed);
+        }
+        if let [magic @ .., version] = *datagram.first_chunk::<3>().ok_or(Dropped::Malformed)?
+            && magic == MAGIC
+            && version != PROTOCOL_VERSION
+        {
+            return Err(Dropped::Version(version));
         }
         let header = header(datagram.clone()).map_err(|_| Dropped::Malformed)?;
         if header.network != self.network {
@@ -151,7 +159,7 @@ fn header(datagram: Bytes) -> Result<Header, Malformed> {
     let mut reader = Reader::new(datagram);
     let magic: [u8; 2] = reader.array()?;
     let version = reader.u8()?;
-    if magic != MAGIC || version != VERSION {
+    if magic != MAGIC || version != PROTOCOL_VERSION {
         return Err(Malformed::UnknownTag {
             what: "version",
             tag: version,
@@ -208,6 +216,19 @@ mod tests {
             to.unframe(full, NOW).map(|payload| payload.len()),
             Ok(MAX_PAYLOAD)
         );
+    }
+
+    #[test]
+    fn another_version_is_told_from_noise() {
+        let check = |at: usize, expect: Dropped| {
+            let mut datagram = node(None, 1).frame(b"", NOW).to_vec();
+            datagram[at] = 77;
+            assert_eq!(node(None, 2).unframe(datagram.into(), NOW), Err(expect));
+        };
+        check(0, Dropped::Malformed);
+        check(2, Dropped::Version(77));
+        let short = Bytes::from_static(b"rp");
+        assert_eq!(node(None, 2).unframe(short, NOW), Err(Dropped::Malformed));
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //!
 //! ```text
 //! offset  0  4 bytes  "RPRM"
-//!         4  1        version, 1
+//!         4  1        version of the protocol
 //!         5  1        flags, bit 0: signed
 //!         6  8        network tag
 //!        14  2        length of the body
@@ -30,12 +30,12 @@ use std::net::IpAddr;
 use bytes::{BufMut, Bytes, BytesMut};
 use repram_discovery::auth::MAC_LENGTH;
 
+use super::protocol::PROTOCOL_VERSION;
 use super::reader::{Malformed, Reader};
 use super::seal::{Purpose, Seal, Signer};
 use crate::membership::{Identity, MAX_IDENTITY, put_ip, take_ip};
 
 const MAGIC: [u8; 4] = *b"RPRM";
-const VERSION: u8 = 1;
 const SIGNED: u8 = 1;
 
 /// Bytes up to and including the length of the body.
@@ -71,9 +71,18 @@ pub struct Hello {
 /// Why a greeting was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// It is not a greeting of this protocol and version.
+    /// It is not a greeting of this protocol.
     #[error("peer does not speak this protocol")]
     Protocol,
+    /// It is one of another version.
+    #[error(
+        "peer speaks version {found} of the protocol and this node version {PROTOCOL_VERSION}; \
+         nodes of different versions form networks of their own"
+    )]
+    Version {
+        /// The peer's version.
+        found: u8,
+    },
     /// Its body is broken.
     #[error("peer's greeting {0}")]
     Malformed(#[from] Malformed),
@@ -122,7 +131,7 @@ pub fn encode(seal: &Seal, hello: &Hello, answered: Option<&Nonce>) -> Bytes {
     let signer = signer(seal, answered);
     let mut out = BytesMut::with_capacity(MAX_HELLO);
     out.put_slice(&MAGIC);
-    out.put_u8(VERSION);
+    out.put_u8(PROTOCOL_VERSION);
     out.put_u8(if signer.is_signing() { SIGNED } else { 0 });
     out.put_slice(&seal.network());
     out.put_u16(0);
@@ -147,7 +156,13 @@ pub fn rest_length(seal: &Seal, prefix: &[u8; PREFIX_LENGTH]) -> Result<usize, R
     let magic: [u8; 4] = reader.array()?;
     let version = reader.u8()?;
     let flags = reader.u8()?;
-    if magic != MAGIC || version != VERSION || flags & !SIGNED != 0 {
+    if magic != MAGIC {
+        return Err(Refused::Protocol);
+    }
+    if version != PROTOCOL_VERSION {
+        return Err(Refused::Version { found: version });
+    }
+    if flags & !SIGNED != 0 {
         return Err(Refused::Protocol);
     }
     let network: [u8; 8] = reader.array()?;
@@ -289,6 +304,18 @@ mod tests {
         );
         let http = Bytes::from_static(b"GET / HTTP/1.1\r\nHost: localhost\r\n");
         assert_eq!(received(&seal(None), &http, None), Err(Refused::Protocol));
+    }
+
+    #[test]
+    fn another_version_is_told_from_noise() {
+        let check = |at: usize, expect: Refused| {
+            let mut bytes = encode(&seal(None), &hello(1), None).to_vec();
+            bytes[at] = 77;
+            assert_eq!(received(&seal(None), &bytes.into(), None), Err(expect));
+        };
+        check(0, Refused::Protocol);
+        check(4, Refused::Version { found: 77 });
+        check(5, Refused::Protocol);
     }
 
     #[test]

@@ -6,12 +6,16 @@
 //! whole, under a key derived from the cluster secret for its purpose, and a record moreover
 //! for its connection, direction and place, so none can be forged, repeated or reordered.
 //!
+//! A datagram and a greeting carry the version of the protocol ([`PROTOCOL_VERSION`]), at the
+//! same place in all versions.
+//!
 //! All numbers are big-endian. No decoder panics, whatever the bytes, and none reserves
 //! memory for what has not arrived.
 
 mod datagram;
 pub mod frame;
 pub mod hello;
+mod protocol;
 mod reader;
 pub mod record;
 mod replay;
@@ -19,6 +23,7 @@ mod rope;
 mod seal;
 
 pub use datagram::{Datagrams, Dropped, MAX_DATAGRAM, MAX_PAYLOAD};
+pub use protocol::PROTOCOL_VERSION;
 pub use reader::{Malformed, Reader};
 pub use replay::{MAX_SKEW_MS, MAX_WINDOWS, ReplayGuard, Stale, Stamp};
 pub use rope::Rope;
