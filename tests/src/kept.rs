@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpStream};
 
 use crate::wait::PATIENCE;
 
-/// A connection to a port of 127.0.0.1.
+/// A connection to a node, 127.0.0.1 if nothing else is said.
 pub struct KeptConnection {
     stream: BufReader<TcpStream>,
 }
@@ -16,7 +16,11 @@ impl KeptConnection {
     /// # Errors
     /// When nobody listens.
     pub fn open(port: u16) -> io::Result<Self> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        Self::over(TcpStream::connect((Ipv4Addr::LOCALHOST, port))?)
+    }
+
+    /// Over a connection that is there.
+    pub(crate) fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self {

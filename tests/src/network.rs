@@ -14,6 +14,7 @@ use reqwest::header::HeaderMap;
 
 use crate::container::skip;
 use crate::http::Answer;
+use crate::kept::KeptConnection;
 use crate::sandbox::Sandbox;
 
 /// Longer than any answer of a node may take.
@@ -100,6 +101,31 @@ impl Network {
     /// Runs a program on a host to its end; an error says what it complained about.
     fn run(&self, host: u8, command: &[&str]) -> Result<(), String> {
         ip(&[&["netns", "exec", &self.host(host)], command].concat())
+    }
+
+    /// Has packets of a host leave it later.
+    ///
+    /// # Errors
+    /// When tc(8) or the kernel cannot do that.
+    pub fn delay(&self, host: u8, by: Duration) -> Result<(), String> {
+        let by = format!("{}us", by.as_micros());
+        let cable = [
+            "tc", "qdisc", "add", "dev", "eth0", "root", "netem", "delay",
+        ];
+        self.run(host, &[&cable[..], &[by.as_str()]].concat())
+    }
+
+    /// A connection to a port of a host, from that host itself.
+    ///
+    /// # Errors
+    /// When nobody listens.
+    pub fn connect(&self, host: u8, port: u16) -> Result<KeptConnection, String> {
+        let namespace = Path::new("/run/netns").join(self.host(host));
+        let place = SocketAddr::from((address(host), port));
+        let connected = inside(&namespace, || {
+            TcpStream::connect(place).and_then(KeptConnection::over)
+        })?;
+        connected.map_err(|error| format!("{place}: {error}"))
     }
 
     /// Asks a port of a host from that host itself; an error says why there was no answer.
@@ -197,15 +223,8 @@ pub fn ask_in(
     path: &str,
     body: &[u8],
 ) -> Result<Answer, String> {
-    thread::scope(|scope| {
-        let asking = scope.spawn(|| {
-            let namespace = File::open(namespace).map_err(|error| error.to_string())?;
-            // A thread has a network of its own when it wants to.
-            setns(namespace, CloneFlags::CLONE_NEWNET).expect("whoever made it may enter");
-            exchange(place, method, path, body).map_err(|error| format!("{place}: {error}"))
-        });
-        asking.join().expect("it does not panic")
-    })
+    let answer = inside(namespace, || exchange(place, method, path, body))?;
+    answer.map_err(|error| format!("{place}: {error}"))
 }
 
 /// Listens inside a network namespace.
@@ -216,14 +235,21 @@ pub fn ask_in(
 /// # Panics
 /// When this process may not enter it.
 pub(crate) fn listen_in(namespace: &Path, place: SocketAddr) -> Result<TcpListener, String> {
+    // The socket stays in the network in which it was made.
+    let listener = inside(namespace, || TcpListener::bind(place))?;
+    listener.map_err(|error| format!("{place}: {error}"))
+}
+
+/// Does something in a network namespace.
+fn inside<T: Send>(namespace: &Path, task: impl FnOnce() -> T + Send) -> Result<T, String> {
     let namespace = File::open(namespace).map_err(|error| error.to_string())?;
     thread::scope(|scope| {
-        let listening = scope.spawn(|| {
-            // The socket stays in the network in which it was made.
+        let working = scope.spawn(|| {
+            // A thread has a network of its own when it wants to.
             setns(namespace, CloneFlags::CLONE_NEWNET).expect("whoever made it may enter");
-            TcpListener::bind(place).map_err(|error| format!("{place}: {error}"))
+            task()
         });
-        listening.join().expect("it does not panic")
+        Ok(working.join().expect("it does not panic"))
     })
 }
 

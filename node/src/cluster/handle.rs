@@ -243,6 +243,13 @@ impl Cluster {
         }
     }
 
+    /// How late a deadline may become that goes to a peer on another clock, or comes from it:
+    /// the largest of all peers.
+    #[must_use]
+    pub fn lateness(&self) -> Duration {
+        self.node.world.streams().lateness()
+    }
+
     /// Counters since the start.
     #[must_use]
     pub fn counters(&self) -> ClusterCounters {

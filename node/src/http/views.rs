@@ -240,6 +240,7 @@ pub(super) fn metrics(api: &Api) -> Response<Reply> {
         cluster: api.cluster.counters(),
         peers_active: active(&api.cluster.peers()),
         refill: api.cluster.refill(),
+        lateness: api.cluster.lateness(),
         discovery: api.cluster.discovery_report(),
         ready: api.lifecycle.stage() == Stage::Serving,
         started_unix_s: api.started_unix_ms / 1000,

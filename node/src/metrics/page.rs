@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Debug};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -32,6 +33,8 @@ pub struct Page<'a> {
     pub peers_active: usize,
     /// How far the refill is.
     pub refill: RefillView,
+    /// How late a value may end that goes between this node and one on another clock.
+    pub lateness: Duration,
     /// How each source of peers does.
     pub discovery: Vec<Report>,
     /// Whether the node serves.
@@ -53,6 +56,7 @@ impl Page<'_> {
         registry.register_collector(Box::new(Snapshot {
             scalars: self.scalars(),
             series: self.requests.series(),
+            lateness_s: self.lateness.as_secs_f64(),
             discovery: self.discovery.clone(),
         }));
         let mut text = String::new();
@@ -191,6 +195,7 @@ impl Scalar {
 struct Snapshot {
     scalars: Vec<Scalar>,
     series: Vec<Series>,
+    lateness_s: f64,
     discovery: Vec<Report>,
 }
 
@@ -214,6 +219,14 @@ impl Collector for Snapshot {
         for scalar in &self.scalars {
             scalar.encode(&mut encoder)?;
         }
+        encoder
+            .encode_descriptor(
+                "repram_deadline_lateness_seconds",
+                "How late a value may end that goes between this node and one on another clock",
+                None,
+                MetricType::Gauge,
+            )?
+            .encode_gauge(&self.lateness_s)?;
         encode_discovery(&self.discovery, &mut encoder)?;
         let mut requests = encoder.encode_descriptor(
             "repram_http_requests",
@@ -333,6 +346,7 @@ mod tests {
             },
             peers_active: 2,
             refill: RefillView::default(),
+            lateness: Duration::from_micros(1_500),
             discovery: vec![Report {
                 method: "flux",
                 tried: 7,

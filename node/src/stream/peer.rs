@@ -1,7 +1,7 @@
 //! The stream to one peer: opened again and again, for as long as the peer is a member.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +63,9 @@ pub struct Peer {
     stopped: Notify,
     link: watch::Sender<Link>,
     silent: AtomicBool,
+    /// How late a deadline may become that crosses the stream, in microseconds, as of the last
+    /// exchange of clocks but one.
+    lateness_us: AtomicU64,
 }
 
 impl Peer {
@@ -78,6 +81,7 @@ impl Peer {
             stopped: Notify::new(),
             link: watch::Sender::new(Link::New),
             silent: AtomicBool::new(false),
+            lateness_us: AtomicU64::new(0),
         }
     }
 
@@ -114,6 +118,17 @@ impl Peer {
     /// Notes that it does not answer, or does so again.
     pub fn mark_silent(&self, silent: bool) {
         self.silent.store(silent, Ordering::Relaxed);
+    }
+
+    /// How late a deadline may become that crosses the stream.
+    #[must_use]
+    pub fn lateness(&self) -> Duration {
+        Duration::from_micros(self.lateness_us.load(Ordering::Relaxed))
+    }
+
+    fn note_lateness(&self, offset: &ClockOffset) {
+        let lateness_us = offset.lateness_us().unwrap_or(0);
+        self.lateness_us.store(lateness_us, Ordering::Relaxed);
     }
 
     /// The peer tells that it is at `address` now, and is worth a try.
@@ -203,6 +218,7 @@ impl Peer {
             sees_us_at: _,
             offset,
         } = channel;
+        self.note_lateness(&offset);
         self.outbox.open();
         self.link.send_replace(Link::Up);
         shared.host.connected(&peer);
@@ -230,7 +246,9 @@ impl Peer {
                 () = until(measure_at) => {
                     measure_at = Some(Instant::now() + MEASURE_EVERY);
                     let sent = boot_now_us();
-                    lock(clock).asked = Some(sent);
+                    let mut clock = lock(clock);
+                    clock.asked = Some(sent);
+                    self.note_lateness(&clock.offset);
                     vec![Request::Ping { id: sent }]
                 }
             };

@@ -125,6 +125,15 @@ impl Streams {
         waiting.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 
+    /// How late a deadline may become that goes to a peer on another clock, or comes from it:
+    /// the largest of all peers.
+    #[must_use]
+    pub fn lateness(&self) -> Duration {
+        let peers = self.peers();
+        let up = peers.values().filter(|peer| peer.is_up());
+        up.map(|peer| peer.lateness()).max().unwrap_or_default()
+    }
+
     /// Waits until every stream was opened, or could not be opened, once.
     pub async fn tried(&self) {
         let links: Vec<_> = self.peers().values().map(|peer| peer.link()).collect();
