@@ -13,6 +13,16 @@ use repram_tests::{Churn, ChurnConfig, Fleet, Node, PATIENCE, Report, Sandbox, g
 /// How long each test goes on; they run beside each other.
 const SECONDS: u64 = 20;
 
+/// How long the test goes on in which everything is done.
+const SECONDS_OF_ALL: u64 = 60;
+
+/// How many nodes there may be. The fewest are less than the copies of a value, so that a
+/// shrinking fleet takes holders of all copies at once.
+const NODES: std::ops::RangeInclusive<usize> = 2..=8;
+
+/// A jump is by as many nodes as a value has copies at least.
+const JUMP: usize = 3;
+
 /// For how long a node is frozen, in milliseconds: from what nobody notices to what others
 /// take for an end.
 const FREEZE_MS: std::ops::Range<u64> = 20..4_000;
@@ -26,6 +36,8 @@ enum Fault {
     Rolling,
     Up,
     Down,
+    /// To another number of nodes that is far away.
+    Jump,
 }
 
 /// A fleet, and a client that uses it all the time.
@@ -42,9 +54,9 @@ fn setting(name: &str) -> Option<u64> {
 
 impl Story {
     /// Does one of these again and again; each when what the one before took is made good.
-    fn tell(faults: &[Fault], nodes: usize) -> Report {
+    fn tell(faults: &[Fault], nodes: usize, seconds: u64) -> Report {
         let seed = setting("REPRAM_CHURN_SEED").unwrap_or_else(|| fastrand::u64(..));
-        let seconds = setting("REPRAM_CHURN_SECONDS").unwrap_or(SECONDS);
+        let seconds = setting("REPRAM_CHURN_SECONDS").unwrap_or(seconds);
         // Every kill is the first one, so that the successor starts at once.
         let sandbox = Sandbox::new()
             .set("NODE_COUNT", nodes)
@@ -65,9 +77,10 @@ impl Story {
         };
         let end = Instant::now() + Duration::from_secs(seconds);
         let mut done = 0;
-        while Instant::now() < end && story.churn.report().is_clean() {
-            let fault = *story.random.choice(faults).expect("something is done");
-            story.suffer(fault);
+        // Each is done once at least, however slow the machine is.
+        while (Instant::now() < end || done < faults.len()) && story.churn.report().is_clean() {
+            let random = *story.random.choice(faults).expect("something is done");
+            story.suffer(faults.get(done).copied().unwrap_or(random));
             done += 1;
         }
         let Self { fleet, churn, .. } = story;
@@ -96,13 +109,19 @@ impl Story {
             Fault::Rolling => self.command(&["restart", "--rolling"]),
             Fault::Up => return self.scale(count + 1),
             Fault::Down => return self.scale(count - 1),
+            Fault::Jump => {
+                let far = NODES.filter(|other| other.abs_diff(count) >= JUMP);
+                let far: Vec<usize> = far.collect();
+                let other = *self.random.choice(&far).expect("there is always one");
+                return self.scale(other);
+            }
         }
         self.settle(count);
     }
 
     /// Nodes come and go at the end of the range.
     fn scale(&mut self, count: usize) {
-        if !(3..=6).contains(&count) {
+        if !NODES.contains(&count) {
             return;
         }
         // Whoever asks a node that has gone is refused, which says nothing.
@@ -152,15 +171,35 @@ fn ports(nodes: &[Node]) -> Vec<u16> {
 
 #[test]
 fn nothing_is_lost_while_nodes_are_killed_and_frozen() {
-    Story::tell(&[Fault::Kill, Fault::Freeze], 3);
+    Story::tell(&[Fault::Kill, Fault::Freeze], 3, SECONDS);
 }
 
 #[test]
 fn nothing_is_lost_while_nodes_are_restarted() {
-    Story::tell(&[Fault::Restart, Fault::Rolling], 4);
+    Story::tell(&[Fault::Restart, Fault::Rolling], 4, SECONDS);
 }
 
 #[test]
 fn nothing_is_lost_while_the_fleet_grows_and_shrinks() {
-    Story::tell(&[Fault::Up, Fault::Down, Fault::Kill], 4);
+    Story::tell(&[Fault::Up, Fault::Down, Fault::Kill], 4, SECONDS);
+}
+
+#[test]
+fn nothing_is_lost_while_the_fleet_jumps_by_all_holders_of_a_value_and_more() {
+    Story::tell(&[Fault::Jump], 5, SECONDS);
+}
+
+#[test]
+fn nothing_is_lost_while_all_of_this_happens_to_one_fleet() {
+    let all = [
+        Fault::Kill,
+        Fault::Freeze,
+        Fault::Jump,
+        Fault::Restart,
+        Fault::Up,
+        Fault::Rolling,
+        Fault::Jump,
+        Fault::Down,
+    ];
+    Story::tell(&all, 4, SECONDS_OF_ALL);
 }
