@@ -176,7 +176,8 @@ impl Drop for NotifySocket {
 }
 
 /// The assignments of one message that mean something to us, in their order.
-fn parse(text: &str) -> Vec<Notice> {
+#[must_use]
+pub fn parse(text: &str) -> Vec<Notice> {
     text.lines()
         .filter_map(|line| match line.split_once('=')? {
             ("READY", "1") => Some(Notice::Ready),

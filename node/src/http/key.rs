@@ -6,7 +6,7 @@ use super::bounds::KEY_MAX;
 
 /// Why a path segment is not a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum KeyError {
+pub enum KeyError {
     /// There is nothing after the slash.
     #[error("the key is empty; give 1 to {KEY_MAX} bytes after the last slash")]
     Empty,
@@ -25,7 +25,10 @@ pub(super) enum KeyError {
 }
 
 /// The key in a path segment as it came.
-pub(super) fn decode(segment: &str) -> Result<Bytes, KeyError> {
+///
+/// # Errors
+/// When it is none; the answer is 400.
+pub fn decode(segment: &str) -> Result<Bytes, KeyError> {
     if segment.contains('/') {
         return Err(KeyError::Slash);
     }

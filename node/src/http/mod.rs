@@ -38,5 +38,6 @@ pub use accept::{Connections, Doorman};
 pub use api::{Api, ApiConfig};
 pub use connection::Drain;
 pub use conversation::{Conversation, PassOn};
+pub use key::{KeyError, decode as decode_key};
 pub use lifecycle::{Lifecycle, Stage};
-pub use query::TtlBounds;
+pub use query::{Listing, QueryError, TtlBounds};

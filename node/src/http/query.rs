@@ -7,7 +7,7 @@ use super::key::{hex_digit, percent_decode};
 
 /// Why a query is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum QueryError {
+pub enum QueryError {
     /// A percent sign is not followed by two hexadecimal digits.
     #[error("a percent sign in the query must be followed by two hexadecimal digits")]
     Percent,
@@ -105,14 +105,21 @@ fn whole_number(text: &[u8]) -> Option<u64> {
 
 /// What a listing asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Listing {
-    pub(super) prefix: Vec<u8>,
-    pub(super) after: Option<Vec<u8>>,
-    pub(super) limit: usize,
+pub struct Listing {
+    /// What the keys begin with.
+    pub prefix: Vec<u8>,
+    /// The key behind which it goes on.
+    pub after: Option<Vec<u8>>,
+    /// Keys of a page at most.
+    pub limit: usize,
 }
 
 impl Listing {
-    pub(super) fn parse(query: Option<&str>) -> Result<Self, QueryError> {
+    /// Reads a query.
+    ///
+    /// # Errors
+    /// When it is none of a listing; the answer is 400.
+    pub fn parse(query: Option<&str>) -> Result<Self, QueryError> {
         let limit = match parameter(query, "limit")? {
             None => PAGE_MAX,
             Some(text) => {
