@@ -3,7 +3,8 @@
 use std::error::Error;
 
 /// The text of an error and of all its causes, as a person reads them.
-pub(crate) fn chain(error: &dyn Error) -> String {
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

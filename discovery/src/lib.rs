@@ -29,7 +29,7 @@
 
 pub mod addresses;
 pub mod auth;
-mod chain;
+pub mod chain;
 pub mod claim;
 pub mod domain;
 pub mod fetch;

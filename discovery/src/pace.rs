@@ -11,7 +11,7 @@ const SLOWEST: u32 = 5;
 /// How a question ended, as far as the next one goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// There is nothing more to know for now.
+    /// All that can be known is known.
     Good,
     /// There was an answer, but not the one that is hoped for.
     Empty,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use repram_config::Settings;
+use repram_discovery::chain::chain;
 use repram_discovery::domain::{self, Location};
 use repram_discovery::fetch::{Fetch, NotHttp};
 use repram_discovery::flux::host_address;
@@ -12,7 +13,6 @@ use repram_discovery::own_address::{AddressOrigin, KnownAddress, OwnAddress};
 use repram_discovery::public_ports::PublicPorts;
 use tracing::warn;
 
-use super::chain::chain;
 use crate::cluster::AddressConfig;
 
 /// How long a start waits for the platform to tell the address. Without it the node begins

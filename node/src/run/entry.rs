@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use repram_config::{Environment, Flag, Loaded, Problems, Role, load};
+use repram_discovery::chain::chain;
 use tracing::warn;
 
 use super::arguments::{self, Invocation};
 use super::beginning::Origin;
-use super::chain::chain;
 use super::failure::{self, Failure};
 use super::node::{self, Signals};
 use super::{logging, panic, start, workers};

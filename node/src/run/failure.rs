@@ -3,11 +3,11 @@
 use std::io;
 
 use repram_config::Problems;
+use repram_discovery::chain::chain;
 use repram_discovery::claim::{NoSlot, Refused};
 use repram_discovery::holder::holders_of_taken;
 use repram_discovery::sockets::SlotTaken;
 
-use super::chain::chain;
 use crate::cluster::StartError;
 use crate::supervised::{ChannelError, InheritError};
 

@@ -1,12 +1,12 @@
 //! Who this node is.
 
 use repram_config::{Loaded, Settings};
+use repram_discovery::chain::chain;
 use repram_discovery::state_dir::StateDir;
 use repram_discovery::supervised::Hello;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::chain::chain;
 use super::failure::Failure;
 
 /// Who this node is, and what it knows from its life before.

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use repram_config::{Loaded, Settings};
 use repram_discovery::auth::ClusterKeys;
+use repram_discovery::chain::chain;
 use repram_discovery::domain::Location;
 use repram_discovery::secret::{Secret, user_secret};
 use repram_discovery::state_dir::StateDir;
 use repram_discovery::supervised::Hello;
 use tracing::warn;
 
-use super::chain::chain;
 use super::failure::Failure;
 
 /// The keys that the supervisor gave.

@@ -7,7 +7,6 @@
 mod address;
 mod arguments;
 mod beginning;
-mod chain;
 mod claims;
 mod entry;
 mod failure;

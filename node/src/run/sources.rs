@@ -1,6 +1,7 @@
 //! Where peers are looked for.
 
 use repram_config::Settings;
+use repram_discovery::chain::chain;
 use repram_discovery::fetch::{Fetch, NotHttp};
 use repram_discovery::peers::{
     AnnouncedPeers, FluxPeers, FluxPeersConfig, PeerSource, RangeScan, ScanConfig, SiblingPorts,
@@ -10,7 +11,6 @@ use repram_discovery::public_ports::PublicPorts;
 use repram_discovery::slot::{PortRange, Slot};
 use tracing::warn;
 
-use super::chain::chain;
 use super::failure::Failure;
 use crate::cluster::{AddressConfig, Me};
 

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use repram_config::Settings;
+use repram_discovery::chain::chain;
 use repram_discovery::claim::conversation::ClaimFields;
 use repram_discovery::notify::NOTIFY_SOCKET;
 use repram_discovery::secret::Secret;
@@ -294,15 +295,4 @@ fn oom_score_of_nodes() -> i16 {
         .and_then(|text| text.trim().parse::<i16>().ok())
         .unwrap_or(0);
     (ours + OOM_SCORE_ABOVE_OURS).min(OOM_SCORE_MAX)
-}
-
-/// An error and what caused it, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -5,10 +5,11 @@
 //! nodes need follows by itself: more or fewer of them, and a rolling restart.
 
 use repram_config::{Loaded, Problem, Problems};
+use repram_discovery::chain::chain;
 use tokio::sync::oneshot;
 
 use super::events::News;
-use super::launch::{Secrets, chain};
+use super::launch::Secrets;
 use super::refusal::{need_new_start, secret_in_two_steps};
 use super::secret;
 use super::serving;

@@ -1,10 +1,11 @@
 //! Which secret the nodes of this fleet share.
 
 use repram_config::{Loaded, Problem, Settings};
+use repram_discovery::chain::chain;
 use repram_discovery::secret::{Secret, user_secret};
 use repram_discovery::state_dir::StateDir;
 
-use super::launch::{Secrets, chain};
+use super::launch::Secrets;
 
 /// The secrets to hand to the nodes, and what a person should know about them.
 ///

@@ -1,10 +1,10 @@
 //! The control API, its ADMIN_ADDR and its token, as the settings have them.
 
 use repram_config::{Loaded, Settings};
+use repram_discovery::chain::chain;
 use repram_discovery::state_dir::StateDir;
 use tokio::sync::mpsc;
 
-use super::launch::chain;
 use super::start::{Places, Refused};
 use crate::control::{
     AdminSocket, Control, ControlAddress, ControlConfig, Gate, REQUESTS_MAX, Request, Taken, Token,

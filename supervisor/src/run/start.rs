@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use jiff::Timestamp;
 use repram_config::{ClaimScope, Loaded, LogDir, Problem, Problems, Settings};
+use repram_discovery::chain::chain;
 use repram_discovery::domain;
 use repram_discovery::state_dir::{DirLock, StateDir, StateDirError};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 
 use super::events::{self, NEWS_MAX, News, Sources};
 use super::ingress::Ingress;
-use super::launch::{Launcher, chain};
+use super::launch::Launcher;
 use super::reload::Reloading;
 use super::settling::Settling;
 use super::shell::Shell;
