@@ -21,6 +21,7 @@ use crate::count;
 use crate::line;
 use crate::moment::Moment;
 use crate::node::{self, Runtimes};
+use crate::orphans;
 
 /// The first argument of a child.
 const ROLE: &str = "child";
@@ -51,6 +52,13 @@ pub(crate) enum Child {
         record: PathBuf,
         /// How many lines.
         lines: u64,
+    },
+    /// Makes many orphans and lets all of them end at once.
+    Orphans {
+        /// Where is written how long it took until all were reaped, and how many were not.
+        record: PathBuf,
+        /// How many.
+        count: u64,
     },
     /// Answers HTTP with a constant.
     Answer {
@@ -107,6 +115,10 @@ impl Child {
                 record: record?.into(),
                 lines: number()?,
             },
+            "orphans" => Self::Orphans {
+                record: record?.into(),
+                count: number()?,
+            },
             _ => return None,
         })
     }
@@ -125,6 +137,9 @@ impl Child {
             }
             Self::Flood { record, lines } => {
                 add(["flood".into(), record.into(), lines.to_string().into()]);
+            }
+            Self::Orphans { record, count } => {
+                add(["orphans".into(), record.into(), count.to_string().into()]);
             }
             Self::Core { number, rounds } => {
                 let [number, rounds] = count::words(*number, *rounds);
@@ -164,6 +179,10 @@ impl Child {
             }
             Self::Serve { record, port } => serve(started, &record, port),
             Self::Flood { record, lines } => flood(&record, lines),
+            Self::Orphans { record, count } => {
+                orphans::make(&record, count)?;
+                rest()
+            }
             Self::Core { number, rounds } => {
                 count::go(number, rounds);
                 Ok(())

@@ -27,7 +27,7 @@ impl Machine {
             cores,
             kernel: first_line("/proc/sys/kernel/osrelease"),
             version: said_by(Command::new(&Binaries::built().supervisor).arg("--version")),
-            compiler: said_by(Command::new("rustc").arg("--version")),
+            compiler: compiler(),
             load_before: load(),
         }
     }
@@ -56,6 +56,11 @@ impl Machine {
             load(),
         )
     }
+}
+
+/// The compiler at hand, as it names itself.
+pub(crate) fn compiler() -> String {
+    said_by(Command::new("rustc").arg("--version"))
 }
 
 fn cpu_model() -> String {

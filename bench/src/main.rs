@@ -6,8 +6,8 @@
 //! does meets all of them; a result is a median with its range. The report is
 //! Markdown or JSON on standard output; progress goes to standard error.
 //!
-//! s6, runit, supervisord, circus, pm2, nginx, redis, memcached and etcd take part where they are
-//! installed.
+//! s6, runit, supervisord, circus, pm2, horust, tini, nginx, redis, memcached and etcd take part
+//! where they are installed.
 
 mod chart;
 mod child;
@@ -23,11 +23,14 @@ mod membership;
 mod micro;
 mod moment;
 mod node;
+mod orphans;
+mod recipe;
 mod report;
 mod rest;
 mod restart;
 mod sample;
 mod scale;
+mod served;
 mod start;
 mod stop;
 mod table;
@@ -62,6 +65,8 @@ enum Benchmark {
     Restart(restart::Options),
     /// From the wish to stop until nothing is left, and what is left after a kill -9.
     Stop(stop::Options),
+    /// Processes without a parent, reaped by process 1.
+    Orphans(orphans::Options),
     /// Speed and accuracy of logs that are flooded.
     Logs(logs::Options),
     /// Values written and read, beside other stores and what hyper can do.
@@ -97,6 +102,10 @@ fn main() -> ExitCode {
         Benchmark::Rest(options) => rest::measure(&options),
         Benchmark::Restart(options) => restart::measure(&options),
         Benchmark::Stop(options) => stop::measure(&options),
+        Benchmark::Orphans(options) => match orphans::measure(&options) {
+            Some(report) => report,
+            None => return ExitCode::FAILURE,
+        },
         Benchmark::Logs(options) => logs::measure(&options),
         Benchmark::Node(options) => node::throughput::measure(&options),
         Benchmark::Footprint(options) => node::footprint::measure(&options),

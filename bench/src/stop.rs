@@ -86,7 +86,10 @@ pub(crate) fn measure(options: &Options) -> Report {
     let mut table = Table::new(&["", "kept by", "nothing left after, ms", "left behind"]);
     for scene in Scene::ALL {
         eprintln!("{} ...", scene.named());
-        let keepers = Keeper::here();
+        let mut keepers = Keeper::here();
+        if scene.children(options.children) == 1 {
+            keepers.extend(Keeper::inits());
+        }
         let contestants: Vec<_> = keepers
             .iter()
             .map(|keeper| Contestant {

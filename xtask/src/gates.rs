@@ -35,6 +35,8 @@ pub(crate) enum Verdict {
     Passed,
     /// All tests passed, so many.
     Counted(Tally),
+    /// There is something to read, which fails nothing.
+    Told(String),
     /// This machine cannot do it, and why.
     Skipped(String),
     /// Something is wrong.
@@ -97,6 +99,11 @@ pub(crate) const GATES: &[Gate] = &[
         name: "tests",
         pace: Pace::Slow,
         run: tests,
+    },
+    Gate {
+        name: "instructions",
+        pace: Pace::Slow,
+        run: instructions,
     },
     Gate {
         name: CONTAINERS,
@@ -168,6 +175,26 @@ fn counted(outcome: Result<String, String>) -> Verdict {
             tally: Tally::of_output(&output),
             output,
         },
+    }
+}
+
+/// Counts the instructions of the hot paths and compares them with the committed ones. Nothing
+/// fails by it: another compiler or processor counts differently, and some cannot count at all.
+fn instructions(site: &mut Site<'_>) -> Verdict {
+    let valgrind = Command::new("valgrind").arg("--version").output();
+    if let Err(error) = valgrind {
+        return Verdict::Skipped(format!("valgrind cannot be started: {error}"));
+    }
+    let mut count = cargo(["run", "--quiet", "--locked", "--profile", "counting"]);
+    count.args(["--package", "repram-bench", "--", "count", "--against"]);
+    count.arg(site.workspace.path("bench/instructions.json"));
+    match site.judge(count) {
+        // The report comes last, behind what the benchmark says of its progress.
+        Ok(said) => {
+            let report = said.find("## ").map_or("", |start| &said[start..]);
+            Verdict::Told(report.to_owned())
+        }
+        Err(output) => Verdict::Skipped(format!("could not count: {output}")),
     }
 }
 

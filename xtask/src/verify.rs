@@ -67,6 +67,7 @@ fn perform(gate: &Gate, site: &mut Site<'_>) -> Outcome {
     match &result.verdict {
         Verdict::Failed { output, .. } => println!("{}", output.trim_end()),
         Verdict::Skipped(why) => println!("SKIPPED {}: {why}", gate.name),
+        Verdict::Told(text) => println!("{}", text.trim_end()),
         Verdict::Passed | Verdict::Counted(_) => {}
     }
     result
@@ -93,7 +94,7 @@ impl Outcome {
         match self.verdict {
             Verdict::Failed { .. } => "FAILED",
             Verdict::Skipped(_) => "SKIPPED",
-            Verdict::Passed | Verdict::Counted(_) => "ok",
+            Verdict::Passed | Verdict::Counted(_) | Verdict::Told(_) => "ok",
         }
     }
 
@@ -101,7 +102,7 @@ impl Outcome {
         match self.verdict {
             Verdict::Counted(tally) => Some(tally),
             Verdict::Failed { tally, .. } => tally,
-            Verdict::Passed | Verdict::Skipped(_) => None,
+            Verdict::Passed | Verdict::Told(_) | Verdict::Skipped(_) => None,
         }
     }
 }

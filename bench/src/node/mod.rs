@@ -10,3 +10,4 @@ mod rival;
 pub(crate) mod throughput;
 
 pub(crate) use limit::{Runtimes, answer};
+pub(crate) use peers::second_port;

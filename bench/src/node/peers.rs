@@ -17,7 +17,7 @@ pub(super) fn path_of(program: &str) -> Option<PathBuf> {
 }
 
 /// The gossip port of the first slot: a second port for whoever needs one.
-pub(super) fn second_port(sandbox: &Sandbox) -> u16 {
+pub(crate) fn second_port(sandbox: &Sandbox) -> u16 {
     sandbox.http_port(0) + sandbox.ports().gossip_offset()
 }
 
