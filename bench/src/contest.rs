@@ -1,5 +1,6 @@
 //! Contestants that take turns.
 
+use crate::progress::Progress;
 use crate::sample::Sample;
 
 /// Something that is measured: a name, and one run of it.
@@ -25,11 +26,12 @@ pub(crate) fn compete<const FIGURES: usize>(
     contestants: &[Contestant<'_, FIGURES>],
     runs: usize,
 ) -> Vec<Standing<FIGURES>> {
+    let progress = Progress::of(contestants.len() * (1 + runs));
     let mut standings: Vec<_> = contestants
         .iter()
         .map(|contestant| {
-            eprintln!("{} warms up ...", contestant.name);
-            (contestant.run)();
+            let name = format!("{} warms up", contestant.name);
+            progress.step(&name, || (contestant.run)());
             let figures = std::array::from_fn(|_| Sample::default());
             Standing {
                 name: contestant.name.clone(),
@@ -38,9 +40,10 @@ pub(crate) fn compete<const FIGURES: usize>(
         })
         .collect();
     for run in 1..=runs {
-        eprintln!("run {run} of {runs} ...");
         for (contestant, standing) in contestants.iter().zip(&mut standings) {
-            for (sample, figure) in standing.figures.iter_mut().zip((contestant.run)()) {
+            let name = format!("{}, run {run} of {runs}", contestant.name);
+            let figures = progress.step(&name, || (contestant.run)());
+            for (sample, figure) in standing.figures.iter_mut().zip(figures) {
                 sample.add(figure);
             }
         }

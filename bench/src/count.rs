@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::child::Child;
 use crate::cores::CORES;
 use crate::machine::compiler;
+use crate::progress::Progress;
 use crate::report::Report;
 use crate::served::{SERVED, Served, in_valgrind};
 use crate::table::{Cell, Table};
@@ -57,11 +58,9 @@ pub(crate) fn measure(options: &Options) -> Result<Report, String> {
     };
     let columns = ["", "instructions", "before", "times", ""];
     let mut table = Table::new(&columns);
+    let progress = Progress::of(paths().count());
     for path in paths() {
-        eprintln!("{} ...", path.name());
-        let many = path.instructions(ROUNDS)?;
-        let few = path.instructions(ROUNDS / 2)?;
-        let count = many.saturating_sub(few) / (ROUNDS - ROUNDS / 2);
+        let count = progress.step(path.name(), || path.instructions_of_one())?;
         let before = before.instructions.get(path.name()).copied();
         table.row(row(path.name(), count, before));
         now.instructions.insert(path.name().to_owned(), count);
@@ -106,6 +105,12 @@ impl Hot {
             Self::Core(number) => CORES[*number].name,
             Self::Served(served) => served.name,
         }
+    }
+
+    /// Instructions for each time.
+    fn instructions_of_one(&self) -> Result<u64, String> {
+        let (many, few) = (self.instructions(ROUNDS)?, self.instructions(ROUNDS / 2)?);
+        Ok(many.saturating_sub(few) / (ROUNDS - ROUNDS / 2))
     }
 
     /// Instructions of the whole process that does it so many times.

@@ -24,6 +24,7 @@ mod micro;
 mod moment;
 mod node;
 mod orphans;
+mod progress;
 mod recipe;
 mod report;
 mod rest;
@@ -73,6 +74,10 @@ enum Benchmark {
     Node(node::throughput::Options),
     /// Start and memory of a store.
     Footprint(node::footprint::Options),
+    /// How far from its time a value ends.
+    Expiry(node::expiry::Options),
+    /// How soon a write is seen at another copy.
+    Lag(node::lag::Options),
     /// Instructions of the hot paths, counted by valgrind.
     Count(count::Options),
     /// Time of the hot paths, by criterion.
@@ -109,6 +114,8 @@ fn main() -> ExitCode {
         Benchmark::Logs(options) => logs::measure(&options),
         Benchmark::Node(options) => node::throughput::measure(&options),
         Benchmark::Footprint(options) => node::footprint::measure(&options),
+        Benchmark::Expiry(options) => node::expiry::measure(&options),
+        Benchmark::Lag(options) => node::lag::measure(&options),
         Benchmark::Count(options) => match count::measure(&options) {
             Ok(report) => report,
             Err(problem) => {

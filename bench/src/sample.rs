@@ -37,6 +37,13 @@ impl Sample {
         ends.map(|(first, last)| (*first, *last))
     }
 
+    /// The smallest one that this share of all does not exceed. Zero when nothing was measured.
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
+        let rank = (share * self.ascending.len() as f64).ceil();
+        let index = (rank as usize).saturating_sub(1);
+        self.ascending.get(index).copied().unwrap_or(0.0)
+    }
+
     /// How many times larger the median is than that of another sample; `None` when
     /// that is zero.
     pub(crate) fn ratio_to(&self, other: &Self) -> Option<f64> {
@@ -52,8 +59,13 @@ impl fmt::Display for Sample {
             return formatter.write_str("-");
         };
         let counted = self.ascending.iter().all(|figure| figure.fract() == 0.0);
-        let places = if counted { 0 } else { 1 };
         let median = self.median();
+        let places = match () {
+            () if counted => 0,
+            // Of less than one the first decimal says too little.
+            () if median < 1.0 => 3,
+            () => 1,
+        };
         write!(
             formatter,
             "{median:.places$} ({first:.places$} - {last:.places$})"
@@ -88,6 +100,14 @@ mod tests {
         check(&[7.0], "7 (7 - 7)");
         check(&[9.0, 1.0, 4.0], "4 (1 - 9)");
         check(&[4.5, 3.0, 1.0, 9.0], "3.8 (1.0 - 9.0)");
+    }
+
+    #[test]
+    fn quantiles() {
+        let hundred: Vec<_> = (1..=100).map(f64::from).collect();
+        assert_eq!(sample(&hundred).quantile(0.99), 99.0);
+        assert_eq!(sample(&[7.0, 3.0]).quantile(0.99), 7.0);
+        assert_eq!(sample(&[]).quantile(0.99), 0.0);
     }
 
     #[test]

@@ -24,6 +24,15 @@ const TTL_S: u32 = 3600;
 const HEADERS_MAX: usize = 32;
 
 impl Dialect {
+    /// How is read what was written in this dialect, where it matters.
+    pub(crate) fn of_reads(self) -> Self {
+        match self {
+            // Only a write waits for other copies.
+            Self::RedisQuorum => Self::Redis,
+            other => other,
+        }
+    }
+
     /// A request for a value.
     pub(crate) fn get(self, key: &str) -> Vec<u8> {
         match self {
@@ -39,13 +48,19 @@ impl Dialect {
         }
     }
 
-    /// A request that stores a value.
+    /// A request that stores a value for longer than any benchmark takes.
     pub(crate) fn put(self, key: &str, value: &[u8]) -> Vec<u8> {
+        self.put_for(TTL_S, key, value)
+    }
+
+    /// A request that stores a value for so many seconds. etcd, whose values have no time of
+    /// their own, keeps it for ever.
+    pub(crate) fn put_for(self, ttl_s: u32, key: &str, value: &[u8]) -> Vec<u8> {
         let length = value.len();
         match self {
             Self::Node => {
                 let head = format!(
-                    "PUT /data/{key}?ttl={TTL_S} HTTP/1.1\r\nHost: localhost\r\n\
+                    "PUT /data/{key}?ttl={ttl_s} HTTP/1.1\r\nHost: localhost\r\n\
                      Content-Length: {length}\r\n\r\n"
                 );
                 [head.as_bytes(), value].concat()
@@ -54,10 +69,14 @@ impl Dialect {
                 let (key, value) = (base64(key.as_bytes()), base64(value));
                 etcd("put", &format!(r#"{{"key":"{key}","value":"{value}"}}"#))
             }
-            Self::Redis => redis_set(key, value),
-            Self::RedisQuorum => [redis_set(key, value), resp(&[b"WAIT", b"1", b"5000"])].concat(),
+            Self::Redis => redis_set(ttl_s, key, value),
+            Self::RedisQuorum => [
+                redis_set(ttl_s, key, value),
+                resp(&[b"WAIT", b"1", b"5000"]),
+            ]
+            .concat(),
             Self::Memcached => {
-                let head = format!("set {key} 0 {TTL_S} {length}\r\n");
+                let head = format!("set {key} 0 {ttl_s} {length}\r\n");
                 [head.as_bytes(), value, b"\r\n"].concat()
             }
         }
@@ -83,6 +102,21 @@ impl Dialect {
             Self::Memcached => memcached_answer(came),
         }
     }
+
+    /// Bytes of the answer that there is no such value; none when what came is another one, or
+    /// that cannot be told yet.
+    pub(crate) fn absent(self, came: &[u8]) -> Option<usize> {
+        match self {
+            Self::Node => match http_end(came) {
+                Ok(Some((404, end))) => Some(end),
+                _ => None,
+            },
+            Self::Redis => came.starts_with(b"$-1\r\n").then_some(5),
+            Self::Memcached => came.starts_with(b"END\r\n").then_some(5),
+            // The one has no such answer to a write, the other has a body that says so.
+            Self::RedisQuorum | Self::Etcd => None,
+        }
+    }
 }
 
 fn etcd(call: &str, json: &str) -> Vec<u8> {
@@ -93,13 +127,13 @@ fn etcd(call: &str, json: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-fn redis_set(key: &str, value: &[u8]) -> Vec<u8> {
+fn redis_set(ttl_s: u32, key: &str, value: &[u8]) -> Vec<u8> {
     resp(&[
         b"SET",
         key.as_bytes(),
         value,
         b"EX",
-        TTL_S.to_string().as_bytes(),
+        ttl_s.to_string().as_bytes(),
     ])
 }
 
@@ -115,14 +149,21 @@ fn resp(words: &[&[u8]]) -> Vec<u8> {
 }
 
 fn http_answer(came: &[u8]) -> io::Result<Option<usize>> {
+    match http_end(came)? {
+        Some((200 | 201, end)) => Ok(Some(end)),
+        Some(_) => Err(refusal(came)),
+        None => Ok(None),
+    }
+}
+
+/// The status of an HTTP answer, and where it ends; none while that cannot be told yet.
+fn http_end(came: &[u8]) -> io::Result<Option<(u16, usize)>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(head) = response.parse(came).map_err(io::Error::other)? else {
         return Ok(None);
     };
-    if !matches!(response.code, Some(200 | 201)) {
-        return Err(refusal(came));
-    }
+    let status = response.code.unwrap_or_default();
     let value_of = |name: &str| {
         let mut headers = response.headers.iter();
         let header = headers.find(|header| header.name.eq_ignore_ascii_case(name));
@@ -130,11 +171,11 @@ fn http_answer(came: &[u8]) -> io::Result<Option<usize>> {
     };
     if value_of("transfer-encoding") == Some("chunked") {
         let body = chunked(&came[head..])?;
-        return Ok(body.map(|body| head + body));
+        return Ok(body.map(|body| (status, head + body)));
     }
     let length = value_of("content-length").and_then(|length| length.parse::<usize>().ok());
     let length = length.ok_or_else(|| io::Error::other("an answer without a length"))?;
-    Ok(Some(head + length))
+    Ok(Some((status, head + length)))
 }
 
 /// Bytes of a body in chunks (RFC 9112, section 7.1), without trailers; none while some are
@@ -235,6 +276,27 @@ mod tests {
         check(Dialect::RedisQuorum, "+OK\r\n:2\r\n", 9);
         check(Dialect::Memcached, "STORED\r\n", 8);
         check(Dialect::Memcached, "VALUE k 0 5\r\nhello\r\nEND\r\n", 13);
+    }
+
+    #[test]
+    fn absence_is_told_from_answers() {
+        let check = |dialect: Dialect, answer: &str, expect| {
+            assert_eq!(dialect.absent(answer.as_bytes()), expect, "{answer:?}");
+        };
+        let answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno";
+        check(Dialect::Node, answer, Some(answer.len()));
+        check(
+            Dialect::Node,
+            &answer[..answer.len() - 1],
+            Some(answer.len()),
+        );
+        check(Dialect::Node, &answer[..answer.len() - 3], None);
+        let found = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        check(Dialect::Node, found, None);
+        check(Dialect::Redis, "$-1\r\n", Some(5));
+        check(Dialect::Redis, "$1\r\nv\r\n", None);
+        check(Dialect::Memcached, "END\r\n", Some(5));
+        check(Dialect::Memcached, "VALUE k 0 1\r\nv\r\nEND\r\n", None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::dialect::Dialect;
 use super::limit::Runtimes;
 use super::load::Load;
 use super::peers;
+use super::talk::Talk;
 use crate::child::Child;
 use crate::start::PAUSE;
 
@@ -49,6 +50,8 @@ pub(crate) struct Running {
     pub(crate) dialect: Dialect,
     /// Where it listens.
     pub(crate) port: u16,
+    /// Where the last of its copies listens: the same port when there is only one.
+    pub(crate) last_port: u16,
 }
 
 impl Rival {
@@ -111,8 +114,10 @@ impl Rival {
             .set("NODE_COUNT", count)
             .set("MAX_PORTS", count)
             // The others have no limit either.
-            .set("REPRAM_MAX_STORAGE_MB", STORAGE_MB);
-        let port = sandbox.http_port(0);
+            .set("REPRAM_MAX_STORAGE_MB", STORAGE_MB)
+            // Nor do they have a shortest time to live.
+            .set("REPRAM_MIN_TTL", 1);
+        let (port, last_port) = (sandbox.http_port(0), sandbox.http_port(count - 1));
         let commands = self.commands(&sandbox, size);
         let start = Instant::now();
         let spawn = |(number, mut command): (usize, Command)| {
@@ -125,6 +130,7 @@ impl Rival {
             first_answer: Duration::MAX,
             dialect,
             port,
+            last_port,
         };
         running.wait(self, count);
         running.first_answer = start.elapsed();
@@ -183,6 +189,20 @@ impl Running {
         found
     }
 
+    /// Whether a value can be read at this port.
+    fn has_copy(&self, key: &str, port: u16) -> Result<(), String> {
+        let dialect = self.dialect.of_reads();
+        let asked = Talk::to(dialect, port).and_then(|mut talk| {
+            let said = talk.ask(&dialect.get(key))?;
+            Ok(said.found.is_some())
+        });
+        match asked {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(format!("port {port} has no {key}")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     /// Waits until all of it can be asked.
     fn wait(&self, rival: Rival, count: u16) {
         match rival {
@@ -203,6 +223,10 @@ impl Running {
                     let write = self.dialect.put("first", b"value");
                     Load::once(self.dialect, self.port, write).map_err(|error| error.to_string())
                 });
+                for slot in 1..count {
+                    let port = self.sandbox.http_port(slot);
+                    poll_until("a copy", PAUSE, PATIENCE, || self.has_copy("first", port));
+                }
             }
             _ => {
                 poll_until("a server", PAUSE, PATIENCE, || {
