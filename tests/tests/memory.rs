@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::thread;
+use std::time::Duration;
 
 use repram_tests::{Fleet, Node, PATIENCE, Sandbox, get, put, wait_until};
 use serde_json::Value;
@@ -136,5 +137,63 @@ fn a_value_that_fits_is_taken_and_its_memory_given_back() {
                 .ok_or_else(|| format!("{now} KiB, {before} before"))
         });
     }
+    fleet.stop();
+}
+
+/// Clients that take nothing of what they asked for, and how often each asks.
+const SLOW_CLIENTS: usize = 300;
+const ASKED: usize = 500;
+
+/// Between two looks at whether the node has anything left to do.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
+
+/// What a connection may hold beside what is accounted, and what else the node may need more
+/// than before.
+const CONNECTION_KIB: u64 = 40;
+const ELSE_KIB: u64 = 4 * 1024;
+
+#[test]
+fn small_values_that_nobody_takes_are_bounded_by_the_connection() {
+    let mut fleet = Sandbox::new().set("NODE_COUNT", 1).start();
+    let node = &fleet.wait_until_refilled(1)[0];
+    // Not counted for the limit, and as large as such a value can be.
+    let written = node.put("/data/small?ttl=600", &vec![7; 15_000]);
+    assert_eq!(written.status, 201, "{}", written.text());
+    let process = fleet.process_of(&node.id);
+    let before = process.memory_kib().expect("it runs");
+    let request = "GET /data/small HTTP/1.1\r\nHost: a\r\n\r\n";
+    let requests = request.repeat(ASKED).into_bytes();
+    let mut slow = Vec::new();
+    for _ in 0..SLOW_CLIENTS {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, node.port)).expect("it listens");
+        stream.set_nonblocking(true).expect("it is a socket");
+        // What does not fit the kernel's buffers is as good as not asked.
+        let _ = stream.write(&requests).expect("there is room at first");
+        slow.push(stream);
+    }
+    // Answers are given until no buffer has room.
+    let mut answered = 0;
+    wait_until("answers that nobody takes", PATIENCE, || {
+        thread::sleep(BETWEEN_LOOKS);
+        let page = node.get("/metrics").text();
+        let counted = |line: &str| line.rsplit(' ').next()?.parse::<u64>().ok();
+        let lines = page.lines();
+        let requests = lines.filter(|line| line.starts_with("repram_http_requests_total{"));
+        let now = requests
+            .filter(|line| line.contains(r#"route="data""#))
+            .filter_map(counted)
+            .sum::<u64>();
+        let before = std::mem::replace(&mut answered, now);
+        (now == before && now > SLOW_CLIENTS as u64)
+            .then_some(())
+            .ok_or_else(|| format!("{now} after {before}"))
+    });
+    let most = before + SLOW_CLIENTS as u64 * CONNECTION_KIB + ELSE_KIB;
+    let now = process.memory_kib().expect("it runs");
+    println!("{before} KiB, {now} KiB with {SLOW_CLIENTS} slow clients");
+    assert!(now <= most, "{now} KiB after {before}, {most} at most");
+    // Others are served meanwhile.
+    assert_eq!(node.get("/data/small").status, 200);
+    drop(slow);
     fleet.stop();
 }

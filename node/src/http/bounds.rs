@@ -20,8 +20,13 @@ pub const HEADERS_MAX: usize = 100;
 pub const PAGE_MAX: usize = 1000;
 
 /// Connections at a time. Each idle one holds some 10 KiB, a busy one the buffers of one
-/// request; the limit on descriptors may lower this, see [`crate::limits`].
+/// request; the limits on descriptors and memory may lower this, see [`crate::limits`].
 pub const CONNECTIONS_MAX: usize = 10_000;
+
+/// Memory of a connection at most, of what is not accounted: a value of up to 16 KiB that its
+/// client does not take, the head of a request, and buffers. Larger values count for the
+/// limit of the store as long as anybody holds them.
+pub const CONNECTION_BYTES: u64 = 40 * 1024;
 
 /// Connections beyond the limit that are being told so at a time; more are just closed.
 pub const REFUSALS_MAX: usize = 64;

@@ -8,12 +8,12 @@ use crate::http::bounds::CONNECTIONS_MAX;
 /// Descriptors that are not for clients: peers, listeners, one event queue per worker.
 const RESERVED: u64 = 256;
 /// Served even when there are hardly any descriptors.
-const CONNECTIONS_MIN: usize = 16;
+pub(super) const CONNECTIONS_MIN: usize = 16;
 
 /// Client connections that the limit on descriptors leaves room for, at most
 /// [`CONNECTIONS_MAX`]. Raises the soft limit as far as that needs and the hard one allows.
 #[must_use]
-pub fn connections_max() -> usize {
+pub(super) fn connections_by_descriptors() -> usize {
     let wanted = CONNECTIONS_MAX as u64 + RESERVED;
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return CONNECTIONS_MIN;

@@ -6,9 +6,8 @@ mod storage;
 
 use std::num::NonZeroUsize;
 
-pub use descriptors::connections_max;
 pub use memory::{memory_limit, resident_bytes};
-pub use storage::{STORAGE_MIN, StorageBasis, TooSmall, storage_limit};
+pub use storage::{STORAGE_MIN, StorageBasis, TooSmall, connections_max, storage_limit};
 
 /// Worker threads at most: beyond this the accept queue, which they share, is what they
 /// would wait for, and a machine with more cores runs more than one node.

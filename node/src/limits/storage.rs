@@ -5,7 +5,9 @@ use std::path::Path;
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use repram_config::{LogDir, Settings};
 
+use super::descriptors::{CONNECTIONS_MIN, connections_by_descriptors};
 use super::memory::{machine_memory, memory_limit};
+use crate::http::bounds::{CONNECTION_BYTES, CONNECTIONS_MAX};
 
 /// Below this a node is of no use.
 pub const STORAGE_MIN: u64 = 1024 * 1024;
@@ -73,6 +75,16 @@ impl StorageBasis {
         }
     }
 
+    /// Connections for one node; where nobody knows how much memory there is, as many as ever.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        let room = match self.share() {
+            0 => CONNECTIONS_MAX,
+            share => usize::try_from(share / CONNECTION_BYTES).unwrap_or(CONNECTIONS_MAX),
+        };
+        room.clamp(CONNECTIONS_MIN, CONNECTIONS_MAX)
+    }
+
     /// Bytes for one node.
     #[must_use]
     pub fn share(&self) -> u64 {
@@ -83,6 +95,15 @@ impl StorageBasis {
         });
         (memory - logs) / 2 / self.nodes.max(1)
     }
+}
+
+/// Client connections at a time: for which there are descriptors, and whose buffers fit into
+/// the half of the memory that is not for values. Nothing else there grows with what strangers
+/// do.
+#[must_use]
+pub fn connections_max(settings: &Settings, supervised: bool) -> usize {
+    let basis = StorageBasis::of_this_process(settings, supervised);
+    basis.connections().min(connections_by_descriptors())
 }
 
 fn logs_in_memory(settings: &Settings) -> Option<Logs> {
@@ -107,6 +128,23 @@ mod tests {
 
     fn check(basis: StorageBasis, expect: u64) {
         assert_eq!(basis.share(), expect, "{basis:?}");
+    }
+
+    #[test]
+    fn connections_fit_into_the_other_half() {
+        let check = |cgroup: Option<u64>, nodes: u64, expect: usize| {
+            let basis = StorageBasis {
+                cgroup,
+                machine: None,
+                logs: None,
+                nodes,
+            };
+            assert_eq!(basis.connections(), expect, "{basis:?}");
+        };
+        check(Some(480 * MIB), 3, 2_048);
+        check(Some(1 << 40), 3, CONNECTIONS_MAX);
+        check(Some(MIB / 2), 1, CONNECTIONS_MIN);
+        check(None, 1, CONNECTIONS_MAX);
     }
 
     #[test]

@@ -137,7 +137,8 @@ async fn build(loaded: Loaded, beginning: Beginning, range: PortRange) -> Result
         conversation,
         Arc::new(RequestMetrics::new(workers)),
     ));
-    let connections = Arc::new(Connections::new(limits::connections_max(), workers));
+    let most = limits::connections_max(settings, line.is_some());
+    let connections = Arc::new(Connections::new(most, workers));
     let (drain, drained) = watch::channel(Drain::Open);
     let doorman = Doorman {
         api,
