@@ -36,6 +36,10 @@ const APART: Duration = Duration::from_secs(DOWN_FORGET.as_secs() / 2);
 /// members there is something to do five times a second.
 const AWAY: Duration = Duration::from_secs(1);
 
+/// Whoever was away finds its streams broken, though everyone may be there: so long does it
+/// not take them for gone. Twice the longest pause before a stream is opened again.
+const REACHES_AFTER: Duration = Duration::from_secs(4);
+
 /// Datagrams taken in one turn: some milliseconds' work, and more than a fleet sends to one
 /// member in the time between two turns.
 const DATAGRAMS_AT_ONCE: usize = 256;
@@ -137,6 +141,8 @@ pub(super) struct Node<W> {
     pub(super) changing: Mutex<()>,
     /// When [`Node::tick`] was last called, in milliseconds of the boot clock.
     pub(super) awake_ms: AtomicU64,
+    /// When it was last found to have been away, on the same clock; 0 for never.
+    pub(super) back_ms: AtomicU64,
 }
 
 /// A panic while a lock was held is a bug that the panic itself has reported; the other
@@ -188,6 +194,7 @@ impl<W: World> Node<W> {
             copies,
             changing: Mutex::new(()),
             awake_ms: AtomicU64::new(0),
+            back_ms: AtomicU64::new(0),
         }
     }
 
@@ -297,6 +304,7 @@ impl<W: World> Node<W> {
                 ms = now.since(before),
                 "was away; what others have is compared"
             );
+            self.back_ms.store(now.0, Ordering::SeqCst);
             let long = before + APART < now;
             self.refill_step(|refill| refill.away(long, now));
         }
@@ -309,6 +317,14 @@ impl<W: World> Node<W> {
     fn is_awake(&self, now: BootMillis) -> bool {
         let last = BootMillis(self.awake_ms.load(Ordering::SeqCst));
         last.0 == 0 || now < last + AWAY || self.placement().seats().len() == 1
+    }
+
+    /// What a read makes of a holder to whom there is no stream: whether it is out of reach
+    /// (`None`), or only could not be asked.
+    pub(super) fn out_of_reach(&self, now: BootMillis) -> Option<Answer> {
+        let back = BootMillis(self.back_ms.load(Ordering::SeqCst));
+        let tried = back.0 == 0 || back + REACHES_AFTER <= now;
+        (!(tried && self.is_awake(now))).then_some(Answer::DoNotKnow)
     }
 
     /// What this node says of a value that it has. It may be taken for the newest, or at

@@ -95,12 +95,12 @@ impl<W: World> Node<W> {
                         continue;
                     };
                     self.asks.forget(question);
+                    let now = self.world.boot_now();
                     let answer = match why {
-                        NotSent::Closed if self.world.is_silent(to) => None,
+                        NotSent::Closed if self.world.is_silent(to) => self.out_of_reach(now),
                         // It is there, and cannot be asked now.
                         NotSent::Closed | NotSent::Full => Some(Answer::DoNotKnow),
                     };
-                    let now = self.world.boot_now();
                     effects.extend(lock(&self.reads).answered(id, to, answer, now));
                 }
                 ReadEffect::Answer {

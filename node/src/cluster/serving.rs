@@ -49,7 +49,10 @@ impl<W: World> Host for Node<W> {
         self.perform(effects);
         for asked in self.asks.lost(peer) {
             match asked {
-                Asked::Read(id) => self.read_answered(id, peer, None),
+                Asked::Read(id) => {
+                    let answer = self.out_of_reach(self.world.boot_now());
+                    self.read_answered(id, peer, answer);
+                }
                 Asked::Listing(tell) => drop(tell.send(None)),
                 // The refill hears of the stream itself.
                 Asked::Page(_) | Asked::Value(..) => {}

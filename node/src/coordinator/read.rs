@@ -29,7 +29,8 @@ pub enum Step {
 /// of it is the answer. One that was away for long, or has become a holder just now, has no
 /// vote, and its value counts only when the others know of nothing newer. Where all others are
 /// out of reach, the votes that there are have to do: a value is readable as long as one of its
-/// copies can be reached.
+/// copies can be reached. Whoever asks says who is out of reach; after having been away itself
+/// it only cannot tell.
 #[derive(Debug)]
 pub struct Read {
     /// Holders that were not asked yet, the last one first.

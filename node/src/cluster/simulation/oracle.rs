@@ -22,6 +22,9 @@ pub(super) struct Write {
     pub(super) version: Option<Version>,
     /// No node that lives has it or anything newer.
     pub(super) lost: bool,
+    /// Some node that lives had something newer: when that has ended nobody needs to know of
+    /// it where nobody has what it replaced.
+    pub(super) replaced: bool,
 }
 
 impl Write {
@@ -104,6 +107,14 @@ impl Oracle {
 
     pub(super) fn keys(&self) -> Vec<Bytes> {
         self.by_key.keys().cloned().collect()
+    }
+
+    /// The highest version of `key` that is known of any write.
+    pub(super) fn newest(&self, key: &Bytes) -> Option<Version> {
+        let numbers = self.by_key.get(key).into_iter().flatten();
+        numbers
+            .filter_map(|number| self.writes[*number].version)
+            .max()
     }
 
     /// Acknowledged writes of `key` that somebody still has, or something newer, and whose

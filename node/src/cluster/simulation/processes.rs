@@ -98,6 +98,7 @@ impl Universe {
         let number = life.number;
         self.note(|| format!("end of {slot} ({number}), noticed: {noticed}"));
         self.mark_lost();
+        self.note_copies();
         self.cut_links(slot);
         if !noticed {
             return;
@@ -143,17 +144,48 @@ impl Universe {
     /// Whatever only processes had that are no more is lost, and nobody is to blame.
     pub(super) fn mark_lost(&mut self) {
         let (now_us, mut newest) = (self.now_us(), BTreeMap::new());
+        let mut known = BTreeMap::new();
+        let mut lost = Vec::new();
         for key in self.oracle.keys() {
             newest.insert(key.clone(), self.newest(&key));
+            known.insert(key.clone(), self.oracle.newest(&key));
         }
         for write in &mut self.oracle.writes {
             let Some(version) = write.version else {
                 continue;
             };
+            write.replaced |= newest[&write.key] > Some(version);
+            write.replaced |= known[&write.key] > Some(version);
             if !write.lost && newest[&write.key].is_none_or(|newest| newest < version) {
                 write.lost = true;
-                let mattered = write.acknowledged_us().is_some() && now_us < write.ends_us;
+                let acknowledged = write.acknowledged_us().is_some();
+                let mattered = acknowledged && !write.replaced && now_us < write.ends_us;
                 self.oracle.tally.lost_with_all_copies += u64::from(mattered);
+                if mattered {
+                    lost.push(format!("{write:?}"));
+                }
+            }
+        }
+        for write in lost {
+            self.note(|| format!("  lost: {write}"));
+        }
+    }
+
+    /// Who keeps what, for the journal.
+    fn note_copies(&mut self) {
+        if self.journal.is_none() {
+            return;
+        }
+        for key in self.oracle.keys() {
+            let lives = self.slots.iter().enumerate();
+            let lives = lives.filter_map(|(slot, it)| Some((slot, it.life.as_ref()?)));
+            let kept = lives.filter_map(|(slot, life)| {
+                let entry = life.node.store.get(&key, life.node.now())?;
+                Some((slot, super::oracle::number(&entry.value)))
+            });
+            let kept: Vec<(usize, usize)> = kept.collect();
+            if !kept.is_empty() {
+                self.note(|| format!("  {key:?} is kept by (slot, write): {kept:?}"));
             }
         }
     }

@@ -18,6 +18,7 @@ use super::nature::Nature;
 use super::oracle::Oracle;
 use crate::coordinator::{GetOutcome, PutOutcome};
 use crate::membership::{Fate, Input, Update};
+use crate::placement::Placement;
 use crate::stream::Host as _;
 
 /// A place in which a node lives, one life after the other.
@@ -209,7 +210,8 @@ pub(super) struct Universe {
     /// Connections so far.
     pub(super) streams: u64,
     pub(super) oracle: Oracle,
-    pub(super) journal: Vec<String>,
+    /// What happened; kept only where somebody reads it.
+    pub(super) journal: Option<Vec<String>>,
     /// When the last fault was over.
     pub(super) quiet_since_us: u64,
     /// Whether clients still call.
@@ -217,7 +219,7 @@ pub(super) struct Universe {
 }
 
 impl Universe {
-    pub(super) fn new(seed: u64, nature: Nature) -> Self {
+    pub(super) fn new(seed: u64, nature: Nature, watched: bool) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         // Boot clocks of hosts differ by months, wall clocks by up to some seconds.
         let clocks = |random: &mut fastrand::Rng| {
@@ -244,7 +246,7 @@ impl Universe {
             kills: 0,
             streams: 0,
             oracle: Oracle::default(),
-            journal: Vec::new(),
+            journal: watched.then(Vec::new),
             quiet_since_us: 0,
             calling: true,
         }
@@ -256,7 +258,9 @@ impl Universe {
 
     pub(super) fn note(&mut self, line: impl FnOnce() -> String) {
         let now = self.now_us();
-        self.journal.push(format!("{now:>12} {}", line()));
+        if let Some(journal) = &mut self.journal {
+            journal.push(format!("{now:>12} {}", line()));
+        }
     }
 
     pub(super) fn after(&mut self, delay_us: u64, event: Event) {
@@ -431,7 +435,11 @@ impl Universe {
             return;
         };
         let node = Arc::clone(&life.node);
+        let before = self.journal.as_ref().map(|_| self.seen_by(&node));
         step(&node);
+        if let Some(before) = before {
+            self.note_seen(slot, &node, &before);
+        }
         let asked = std::mem::take(&mut node.world.state().asked);
         for asked in asked {
             self.perform(slot, asked);
@@ -439,6 +447,35 @@ impl Universe {
         self.plan_wake(slot);
         self.listen(slot);
         self.look_at_leave(slot);
+    }
+
+    /// How a node sees itself and the others, for the journal.
+    fn seen_by(&self, node: &Node<Local>) -> String {
+        let view = node.view();
+        let slots = |placement: &Placement| -> Vec<Option<(usize, u64)>> {
+            let seats = placement.seats().iter();
+            seats
+                .map(|seat| Some((self.slot_of(seat.uuid)?, seat.generation)))
+                .collect()
+        };
+        let leaving = if view.wide.fingerprint() == view.placement.fingerprint() {
+            String::new()
+        } else {
+            format!(" of {:?}", slots(&view.wide))
+        };
+        let (knows_all, sure) = (node.knows_all(), node.sure.load(Ordering::SeqCst));
+        format!(
+            "sees {:?}{leaving}, knows all: {knows_all}, sure: {sure}, votes: {}",
+            slots(&view.placement),
+            node.votes.load(Ordering::SeqCst)
+        )
+    }
+
+    fn note_seen(&mut self, slot: usize, node: &Node<Local>, before: &str) {
+        let after = self.seen_by(node);
+        if after != before {
+            self.note(|| format!("{slot} {after}"));
+        }
     }
 
     fn plan_wake(&mut self, slot: usize) {
@@ -489,6 +526,10 @@ impl Universe {
                 {
                     self.tell_closed(slot, to, link.stream);
                     self.tell_lost(slot, to);
+                }
+                // Whoever is met again is tried for the first time.
+                if let Some(life) = &self.slots[slot].life {
+                    life.node.world.state().down.remove(&peer);
                 }
             }
         }
