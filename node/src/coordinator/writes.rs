@@ -37,6 +37,10 @@ pub const RETRY: Duration = Duration::from_millis(200);
 /// is raised past one version is past all that were known to that holder.
 const MAX_RESTAMPS: u8 = 16;
 
+/// The clock shows whole milliseconds, so it is up to one later than it says: a deadline that
+/// is reckoned from it without this would be too early by as much.
+const TICK: Duration = Duration::from_millis(1);
+
 /// All writes under way on this node. `T` is whatever identifies who waits for one.
 #[derive(Debug)]
 pub struct Writes<T> {
@@ -130,7 +134,7 @@ impl<T> Writes<T> {
             }];
         }
         let holders = holders(&self.placement, &write.key, &[]);
-        let deadline = now + Duration::from_secs(write.ttl_s.into());
+        let deadline = now + Duration::from_secs(write.ttl_s.into()) + TICK;
         let entry = Entry {
             value: write.value,
             version: self.clock.tick(wall_ms),

@@ -17,7 +17,9 @@ const X_REMAINING_TTL: HeaderName = HeaderName::from_static("x-remaining-ttl");
 const RENDERED_MAX: usize = 136;
 
 /// Describes `entry`: its tag, when it was made, how long it lives and still lives. The
-/// remaining seconds are rounded up, so that a value that is served has some.
+/// remaining seconds are rounded up, so that a value that is served has some. They are never
+/// more than it had: its deadline is in the next millisecond, and on another host later by as
+/// much as the clocks there may be apart.
 pub(super) fn describe(entry: &Entry, now: BootMillis, headers: &mut HeaderMap) {
     let mut text = Vec::with_capacity(RENDERED_MAX);
     write_tag(entry, &mut text);
@@ -26,7 +28,8 @@ pub(super) fn describe(entry: &Entry, now: BootMillis, headers: &mut HeaderMap) 
     let created_end = text.len();
     write_number(u64::from(entry.ttl_s), &mut text);
     let ttl_end = text.len();
-    write_number(entry.deadline.since(now).div_ceil(1000), &mut text);
+    let remaining_s = entry.deadline.since(now).div_ceil(1000);
+    write_number(remaining_s.min(entry.ttl_s.into()), &mut text);
 
     // One allocation for all four.
     let text = Bytes::from(text);
@@ -113,12 +116,20 @@ mod tests {
     #[test]
     fn an_entry_is_described() {
         let mut headers = HeaderMap::new();
-        describe(&entry(), BootMillis(100_000), &mut headers);
+        describe(&entry(), BootMillis(101_001), &mut headers);
         let tag = "\"abc-0000000000000000000000000000001f-ffffffffffffffff\"";
         assert_eq!(headers[ETAG], tag);
         assert_eq!(headers["X-Created-At"], "2026-09-21T14:13:20.007Z");
         assert_eq!(headers["X-Original-TTL"], "600");
-        assert_eq!(headers["X-Remaining-TTL"], "601");
+        assert_eq!(headers["X-Remaining-TTL"], "599");
+        let remaining = |now| {
+            let mut headers = HeaderMap::new();
+            describe(&entry(), BootMillis(now), &mut headers);
+            headers["X-Remaining-TTL"].clone()
+        };
+        assert_eq!(remaining(100_000), "600", "at most all of it");
+        assert_eq!(remaining(101_000), "600");
+        assert_eq!(remaining(700_000), "1");
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::coordinator::{GetOutcome, PutOutcome};
 /// smallest round trip to its deadline, and what timers add.
 const HOPS: u64 = 10;
 
+/// What the clock of a node does not show: its deadlines are in the next millisecond.
+const TICK_US: u64 = 1_000;
+
 impl Universe {
     /// Some client calls some node.
     pub(super) fn call(&mut self) {
@@ -58,6 +61,7 @@ impl Universe {
             ended: None,
             version: None,
             lost: false,
+            replaced: false,
         });
         self.note(|| format!("put {key:?} = {write} at {slot} for {ttl_s} s"));
         let mut value = BytesMut::new();
@@ -125,10 +129,8 @@ impl Universe {
         let now_us = self.now_us();
         self.note(|| format!("  {number} is {outcome:?}"));
         self.oracle.writes[number].ended = Some((now_us, outcome));
-        if outcome == PutOutcome::Acknowledged {
-            self.oracle.tally.acknowledged += 1;
-            self.learn_version(number);
-        }
+        self.oracle.tally.acknowledged += u64::from(outcome == PutOutcome::Acknowledged);
+        self.learn_version(number);
     }
 
     /// Asks the stores what version a write got.
@@ -151,9 +153,9 @@ impl Universe {
         } else {
             // The only exchange of a minute may have been retransmitted both ways, and each
             // deadline is rounded up to a millisecond.
-            20 * self.nature.delay_us.1 + 1_000
+            20 * self.nature.delay_us.1 + TICK_US
         };
-        hop_us * HOPS
+        TICK_US + hop_us * HOPS
     }
 
     fn get_ended(&mut self, slot: usize, key: &Bytes, begun_us: u64, outcome: &GetOutcome) {
@@ -184,7 +186,8 @@ impl Universe {
         }
     }
 
-    /// A 404 is false when a member that counts has what was acknowledged.
+    /// A 404 is false when a member that counts has what was acknowledged, or when nobody has
+    /// it before its time.
     fn check_missing(&self, slot: usize, key: &Bytes, begun_us: u64) {
         let now_us = self.now_us();
         let Some(write) = self.oracle.must_be_there(key, begun_us, now_us) else {
@@ -203,5 +206,10 @@ impl Universe {
                 "{slot} says that {key:?} is missing, and {other} has it: {write:?}"
             );
         }
+        // Whatever takes it away without an end of a process would be too early.
+        assert!(
+            self.newest(key) >= write.version,
+            "{slot} says that {key:?} is missing, and nobody has it at {now_us}: {write:?}"
+        );
     }
 }

@@ -139,7 +139,7 @@ fn a_write_goes_to_all_holders_at_once() {
     };
     assert_eq!(entry.version.time, HybridTime::from_millis(WALL));
     assert_eq!((entry.version.uuid, entry.version.generation), (uuid(1), 1));
-    assert_eq!(entry.deadline, NOW + Duration::from_secs(600));
+    assert_eq!(entry.deadline, NOW + Duration::from_secs(600) + TICK);
     assert_eq!((entry.created_unix_ms, entry.ttl_s), (WALL, 600));
 }
 
@@ -436,7 +436,7 @@ fn a_value_that_ended_is_not_offered_any_more() {
     answer_of(&mut writes, 1, uuid(1), Ack::Stored, NOW);
     writes.tick(NOW + TIMEOUT);
     writes.unsent(1, uuid(2), Unsent::Silent, NOW + TIMEOUT);
-    assert_eq!(writes.tick(NOW + Duration::from_secs(10)), []);
+    assert_eq!(writes.tick(NOW + Duration::from_secs(10) + TICK), []);
     assert_eq!(writes.under_way(), (0, 0));
 }
 
