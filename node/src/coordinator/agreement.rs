@@ -14,7 +14,7 @@ use crate::placement::Placement;
 /// been away when it is back, and says so ([`Answer::DoNotKnow`]).
 ///
 /// [`Answer::DoNotKnow`]: crate::wire::frame::Answer::DoNotKnow
-const SETTLE_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const SETTLE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Pause before those who have not answered are asked again.
 const ASK_EVERY: Duration = Duration::from_millis(20);

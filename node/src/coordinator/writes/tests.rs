@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::super::agreement::SETTLE_WITHIN;
 use super::*;
 
 const NOW: BootMillis = BootMillis(1_000);
@@ -466,78 +467,234 @@ fn what_is_under_way_is_bounded() {
     assert_eq!(answer_of(&mut writes, 1, uuid(3), Ack::Stored, NOW), []);
 }
 
+/// Writes by node 1 among up to five, and what is known of them from outputs and inputs alone.
+struct Model {
+    writes: Writes<u64>,
+    now: BootMillis,
+    members: Arc<Placement>,
+    /// Members that have not said whom they see, and until when they are waited for.
+    awaited: BTreeSet<u128>,
+    settle_by: BootMillis,
+    /// Members that said that they see the same.
+    agreeing: BTreeSet<u128>,
+    /// What was sent and not answered: the write's number, and to whom.
+    sent: Vec<(u64, u128)>,
+    /// The key of each number that a write has had, and by when its client is to be answered.
+    keys: BTreeMap<u64, u64>,
+    answer_by: BTreeMap<u64, BootMillis>,
+    stored: BTreeSet<(u64, u128)>,
+    crowded: BTreeSet<(u64, u128)>,
+    answered: BTreeMap<u64, PutOutcome>,
+}
+
+impl Model {
+    fn new() -> Self {
+        let members = placement(&[1, 2, 3, 4, 5]);
+        Self {
+            writes: Writes::new(seat(1, 1), TIMEOUT, Arc::clone(&members)),
+            now: NOW,
+            members,
+            awaited: BTreeSet::new(),
+            settle_by: BootMillis(0),
+            agreeing: BTreeSet::new(),
+            sent: Vec::new(),
+            keys: BTreeMap::new(),
+            answer_by: BTreeMap::new(),
+            stored: BTreeSet::new(),
+            crowded: BTreeSet::new(),
+            answered: BTreeMap::new(),
+        }
+    }
+
+    fn begin(&mut self) -> Vec<Effect<u64>> {
+        let begun = self.answer_by.len() as u64 + 1;
+        self.answer_by.insert(begun, self.now + TIMEOUT);
+        let key = Bytes::from(begun.to_string());
+        self.writes
+            .begin(NewWrite { key, ..value("") }, begun, self.now, WALL)
+    }
+
+    /// Some holder answers something that it was sent.
+    fn answer(&mut self, choice: usize, ack: Ack) -> Vec<Effect<u64>> {
+        if self.sent.is_empty() {
+            return Vec::new();
+        }
+        let (id, from) = self.sent.swap_remove(choice % self.sent.len());
+        // What is there needs no room.
+        let is_there = ack == Ack::Full && self.stored.contains(&(id, from));
+        let ack = if is_there { Ack::Stored } else { ack };
+        if matches!(ack, Ack::Stored | Ack::Older(_)) {
+            // Something at least as new is there, or the write starts over with a new number.
+            self.stored.insert((id, from));
+        }
+        if from != 1 {
+            self.told(from);
+        }
+        answer_of(&mut self.writes, id, uuid(from), ack, self.now)
+    }
+
+    fn told(&mut self, peer: u128) {
+        self.awaited.remove(&peer);
+        self.agreeing.insert(peer);
+    }
+
+    /// Something cannot be sent after all.
+    fn unsent(&mut self, choice: usize, why: Unsent) -> Vec<Effect<u64>> {
+        let others = self.sent.iter().filter(|(_, to)| *to != 1);
+        let Some(&(id, to)) = others.clone().nth(choice % others.count().max(1)) else {
+            return Vec::new();
+        };
+        self.sent.retain(|sent| *sent != (id, to));
+        if why == Unsent::Crowded {
+            self.crowded.insert((id, to));
+        }
+        self.writes.unsent(id, uuid(to), why, self.now);
+        Vec::new()
+    }
+
+    /// A stream breaks and is there again.
+    fn reconnect(&mut self, peer: u128) -> Vec<Effect<u64>> {
+        self.sent.retain(|(_, to)| *to != peer);
+        self.crowded.retain(|(_, to)| *to != peer);
+        let mut effects = self.writes.lost(uuid(peer), self.now);
+        effects.extend(self.writes.connected(uuid(peer)));
+        effects
+    }
+
+    fn silent(&mut self, peer: u128) -> Vec<Effect<u64>> {
+        self.crowded.retain(|(_, to)| *to != peer);
+        self.awaited.remove(&peer);
+        self.writes.silent(uuid(peer), self.now)
+    }
+
+    /// All but `peer` count, or all when that is this node.
+    fn count_without(&mut self, peer: u128) -> Vec<Effect<u64>> {
+        let others: BTreeSet<u128> = (2..=5).filter(|it| *it != peer).collect();
+        let members: Vec<u128> = [1].into_iter().chain(others.iter().copied()).collect();
+        self.members = placement(&members);
+        self.agreeing.clear();
+        self.awaited = others;
+        self.settle_by = self.now + SETTLE_WITHIN;
+        self.writes
+            .members_changed(Arc::clone(&self.members), self.now)
+    }
+
+    fn pass(&mut self, time: Duration) -> Vec<Effect<u64>> {
+        self.now = self.now + time;
+        self.writes.tick(self.now)
+    }
+
+    /// Holds what the writes ask for against what is known.
+    fn follow(&mut self, effects: Vec<Effect<u64>>) -> Result<(), TestCaseError> {
+        for effect in effects {
+            let (id, key, to) = match effect {
+                Effect::Keep { .. } | Effect::AskView { .. } => continue,
+                Effect::Answer { waiter, outcome } => {
+                    let before = self.answered.insert(waiter, outcome);
+                    prop_assert!(before.is_none(), "write {waiter} is answered twice");
+                    self.check_answer(waiter, outcome)?;
+                    continue;
+                }
+                Effect::Store { id, key, .. } => (id, key, 1),
+                Effect::Send { to, id, key, .. } => (id, key, to.as_u128()),
+            };
+            let key = std::str::from_utf8(&key)
+                .ok()
+                .and_then(|key| key.parse().ok());
+            self.keys.insert(id, key.expect("a number"));
+            self.crowded.remove(&(id, to));
+            self.sent.push((id, to));
+        }
+        let mut due = self.answer_by.iter().filter(|(_, at)| **at <= self.now);
+        let late = due.find(|(waiter, _)| !self.answered.contains_key(waiter));
+        prop_assert!(late.is_none(), "{late:?} is not answered in time");
+        Ok(())
+    }
+
+    fn check_answer(&self, waiter: u64, outcome: PutOutcome) -> Result<(), TestCaseError> {
+        let numbers = self.keys.iter().filter(|(_, key)| **key == waiter);
+        let id = numbers.map(|(id, _)| *id).max().unwrap_or(0);
+        let holders = self.members.holders(waiter.to_string().as_bytes());
+        let holders = || holders.iter().map(|seat| seat.uuid.as_u128());
+        let stored = || holders().filter(|holder| self.stored.contains(&(id, *holder)));
+        match outcome {
+            PutOutcome::Acknowledged => {
+                let waited = self.settle_by <= self.now;
+                let agrees = |it: &u128| *it == 1 || waited || self.agreeing.contains(it);
+                let counted = stored().filter(agrees).count();
+                let quorum = self.members.write_quorum();
+                prop_assert!(counted >= quorum, "{waiter}: {counted} of {quorum}");
+                prop_assert!(
+                    waited || self.awaited.is_empty(),
+                    "{waiter} before all agree"
+                );
+                let held_back = holders().find(|it| self.crowded.contains(&(id, *it)));
+                prop_assert_eq!(held_back, None, "{} is not on its way", waiter);
+            }
+            PutOutcome::Full | PutOutcome::Unavailable => {
+                prop_assert_eq!(stored().count(), 0, "{} is refused, and there", waiter);
+            }
+            PutOutcome::Pending => {}
+        }
+        Ok(())
+    }
+
+    /// From now on everyone is there and has room.
+    fn end(&mut self) -> Result<(), TestCaseError> {
+        for peer in 2..=5 {
+            let effects = self.reconnect(peer);
+            self.follow(effects)?;
+        }
+        for _ in 0..100 {
+            while !self.sent.is_empty() {
+                let effects = self.answer(0, Ack::Stored);
+                self.follow(effects)?;
+            }
+            let effects = self.pass(RETRY);
+            self.follow(effects)?;
+        }
+        prop_assert_eq!(self.answered.len(), self.answer_by.len());
+        prop_assert_eq!(self.writes.under_way(), (0, 0), "nothing is left behind");
+        Ok(())
+    }
+}
+
 proptest! {
     /// Holders, streams and time do what they like: every client is answered exactly once
-    /// and in time, "acknowledged" only with W copies among the holders that count, and in
-    /// the end nothing is left behind.
+    /// and in time, "acknowledged" only when W of the holders that count have what it wrote,
+    /// everyone sees the same members or was waited for, and no holder that answers is without
+    /// it unawares; and in the end nothing is left behind.
     #[test]
     fn every_write_is_answered_once(
-        steps in prop::collection::vec((0u8..8, any::<usize>(), 1u128..6), 1..200),
+        steps in prop::collection::vec((0u8..14, any::<usize>(), 2u128..6), 1..200),
     ) {
-        let all: Vec<u128> = (1..=5).collect();
-        let mut writes: Writes<u64> = Writes::new(seat(1, 1), TIMEOUT, placement(&all));
-        let mut now = NOW;
-        let mut begun = 0u64;
-        let mut answered = BTreeSet::new();
-        // Per write number: whether each member said "stored".
-        let mut stored: BTreeMap<u64, BTreeSet<u128>> = BTreeMap::new();
-        let mut sent: Vec<(u64, u128)> = Vec::new();
-        let mut members = all.clone();
-        for (kind, choice, peer) in steps.into_iter().chain([(9, 0, 1)])
-        {
+        let mut model = Model::new();
+        for (kind, choice, peer) in steps {
             let effects = match kind {
-                0 | 1 => {
-                    begun += 1;
-                    let key = Bytes::from(begun.to_string());
-                    let write = NewWrite { key, ..value("") };
-                    writes.begin(write, begun, now, WALL)
-                }
-                2 | 3 if !sent.is_empty() => {
-                    let (id, from) = sent.swap_remove(choice % sent.len());
-                    stored.entry(id).or_default().insert(from);
-                    answer_of(&mut writes, id, uuid(from), Ack::Stored, now)
-                }
-                4 if !sent.is_empty() => {
-                    let (id, from) = sent.swap_remove(choice % sent.len());
-                    // Something at least as new is there, or the write starts over.
-                    stored.entry(id).or_default().insert(from);
-                    let above = version_above(WALL + choice as u64 % 1_000_000);
-                    answer_of(&mut writes, id, uuid(from), Ack::Older(above), now)
-                }
-                5 => {
-                    sent.retain(|(_, to)| *to != peer || peer == 1);
-                    let mut effects = writes.lost(uuid(peer), now);
-                    effects.extend(writes.connected(uuid(peer)));
-                    effects
-                }
+                0..=2 => model.begin(),
+                3..=5 => model.answer(choice, Ack::Stored),
                 6 => {
-                    members = all.iter().copied().filter(|it| *it == 1 || *it != peer).collect();
-                    writes.members_changed(placement(&members), now)
+                    let above = version_above(WALL + choice as u64 % 1_000_000);
+                    model.answer(choice, Ack::Older(above))
                 }
-                9 => {
-                    now = now + TIMEOUT;
-                    writes.tick(now)
+                7 => model.answer(choice, Ack::Full),
+                8 => {
+                    let why = [Unsent::NoStream, Unsent::Silent, Unsent::Crowded][choice % 3];
+                    model.unsent(choice, why)
                 }
-                _ => {
-                    now = now + Duration::from_millis(100);
-                    writes.tick(now)
+                9 => model.reconnect(peer),
+                10 => model.silent(peer),
+                // Sometimes everyone counts.
+                11 => model.count_without(if choice % 3 == 0 { 1 } else { peer }),
+                12 => {
+                    model.told(peer);
+                    let view = model.members.fingerprint();
+                    model.writes.view_told(uuid(peer), view, model.now)
                 }
+                _ => model.pass(Duration::from_millis(100)),
             };
-            for effect in effects {
-                match effect {
-                    Effect::Keep { .. } | Effect::AskView { .. } => {}
-                    Effect::Store { id, .. } => sent.push((id, 1)),
-                    Effect::Send { to, id, .. } => sent.push((id, to.as_u128())),
-                    Effect::Answer { waiter, outcome } => {
-                        prop_assert!(answered.insert(waiter), "write {waiter} twice");
-                        if outcome == PutOutcome::Acknowledged {
-                            let quorum = placement(&members).write_quorum();
-                            prop_assert!(stored.values().any(|copies| copies.len() >= quorum));
-                        }
-                    }
-                }
-            }
+            model.follow(effects)?;
         }
-        prop_assert_eq!(answered.len() as u64, begun);
+        model.end()?;
     }
 }
