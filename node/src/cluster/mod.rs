@@ -42,6 +42,7 @@ mod serving;
 #[cfg(test)]
 mod simulation;
 mod sockets;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -14,31 +14,17 @@ use uuid::Uuid;
 use super::asks::Asks;
 use super::leaving::Leaving;
 use super::reading::forwarded_max;
+use super::standing::{ALONE_AWAKE, APART};
 use super::world::World;
 use crate::clock::BootMillis;
 use crate::coordinator::{GetOutcome, PutOutcome, Reads, Refill, Writes};
-use crate::membership::{
-    Change, DOWN_FORGET, Fate, Identity, Input, Member, Membership, Output, Profile,
-};
+use crate::membership::{Change, Fate, Identity, Input, Member, Membership, Output, Profile};
 use crate::placement::{Placement, Seat};
-use crate::store::{Budget, Entry, Store};
-use crate::wire::frame::Answer;
+use crate::store::{Budget, Store};
 
 /// Sets of members that are remembered, so that a member that knew all for one of them is
 /// told only what is new since. A fleet that starts goes through one for each node.
 pub(super) const RECENT: usize = 32;
-
-/// A silence after which others may have written without the silent one, so that both must
-/// compare: half of the time for which it counts.
-const APART: Duration = Duration::from_secs(DOWN_FORGET.as_secs() / 2);
-
-/// A node that did not run for so long may have missed what others wrote meanwhile. Among
-/// members there is something to do five times a second.
-const AWAY: Duration = Duration::from_secs(1);
-
-/// Whoever was away finds its streams broken, though everyone may be there: so long does it
-/// not take them for gone. Twice the longest pause before a stream is opened again.
-const REACHES_AFTER: Duration = Duration::from_secs(4);
 
 /// Datagrams taken in one turn: some milliseconds' work, and more than a fleet sends to one
 /// member in the time between two turns.
@@ -61,7 +47,7 @@ pub(super) struct View {
 impl View {
     /// Whether `own` has been a holder of `key` since it last knew of everything, so that
     /// it has got all writes of it.
-    fn has_held(&self, own: Uuid, key: &[u8]) -> bool {
+    pub(super) fn has_held(&self, own: Uuid, key: &[u8]) -> bool {
         let earlier = self.recent.iter().rev();
         for placement in std::iter::once(&self.placement).chain(earlier) {
             if !placement.is_holder(own, key) {
@@ -141,6 +127,9 @@ pub(super) struct Node<W> {
     pub(super) changing: Mutex<()>,
     /// When [`Node::tick`] was last called, in milliseconds of the boot clock.
     pub(super) awake_ms: AtomicU64,
+    /// From when on some member that counts has been out of reach for too long to know what
+    /// is missing, on the same clock; `u64::MAX` when all are there.
+    pub(super) apart_ms: AtomicU64,
     /// When it was last found to have been away, on the same clock; 0 for never.
     pub(super) back_ms: AtomicU64,
 }
@@ -194,6 +183,7 @@ impl<W: World> Node<W> {
             copies,
             changing: Mutex::new(()),
             awake_ms: AtomicU64::new(0),
+            apart_ms: AtomicU64::new(u64::MAX),
             back_ms: AtomicU64::new(0),
         }
     }
@@ -294,79 +284,14 @@ impl<W: World> Node<W> {
         }
     }
 
-    /// A process that was stopped, or a machine that was, does not see the others fall
-    /// silent. But among members there is something to do several times a second, so a gap
-    /// tells.
-    fn note_awake(&self, now: BootMillis) {
-        let before = BootMillis(self.awake_ms.load(Ordering::SeqCst));
-        if before.0 > 0 && before + AWAY < now && self.placement().seats().len() > 1 {
-            tracing::info!(
-                ms = now.since(before),
-                "was away; what others have is compared"
-            );
-            self.back_ms.store(now.0, Ordering::SeqCst);
-            let long = before + APART < now;
-            self.refill_step(|refill| refill.away(long, now));
-        }
-        // Only now may what it has be taken for the newest.
-        self.awake_ms.store(now.0, Ordering::SeqCst);
-    }
-
-    /// Whether this node has been running: requests may be looked at before anything else
-    /// after it was stopped for a while, or the machine was.
-    fn is_awake(&self, now: BootMillis) -> bool {
-        let last = BootMillis(self.awake_ms.load(Ordering::SeqCst));
-        last.0 == 0 || now < last + AWAY || self.placement().seats().len() == 1
-    }
-
-    /// What a read makes of a holder to whom there is no stream: whether it is out of reach
-    /// (`None`), or only could not be asked.
-    pub(super) fn out_of_reach(&self, now: BootMillis) -> Option<Answer> {
-        let back = BootMillis(self.back_ms.load(Ordering::SeqCst));
-        let tried = back.0 == 0 || back + REACHES_AFTER <= now;
-        (!(tried && self.is_awake(now))).then_some(Answer::DoNotKnow)
-    }
-
-    /// What this node says of a value that it has. It may be taken for the newest, or at
-    /// least counts as a vote, where this node is a holder, and has been one, without a pause,
-    /// since it knew of everything.
-    pub(super) fn presence(&self, key: &[u8], entry: Entry, now: BootMillis) -> Answer {
-        let votes = self.votes.load(Ordering::SeqCst);
-        if votes == 0 || !self.is_awake(now) {
-            return Answer::Perhaps(entry);
-        }
-        let has_held = {
-            let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
-            if self.knows_all() {
-                view.placement.is_holder(self.own.uuid, key)
-            } else {
-                view.has_held(self.own.uuid, key)
-            }
-        };
-        if !has_held {
-            Answer::Perhaps(entry)
-        } else if self.sure.load(Ordering::SeqCst) {
-            Answer::Have(entry)
-        } else {
-            Answer::Vote(entry, votes)
-        }
-    }
-
-    /// What this node, a holder, says of a key that it does not have. The placement by which
-    /// it is one is to be looked at before.
-    pub(super) fn absence(&self, key: &[u8], now: BootMillis) -> Answer {
-        if !(self.knows_all() && self.is_awake(now)) {
-            return Answer::DoNotKnow;
-        }
-        match self.store.version(key, now) {
-            Some(version) => Answer::Over(version),
-            None => Answer::DoNotHave,
-        }
-    }
-
     /// The earliest moment at which [`Node::tick`] has something to do.
     pub(super) fn next_deadline(&self) -> Option<BootMillis> {
+        let awake = || match self.awake_ms.load(Ordering::SeqCst) {
+            0 => BootMillis(0),
+            last => BootMillis(last) + ALONE_AWAKE,
+        };
         let deadlines = [
+            self.is_alone().then(awake),
             lock(&self.membership).next_deadline(),
             lock(&self.writes).next_deadline(),
             lock(&self.reads).next_deadline(),
@@ -401,6 +326,10 @@ impl<W: World> Node<W> {
         }
         if counting_changed {
             self.members_changed();
+        }
+        if !output.changes.is_empty() {
+            // What is to be compared with who is back is noted by now.
+            self.note_apart();
         }
     }
 

@@ -197,18 +197,13 @@ impl<W: World> Node<W> {
         limit: usize,
     ) -> KeysPage {
         let placement = self.placement();
-        let complete = placement.fingerprint() == view && self.knows_all();
+        let now = self.world.boot_now();
+        let complete = placement.fingerprint() == view && self.knows_what_is_missing(now);
         let budget = Budget {
             items: limit.min(PAGE_ITEMS),
             bytes: PAGE_BYTES,
         };
-        let mut scan = Scan::new(
-            &self.store,
-            self.world.boot_now(),
-            prefix.clone(),
-            after.cloned(),
-            budget,
-        );
+        let mut scan = Scan::new(&self.store, now, prefix.clone(), after.cloned(), budget);
         let mut keys = Vec::new();
         while let Some(Listed { key, ended, .. }) = scan.next() {
             if !ended && placement.is_holder(self.own.uuid, &key) {

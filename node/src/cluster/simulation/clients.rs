@@ -3,8 +3,10 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::sync::oneshot::error::TryRecvError;
 
+use super::event::Event;
 use super::oracle::{ReadSeen, Write, number};
-use super::universe::{Event, Universe};
+use super::universe::Universe;
+use crate::clock::BootMillis;
 use crate::coordinator::{GetOutcome, PutOutcome};
 
 /// Copies that a value may have come from one after the other, each of which may add the
@@ -178,12 +180,39 @@ impl Universe {
                 self.note(|| format!("get {key:?} at {slot}: missing, begun {begun_us}"));
                 self.oracle.tally.missing += 1;
                 self.check_missing(slot, key, begun_us);
+                self.check_who_says_missing(slot, key, begun_us);
             }
             GetOutcome::Unknown => {
                 self.note(|| format!("get {key:?} at {slot}: unknown, begun {begun_us}"));
                 self.oracle.tally.unknown += 1;
             }
         }
+    }
+
+    /// Whoever may have been given up by others does not know what is missing: enough holders
+    /// have to be sure of whom they see.
+    fn check_who_says_missing(&self, slot: usize, key: &Bytes, begun_us: u64) {
+        let placement = self.slots[slot]
+            .life
+            .as_ref()
+            .expect("lives")
+            .node
+            .placement();
+        let holders = placement.holders(key);
+        let knows = |uuid| {
+            let place = self.slot_of(uuid).map(|slot| &self.slots[slot]);
+            place.and_then(|it| it.life.as_ref()).is_none_or(|life| {
+                // One more millisecond: clocks round down.
+                let passed_ms = (self.now_us() - begun_us).div_ceil(1000) + 1;
+                let begun = BootMillis(life.node.now().0.saturating_sub(passed_ms));
+                !life.node.is_apart(begun)
+            })
+        };
+        let known = holders.iter().filter(|seat| knows(seat.uuid)).count();
+        assert!(
+            known >= placement.miss_quorum(),
+            "{slot} says that {key:?} is missing, and only {known} could know: {holders:?}"
+        );
     }
 
     /// A 404 is false when a member that counts has what was acknowledged, or when nobody has

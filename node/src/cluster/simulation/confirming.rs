@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use super::super::node::Node;
+use super::event::Event;
 use super::local::Local;
-use super::universe::{Event, Universe};
+use super::universe::Universe;
 use crate::membership::Confirmation;
 
 /// A node is asked whether it lives.

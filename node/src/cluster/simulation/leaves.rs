@@ -5,7 +5,8 @@ use uuid::Uuid;
 use super::super::HandOver;
 use super::super::asks::Asked;
 use super::super::world::World as _;
-use super::universe::{Event, Universe};
+use super::event::Event;
+use super::universe::Universe;
 use crate::membership::Input;
 use crate::wire::frame::Request;
 
@@ -37,6 +38,11 @@ impl Universe {
         }
         self.random.shuffle(&mut living);
         living.truncate(self.random.usize(1..living.len()));
+        self.ask_to_stop(living);
+    }
+
+    /// These nodes are asked to stop.
+    pub(super) fn ask_to_stop(&mut self, living: Vec<usize>) {
         let together: Vec<Uuid> = living.iter().map(|slot| self.slots[*slot].uuid).collect();
         for slot in living {
             self.note(|| format!("{slot} is asked to stop"));

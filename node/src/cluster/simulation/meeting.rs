@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use super::super::node::lock;
-use super::universe::{Event, Universe};
+use super::event::Event;
+use super::universe::Universe;
 use crate::membership::{Liveness, Update};
 
 /// Pause between two rounds of discovery of a node that is alone, and of one that is not.

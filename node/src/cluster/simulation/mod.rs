@@ -2,6 +2,8 @@
 //! together, with the code that serves clients, over a network that loses, delays, repeats
 //! and cuts, on hosts whose clocks differ, while processes are killed, frozen and started.
 //!
+//! Beside that, `moves` counts what is transferred when one node comes, leaves or dies.
+//!
 //! A failure names its seed; `REPRAM_SIM_SEED=n cargo test -p repram-node simulation` runs
 //! that one alone and prints its journal. `REPRAM_SIM_RUNS=n` sets how many are run, from that
 //! seed on where both are set.
@@ -19,10 +21,12 @@
 
 mod clients;
 mod confirming;
+mod event;
 mod leaves;
 mod link;
 mod local;
 mod meeting;
+mod moves;
 mod nature;
 mod network;
 mod oracle;
@@ -40,8 +44,8 @@ use nature::Nature;
 use oracle::Tally;
 use universe::Universe;
 
-/// As many as take about a minute on two cores that are busy with other tests.
-const RUNS_BY_DEFAULT: u64 = 600;
+/// As many as take about a minute on two cores.
+const RUNS_BY_DEFAULT: u64 = 2_000;
 
 fn setting(variable: &str) -> Option<u64> {
     std::env::var(variable)

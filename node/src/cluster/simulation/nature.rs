@@ -34,17 +34,46 @@ pub(super) struct Nature {
 }
 
 impl Nature {
-    /// The nature of a seed. Most runs are short and small: what goes wrong usually goes
-    /// wrong there, and there can be many.
+    /// Three copies of each key on so many nodes of so many hosts, and nothing goes wrong.
+    pub(super) const fn quiet(slots: usize, hosts: usize) -> Self {
+        Self {
+            slots,
+            hosts,
+            copies: 3,
+            delay_us: (300, 3_000),
+            loss: 0,
+            duplicates: 0,
+            clock_skew_ms: 0,
+            keys: 0,
+            call_every_us: 0,
+            fault_every_us: 0,
+            longest_us: 0,
+            duration_us: 0,
+            crashes: 0,
+            unnoticed: 0,
+            freezes: 0,
+            partitions: 0,
+            scalings: 0,
+            clock_steps: 0,
+            leaves: 0,
+        }
+    }
+
+    /// The nature of a seed: 3 to 50 nodes, and up to twice as many after changes of size.
+    /// Most runs are short and small: what goes wrong usually goes wrong there, and there can
+    /// be many.
     pub(super) fn of(random: &mut fastrand::Rng) -> Self {
-        let slots = match random.u8(0..20) {
-            0 => random.usize(8..=12),
-            1..=4 => random.usize(5..=7),
+        let slots = match random.u8(0..200) {
+            0 => random.usize(25..=50),
+            1..=2 => random.usize(13..=24),
+            3..=12 => random.usize(8..=12),
+            13..=50 => random.usize(5..=7),
             _ => random.usize(3..=4),
         };
         let several = random.bool();
         let hosts = if several { random.usize(2..=slots) } else { 1 };
-        let long = random.u8(0..16) == 0;
+        // Everything that many nodes do takes its time.
+        let long = random.u8(0..16) == 0 && slots <= 12;
         let mut some = |most: u8| {
             if random.bool() {
                 random.u8(0..=most)

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::super::node::lock;
+use super::event::Event;
 use super::link::{KEPT_ALIVE_US, Link, MEASURE_EVERY_US, UNACKNOWLEDGED_US};
-use super::universe::{Event, Universe};
+use super::universe::Universe;
 use crate::stream::Host as _;
 use crate::wire::frame::{Reply, Request};
 use crate::wire::{Reader, Rope};

@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::super::node::Node;
+use super::event::Event;
 use super::local::{Local, State};
 use super::meeting::PUSH_PULL_US;
-use super::universe::{Event, Life, Universe};
+use super::universe::{Life, Universe};
 use crate::membership::{Identity, Names, Profile};
 use crate::store::{Store, StoreConfig};
 use crate::version::Version;

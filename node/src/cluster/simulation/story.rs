@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::universe::{Event, Universe};
+use super::event::Event;
+use super::universe::Universe;
 use crate::coordinator::GetOutcome;
 
 /// Time after the last fault within which everything must be well again: until a node that
@@ -57,7 +58,8 @@ impl Universe {
         self.check_peace();
     }
 
-    fn run(&mut self, until_us: u64) {
+    /// Lets everything happen up to a moment.
+    pub(super) fn run(&mut self, until_us: u64) {
         while let Some(turn) = self.turn(until_us) {
             match turn {
                 Turn::Nothing => {}
@@ -193,7 +195,7 @@ impl Universe {
     }
 
     /// What must hold some time after the last fault.
-    fn check_peace(&mut self) {
+    pub(super) fn check_peace(&mut self) {
         let living: Vec<usize> = (0..self.slots.len())
             .filter(|slot| self.slots[*slot].life.is_some())
             .collect();
