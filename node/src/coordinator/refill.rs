@@ -95,6 +95,8 @@ pub struct Refill {
     votes: usize,
     /// The same among these members alone.
     votes_now: usize,
+    /// Who appears before this moment may have come while this node was away.
+    away_until: BootMillis,
     active: Option<Active>,
     /// Not before this moment is the next page asked for.
     paced_until: BootMillis,
@@ -118,6 +120,7 @@ impl Refill {
             heard: BTreeSet::new(),
             votes: 1,
             votes_now: 1,
+            away_until: BootMillis(0),
             active: None,
             paced_until: BootMillis(0),
             tickets: 0,
@@ -182,7 +185,13 @@ impl Refill {
             } else {
                 None
             };
-            let mut source = source.unwrap_or_else(|| Source::new(seat.generation, now));
+            let mut source = source.unwrap_or_else(|| {
+                let mut new = Source::new(seat.generation, now);
+                if now < self.away_until {
+                    new.doubted(Doubt::Apart);
+                }
+                new
+            });
             source.leaves = leaving.contains(seat);
             self.sources.insert(seat.uuid, source);
         }

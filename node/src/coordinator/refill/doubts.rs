@@ -13,6 +13,10 @@ use crate::clock::BootMillis;
 /// again: no value ends within that time, and a member gives none up for others within it.
 pub(super) const RESENT_FOR: Duration = Duration::from_millis(500);
 
+/// Whoever appears so soon after this node was away came while it was: what waited in the
+/// kernel is heard within milliseconds, and gossip takes some tenths of a second.
+const HEARS_WITHIN: Duration = Duration::from_secs(2);
+
 impl Refill {
     /// Whether what this node has may be taken for the newest: nothing can have been
     /// acknowledged without its hearing of it.
@@ -72,6 +76,12 @@ impl Refill {
     /// for `long`, maybe without counting on it.
     pub fn away(&mut self, long: bool, now: BootMillis) -> Vec<Pull> {
         self.doubt_all(if long { Doubt::Apart } else { Doubt::Behind });
+        // Whoever came meanwhile may never have heard of this node.
+        self.away_until = now + HEARS_WITHIN;
+        let unknown = |source: &&mut Source| source.told_for.is_none();
+        for source in self.sources.values_mut().filter(unknown) {
+            source.doubted(Doubt::Apart);
+        }
         self.forget_told(|_| true);
         self.active = None;
         self.next(now)
