@@ -12,7 +12,7 @@ use repram_discovery::peers::{Report, Sources};
 use repram_discovery::supervised::SupervisorMessage;
 use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -21,6 +21,7 @@ use super::asks::Asked;
 use super::boot::Boot;
 use super::caller::Caller;
 use super::confirming::{CONFIRMATIONS, confirm};
+use super::home::Home;
 use super::joining::Joining;
 use super::node::{Node, lock};
 use super::sockets::Sockets;
@@ -28,10 +29,11 @@ use super::{
     ClusterConfig, ClusterCounters, GetOutcome, HandOver, KeysOutcome, Me, PeerState, PeerView,
     PutOutcome, RefillView, counters,
 };
+use crate::clock::BootMillis;
 use crate::door::Door;
 use crate::membership::{Identity, Input, Liveness, Member, Names, Profile};
 use crate::reach::Reach;
-use crate::store::Store;
+use crate::store::{Entry, Store};
 use crate::stream::{Greeter, Host, Incoming, Shared, StreamCounters, Streams, boot_now_us, serve};
 use crate::wire::frame::Request;
 use crate::wire::{Datagrams, Seal};
@@ -149,6 +151,39 @@ impl Cluster {
             return PutOutcome::Unavailable;
         }
         self.node.put(key, value, ttl_s).await
+    }
+
+    /// Spares wake-ups of the thread that this runs on: what ends together for requests that
+    /// were made on it is told to it together. For every thread that asks but the one that
+    /// started the cluster.
+    pub async fn at_home() -> std::convert::Infallible {
+        Home::keep().await
+    }
+
+    /// Whether the node was seen to have [joined](Self::joined).
+    #[must_use]
+    pub fn is_joined(&self) -> bool {
+        self.seen_joined.load(Ordering::Relaxed)
+    }
+
+    /// Begins what [`Cluster::put`] does, when the node has joined: where its end will be
+    /// told, or how it ended already.
+    ///
+    /// # Errors
+    /// The outcome of a write that could not begin.
+    pub fn begin_put(
+        &self,
+        key: Bytes,
+        value: Bytes,
+        ttl_s: u32,
+    ) -> Result<oneshot::Receiver<PutOutcome>, PutOutcome> {
+        self.node.begin_put(key, value, ttl_s)
+    }
+
+    /// What [`Cluster::get`] finds, when the node has joined and can answer by itself.
+    #[must_use]
+    pub fn get_at_once(&self, key: &[u8], now: BootMillis) -> Option<Entry> {
+        self.node.get_at_once(key, now)
     }
 
     /// Reads a value. Before the node has [joined](Self::joined) it waits for that, and

@@ -18,7 +18,8 @@
 //! that they did, or when its time is up.
 //!
 //! **Threads.** Any thread may call the handle; a step of a core is microseconds under its
-//! lock. Sockets and timers live on the runtime that started the cluster.
+//! lock. Sockets and timers live on the runtime that started the cluster; a worker that is
+//! [at home](Cluster::at_home) is told in one go what ended together.
 
 mod alarm;
 mod asks;
@@ -31,6 +32,7 @@ mod counters;
 mod counting;
 mod departure;
 mod handle;
+mod home;
 mod joining;
 mod leaving;
 mod node;

@@ -8,16 +8,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::asks::Asks;
+use super::home::{Reader, Waiter};
 use super::leaving::Leaving;
 use super::reading::forwarded_max;
 use super::standing::{ALONE_AWAKE, APART};
 use super::world::World;
 use crate::clock::BootMillis;
-use crate::coordinator::{GetOutcome, PutOutcome, Reads, Refill, Writes};
+use crate::coordinator::{Reads, Refill, Writes};
 use crate::membership::{Change, Fate, Identity, Input, Member, Membership, Output, Profile};
 use crate::placement::{Placement, Seat};
 use crate::store::{Budget, Store};
@@ -83,12 +84,6 @@ pub(super) fn count(counter: &AtomicU64) {
     // Counters guard nothing.
     counter.fetch_add(1, Ordering::Relaxed);
 }
-
-/// Whoever waits for a write.
-pub(super) type Waiter = oneshot::Sender<PutOutcome>;
-
-/// Whoever waits for a read.
-pub(super) type Reader = oneshot::Sender<GetOutcome>;
 
 /// The shared state of one node's part of the cluster.
 ///

@@ -10,11 +10,14 @@ use uuid::Uuid;
 
 use super::KeysOutcome;
 use super::asks::Asked;
-use super::node::{Node, Reader, count, lock};
+use super::home::Reader;
+use super::node::{Node, count, lock};
 use super::scan::{Budget, Scan};
 use super::world::World;
+use crate::clock::BootMillis;
 use crate::coordinator::{GetOutcome, Listing, Read, ReadEffect};
-use crate::store::{Listed, PACKED_MAX};
+use crate::placement::Placement;
+use crate::store::{Entry, Listed, PACKED_MAX};
 use crate::stream::NotSent;
 use crate::wire::frame::{Answer, KeysPage, MAX_VALUE, PAGE_BYTES, PAGE_ITEMS, Request};
 
@@ -43,23 +46,14 @@ impl<W: World> Node<W> {
         key: &Bytes,
     ) -> Result<GetOutcome, oneshot::Receiver<GetOutcome>> {
         let placement = self.placement();
-        let holds = placement.is_holder(self.own.uuid, key);
         let now = self.world.boot_now();
-        // What is left of a value where it is no longer held may be outdated.
-        let local = if holds {
-            match self.store.get(key, now) {
-                Some(entry) => match self.presence(key, entry, now) {
-                    Answer::Have(entry) => return Ok(GetOutcome::Found(entry)),
-                    unsure => Some(unsure),
-                },
-                None => Some(self.absence(key, now)),
-            }
-        } else {
-            None
+        let local = match self.own_answer(&placement, key, now) {
+            Some(Answer::Have(entry)) => return Ok(GetOutcome::Found(entry)),
+            unsure => unsure,
         };
         let prefer = |uuid| u8::from(!self.world.answers(uuid));
         let read = Read::new(&placement, key, self.own.uuid, local, prefer);
-        let (waiter, answer) = oneshot::channel();
+        let (waiter, answer) = Reader::here();
         let effects = {
             let mut reads = lock(&self.reads);
             let effects = reads.begin(read, key.clone(), placement.fingerprint(), waiter, now);
@@ -68,6 +62,24 @@ impl<W: World> Node<W> {
         };
         self.perform_reads(effects);
         Err(answer)
+    }
+
+    /// A client's read, if this node has the value and need not ask anybody.
+    pub(super) fn get_at_once(&self, key: &[u8], now: BootMillis) -> Option<Entry> {
+        match self.own_answer(&self.placement(), key, now)? {
+            Answer::Have(entry) => Some(entry),
+            _ => None,
+        }
+    }
+
+    /// What this node says of a key by itself, where it is a holder. What is left of a value
+    /// where it is no longer held may be outdated.
+    fn own_answer(&self, placement: &Placement, key: &[u8], now: BootMillis) -> Option<Answer> {
+        let holds = placement.is_holder(self.own.uuid, key);
+        holds.then(|| match self.store.get(key, now) {
+            Some(entry) => self.presence(key, entry, now),
+            None => self.absence(key, now),
+        })
     }
 
     /// A holder answered a read, or cannot (`None`).
@@ -115,8 +127,7 @@ impl<W: World> Node<W> {
                     if outcome == GetOutcome::Unknown {
                         count(&self.counters.reads_unknown);
                     }
-                    // Whoever waited may have gone away.
-                    drop(waiter.send(outcome));
+                    waiter.told(outcome);
                 }
             }
         }

@@ -7,7 +7,8 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::asks::Asked;
-use super::node::{Node, Waiter, lock};
+use super::home::Waiter;
+use super::node::{Node, lock};
 use super::world::World;
 use crate::coordinator::{Effect, NewWrite, PutOutcome, Unsent};
 use crate::store::{ENTRY_OVERHEAD, Entry, PACKED_MAX, Stored};
@@ -36,7 +37,7 @@ impl<W: World> Node<W> {
         let copied = Some(value.len()).filter(|length| *length <= PACKED_MAX);
         let bytes = (key.len() + copied.unwrap_or(0)) as u64 + ENTRY_OVERHEAD;
         let held = self.store.reserve(bytes).map_err(|_| PutOutcome::Full)?;
-        let (waiter, answer) = oneshot::channel();
+        let (waiter, answer) = Waiter::here();
         let write = NewWrite {
             key,
             value,
@@ -91,8 +92,8 @@ impl<W: World> Node<W> {
                 // Without room it is still offered to the holders from here.
                 Effect::Keep { key, entry } => drop(self.keep(key, entry)),
                 Effect::AskView { to } => effects.extend(self.ask_view(to)),
-                // Whoever waited may have gone away; the write goes on without.
-                Effect::Answer { waiter, outcome } => drop(waiter.send(outcome)),
+                // Without whoever waited, if it has gone away, the write goes on.
+                Effect::Answer { waiter, outcome } => waiter.told(outcome),
             }
         }
     }

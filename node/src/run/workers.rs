@@ -8,6 +8,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
 use super::failure::Failure;
+use crate::cluster::Cluster;
 use crate::door::Door;
 use crate::http::{Doorman, Drain};
 
@@ -42,6 +43,7 @@ impl Worker {
         let thread = std::thread::Builder::new()
             .name(format!("worker-{}", doorman.worker))
             .spawn(move || {
+                runtime.spawn(async { match Cluster::at_home().await {} });
                 runtime.spawn(doorman.run(door));
                 runtime.block_on(ended(drain));
             })
