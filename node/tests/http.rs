@@ -54,6 +54,77 @@ fn values_come_back_byte_for_byte() {
     client.get("/data/none").check_problem(404);
 }
 
+/// A field that means nothing makes a request take the long way; what is answered must not
+/// depend on it.
+#[test]
+fn both_ways_answer_alike() {
+    let node = Node::start(&[]);
+    let (small, medium, large) = (vec![1; 64], vec![2; 15_000], vec![3; 70_000]);
+    let both = |line: &str, fields: &str, body: &[u8]| {
+        let [short, long] = ["", "x-other: 1\r\n"].map(|more| {
+            // A refusal may end its connection.
+            let answer = node.client().ask(line, &format!("{fields}{more}"), body);
+            let lines = answer.head.lines();
+            // Both come from one clock, and each write is another one.
+            let changing = ["date", "etag", "x-created-at", "x-remaining-ttl"];
+            let lasting = lines.filter(|line| {
+                let name = line.split(':').next().unwrap_or("");
+                line.starts_with("HTTP") || !changing.contains(&name)
+            });
+            let tag = answer.header("etag").map(str::to_owned);
+            let names: Vec<String> = answer
+                .head
+                .lines()
+                .map(|line| line[..4].to_owned())
+                .collect();
+            (
+                lasting.collect::<Vec<_>>().join("\n"),
+                names,
+                tag,
+                answer.body.clone(),
+            )
+        });
+        assert_eq!(short, long, "{line}");
+        short.0
+    };
+    for (key, value) in [("s", &small), ("m", &medium), ("l", &large)] {
+        let head = both(&format!("PUT /data/{key}?ttl=700"), "", value);
+        assert!(head.starts_with("HTTP/1.1 201 Created"), "{head}");
+        let head = both(&format!("GET /data/{key}"), "accept: */*\r\n", b"");
+        assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
+        assert!(head.contains("x-original-ttl: 700"), "{head}");
+    }
+    both("PUT /v1/data/s", "x-ttl: 800\r\n", &small);
+    let head = both("GET /v1/cluster/get/s", "", b"");
+    assert!(head.contains("x-original-ttl: 800"), "{head}");
+    for (line, fields, body, status) in [
+        ("GET /data/none", "", &[][..], 404),
+        ("PUT /data/s?ttl=x", "", b"v", 400),
+        ("PUT /data/s?ttl=0", "", b"v", 400),
+        ("PUT /data/s", "x-ttl: -1\r\n", b"v", 400),
+    ] {
+        let head = both(line, fields, body);
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+    }
+}
+
+#[test]
+fn a_full_store_says_so_both_ways() {
+    let node = Node::start(&[("REPRAM_MAX_STORAGE_MB", "1")]);
+    let mut client = node.client();
+    let value = vec![5; 16_000];
+    let first_full = |client: &mut Client, fields: &str| {
+        (0..200)
+            .map(|number| client.ask(&format!("PUT /data/{number}"), fields, &value))
+            .find(|answer| answer.status == 507)
+    };
+    for fields in ["", "x-other: 1\r\n"] {
+        let answer = first_full(&mut client, fields).expect("a mebibyte is less");
+        answer.check_problem(507);
+        assert_eq!(client.get("/health").status, 200, "the connection goes on");
+    }
+}
+
 #[test]
 fn an_overwrite_changes_value_and_tag() {
     let node = Node::start(&[]);

@@ -19,9 +19,10 @@ use super::query::TtlBounds;
 use super::rate::{RateLimiter, forwarded_for};
 use super::reply::{self, Reply};
 use super::route::{self, Endpoint, Route};
+use super::shortcut::{Taken, Waiting};
 use super::{Lifecycle, Stage, cors, data, keys, openapi, views};
 use crate::clock::{self, BootMillis};
-use crate::cluster::{Cluster, Me};
+use crate::cluster::{Cluster, Me, PutOutcome};
 use crate::metrics::{MethodLabel, Observation, RequestMetrics};
 use crate::store::Store;
 
@@ -146,6 +147,17 @@ impl Api {
         self.conversation.answer(kind, head, client, body).await
     }
 
+    /// Counts a request of `client`, if it may ask for something now; otherwise nothing is
+    /// counted.
+    pub(super) fn admit(&self, client: IpAddr, now_ns: u64) -> Option<()> {
+        match &self.limiter {
+            // Who the client is then stands in a field that is looked at elsewhere.
+            Some(_) if self.trust_proxy => None,
+            Some(limiter) => limiter.admit(client, now_ns).ok(),
+            None => Some(()),
+        }
+    }
+
     fn limit(&self, head: &Parts, client: IpAddr, now_ns: u64) -> Result<(), Problem> {
         let Some(limiter) = &self.limiter else {
             return Ok(());
@@ -199,11 +211,13 @@ fn check_host(head: &Parts) -> Result<(), Problem> {
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return Err(Problem::Host);
     };
+    is_host(host.as_bytes()).then_some(()).ok_or(Problem::Host)
+}
+
+/// Whether the value of a Host field can name one.
+pub(super) fn is_host(value: &[u8]) -> bool {
     let is_foreign = |byte: &u8| !byte.is_ascii_graphic() || b"/?#@,\\\"<>".contains(byte);
-    if host.as_bytes().iter().any(is_foreign) {
-        return Err(Problem::Host);
-    }
-    Ok(())
+    !value.iter().any(is_foreign)
 }
 
 /// The API as one client on one worker uses it.
@@ -251,5 +265,13 @@ impl Handler for Session {
 
     fn is_draining(&self) -> bool {
         self.api.lifecycle.stage() == Stage::Draining
+    }
+
+    fn take(&self, bytes: &[u8], out: &mut Vec<u8>) -> Option<Taken> {
+        self.take_plain(bytes, out)
+    }
+
+    fn ended(&self, waiting: &Waiting, outcome: PutOutcome, out: &mut Vec<u8>) {
+        self.put_ended(outcome, waiting.started_ns, out);
     }
 }

@@ -26,6 +26,8 @@ use super::bounds::{
 use super::guard::{Conversation, Guard, Turn};
 use super::problem::Problem;
 use super::reply::Reply;
+use super::shortcut::{Taken, Waiting};
+use crate::cluster::PutOutcome;
 
 /// Bytes of a head at which hyper gives up by itself. Between [`HEAD_MAX`] and this our own
 /// code refuses, which is kinder to clients that use the connection for more.
@@ -45,7 +47,7 @@ pub enum Drain {
 }
 
 /// What answers requests.
-pub(super) trait Handler: Clone + Send + Sync + 'static {
+pub(super) trait Handler: Clone + Send + Sync + Unpin + 'static {
     /// Answers one request, whose body is read as far as the answer needs it.
     fn handle(
         &self,
@@ -55,6 +57,13 @@ pub(super) trait Handler: Clone + Send + Sync + 'static {
 
     /// Whether connections are to end: after an answer, when nothing else was asked.
     fn is_draining(&self) -> bool;
+
+    /// Takes the request that is all of `bytes`, if it can be answered, or begun, without
+    /// hyper; its answer is appended to `out`. Otherwise nothing has happened.
+    fn take(&self, bytes: &[u8], out: &mut Vec<u8>) -> Option<Taken>;
+
+    /// A write that was taken has ended: its answer is appended to `out`.
+    fn ended(&self, waiting: &Waiting, outcome: PutOutcome, out: &mut Vec<u8>);
 }
 
 /// The body of a request, which knows whether it was read to its end: hyper's own does not
@@ -105,8 +114,12 @@ where
     H: Handler,
 {
     let conversation = Arc::new(Conversation::default());
-    let guard = Guard::new(stream, Arc::clone(&conversation));
-    let service = service_fn(|request| answer(request, handler.clone(), Arc::clone(&conversation)));
+    let guard = Guard::new(stream, handler.clone(), Arc::clone(&conversation));
+    let service = service_fn(|request| {
+        // Before hyper looks at the socket again: see `Guard`.
+        conversation.work();
+        answer(request, handler.clone(), Arc::clone(&conversation))
+    });
     // How many fields it takes is left at 100, our own bound: for another number it would ask
     // for memory with every request.
     let mut connection = http1::Builder::new()
@@ -154,7 +167,6 @@ async fn answer<H: Handler>(
     handler: H,
     conversation: Arc<Conversation>,
 ) -> Result<Response<Reply>, Infallible> {
-    conversation.work();
     let (head, incoming) = request.into_parts();
     let mut body = Upload {
         incoming,
@@ -278,6 +290,7 @@ mod tests {
     use http::StatusCode;
     use http_body_util::BodyExt as _;
     use tokio::io::{DuplexStream, duplex};
+    use tokio::sync::oneshot;
     use tokio::time::Instant;
 
     use super::*;
@@ -304,6 +317,38 @@ mod tests {
 
         fn is_draining(&self) -> bool {
             *self.0.borrow() > Drain::Open
+        }
+
+        /// Takes `GET /past/...`, and `GET /wait/...`, which waits a moment.
+        fn take(&self, bytes: &[u8], out: &mut Vec<u8>) -> Option<Taken> {
+            let text = std::str::from_utf8(bytes).ok()?;
+            let (line, rest) = text.split_once("\r\n")?;
+            let path = line.strip_prefix("GET ")?.strip_suffix(" HTTP/1.1")?;
+            if rest != "\r\n" {
+                return None;
+            }
+            if path.starts_with("/past/") {
+                let length = path.len();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+                out.extend_from_slice(head.as_bytes());
+                return Some(Taken::Answered(Bytes::from(path.to_owned())));
+            }
+            path.starts_with("/wait/").then(|| {
+                let (tell, outcome) = oneshot::channel();
+                tokio::spawn(async move {
+                    yield_now().await;
+                    tell.send(PutOutcome::Acknowledged)
+                });
+                Taken::Waits(Waiting {
+                    outcome,
+                    started_ns: 0,
+                })
+            })
+        }
+
+        fn ended(&self, _waiting: &Waiting, outcome: PutOutcome, out: &mut Vec<u8>) {
+            assert_eq!(outcome, PutOutcome::Acknowledged);
+            out.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n/wait/");
         }
     }
 
@@ -348,6 +393,100 @@ mod tests {
             text.truncate(count);
             String::from_utf8(text).expect("is text")
         }
+    }
+
+    /// Whatever is asked in whatever way, and however it arrives: answers come in the order of
+    /// the questions, and each is what it would be alone.
+    #[tokio::test(start_paused = true)]
+    async fn what_goes_past_hyper_keeps_its_place() {
+        let mut random = fastrand::Rng::with_seed(8);
+        for window in [1, 3, 64, 1 << 16] {
+            let (mut client, server) = duplex(window);
+            let (_drain, drained) = watch::channel(Drain::Open);
+            tokio::spawn(serve(server, Echo(drained.clone()), drained));
+            for _ in 0..200 {
+                let (mut asked, mut expected) = (String::new(), Vec::new());
+                for number in 0..random.usize(1..5) {
+                    let (path, question) = question(random.usize(0..5), number);
+                    asked.push_str(&question);
+                    expected.push(path);
+                }
+                let whole = random.bool();
+                let (mut reading, mut writing) = tokio::io::split(&mut client);
+                let write = async {
+                    let bytes = asked.as_bytes();
+                    let mut at = 0;
+                    while at < bytes.len() {
+                        let more = if whole { bytes.len() } else { 1 + at % 40 };
+                        let end = bytes.len().min(at + more);
+                        writing.write_all(&bytes[at..end]).await.expect("is open");
+                        at = end;
+                        yield_now().await;
+                    }
+                };
+                let read = async {
+                    for path in &expected {
+                        assert_eq!(&next_body(&mut reading).await, path, "{asked}");
+                    }
+                };
+                tokio::join!(write, read);
+            }
+        }
+    }
+
+    /// A question, and what is to come back.
+    fn question(kind: usize, number: usize) -> (String, String) {
+        match kind {
+            0 | 1 => {
+                let path = format!("/past/{number}");
+                (path.clone(), format!("GET {path} HTTP/1.1\r\n\r\n"))
+            }
+            2 => (
+                "/wait/".to_owned(),
+                "GET /wait/ HTTP/1.1\r\n\r\n".to_owned(),
+            ),
+            3 => {
+                let path = format!("/hyper/{number}");
+                (path.clone(), format!("GET {path} HTTP/1.1\r\nA: b\r\n\r\n"))
+            }
+            _ => {
+                let body = "GET /past/x HTTP/1.1\r\n\r\n";
+                let length = body.len();
+                let head = format!("PUT /read HTTP/1.1\r\ncontent-length: {length}\r\n\r\n");
+                (body.to_owned(), head + body)
+            }
+        }
+    }
+
+    /// The body of the next answer.
+    async fn next_body(stream: &mut (impl AsyncRead + Unpin)) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.expect("an answer"));
+        }
+        let head = String::from_utf8(head).expect("is text");
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))
+            .map_or(0, |length| length.parse().expect("is a number"));
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await.expect("is there");
+        String::from_utf8(body).expect("is text")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_take_an_answer_past_hyper_is_cut_off() {
+        let (mut client, server) = duplex(32);
+        let (_drain, drained) = watch::channel(Drain::Open);
+        let serving = tokio::spawn(serve(server, Echo(drained.clone()), drained));
+        client
+            .write_all(b"GET /past/1 HTTP/1.1\r\n\r\n")
+            .await
+            .expect("is read");
+        let start = Instant::now();
+        serving.await.expect("does not panic");
+        let least = CHECK_EVERY * ANSWER_CHECKS;
+        assert!((least..least + 2 * CHECK_EVERY).contains(&start.elapsed()));
     }
 
     fn check_problem(answer: &str, status: u16) {

@@ -49,6 +49,11 @@ async fn put(
     let received = body::receive(body, &api.store).await?;
     let outcome = api.cluster.put(key, received.bytes, ttl_s).await;
     drop(received.reservation);
+    put_answer(outcome)
+}
+
+/// The answer to a write that has ended so.
+pub(super) fn put_answer(outcome: PutOutcome) -> Result<Response<Reply>, Problem> {
     match outcome {
         PutOutcome::Acknowledged => Ok(reply::text(StatusCode::CREATED, "OK")),
         PutOutcome::Pending => Ok(reply::text(

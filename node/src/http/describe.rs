@@ -24,12 +24,11 @@ pub(super) fn describe(entry: &Entry, now: BootMillis, headers: &mut HeaderMap) 
     let mut text = Vec::with_capacity(RENDERED_MAX);
     write_tag(entry, &mut text);
     let tag_end = text.len();
-    rfc3339::write(entry.created_unix_ms, &mut text);
+    write_created(entry, &mut text);
     let created_end = text.len();
     write_number(u64::from(entry.ttl_s), &mut text);
     let ttl_end = text.len();
-    let remaining_s = entry.deadline.since(now).div_ceil(1000);
-    write_number(remaining_s.min(entry.ttl_s.into()), &mut text);
+    write_remaining(entry, now, &mut text);
 
     // One allocation for all four.
     let text = Bytes::from(text);
@@ -57,8 +56,19 @@ pub(super) fn is_known(request: &HeaderMap, entry: &Entry) -> bool {
         .any(|known| known == b"*" || known.strip_prefix(b"W/").unwrap_or(known) == tag)
 }
 
+/// When it was made.
+pub(super) fn write_created(entry: &Entry, to: &mut Vec<u8>) {
+    rfc3339::write(entry.created_unix_ms, to);
+}
+
+/// The seconds that it still lives.
+pub(super) fn write_remaining(entry: &Entry, now: BootMillis, to: &mut Vec<u8>) {
+    let remaining_s = entry.deadline.since(now).div_ceil(1000);
+    write_number(remaining_s.min(entry.ttl_s.into()), to);
+}
+
 /// A strong tag: the version, of which no two writes have the same.
-fn write_tag(entry: &Entry, to: &mut Vec<u8>) {
+pub(super) fn write_tag(entry: &Entry, to: &mut Vec<u8>) {
     let version = &entry.version;
     to.push(b'"');
     write_hex(version.time.0, to);
@@ -78,7 +88,8 @@ fn write_hex(number: u64, to: &mut Vec<u8>) {
     }
 }
 
-fn write_number(number: u64, to: &mut Vec<u8>) {
+/// In decimal.
+pub(super) fn write_number(number: u64, to: &mut Vec<u8>) {
     let start = to.len();
     let mut rest = number;
     loop {

@@ -6,13 +6,20 @@
 //! to write when no request is being answered can only be such a bare answer: they are
 //! kept from the socket, and the connection's driver writes a whole one.
 
+use std::cell::RefCell;
+use std::future::Future as _;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::connection::Handler;
+use super::shortcut::{Taken, Waiting};
+use crate::cluster::PutOutcome;
 
 /// Whose turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,17 +112,43 @@ impl Conversation {
 }
 
 /// A socket, or in tests a pipe.
-#[derive(Debug)]
-pub(super) struct Guard<S> {
+///
+/// **Past hyper.** A request that the [`Handler`] takes is answered here, and hyper does not
+/// see it: to hyper the client is silent meanwhile. That can only be done while hyper holds
+/// no bytes itself, or answers would come in another order than requests. While a request is
+/// worked on hyper reads only when it has used up everything that it read before, so
+/// then it is known to hold nothing, until it gets the next bytes.
+pub(super) struct Guard<S, H> {
     stream: S,
+    handler: H,
     conversation: Arc<Conversation>,
+    /// Whether hyper may hold bytes of which it has not made a request yet.
+    holds: bool,
+    taken: Option<Progress>,
 }
 
-impl<S> Guard<S> {
-    pub(super) const fn new(stream: S, conversation: Arc<Conversation>) -> Self {
+/// How far a request is that hyper does not see.
+enum Progress {
+    /// Its answer has to wait.
+    Waits(Waiting),
+    /// Its answer is being written; this is left of it.
+    Sends(Bytes, Bytes),
+}
+
+thread_local! {
+    /// Where heads of answers are put together. A connection that has nothing to say needs no
+    /// memory for it.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl<S, H> Guard<S, H> {
+    pub(super) const fn new(stream: S, handler: H, conversation: Arc<Conversation>) -> Self {
         Self {
             stream,
+            handler,
             conversation,
+            holds: false,
+            taken: None,
         }
     }
 
@@ -147,25 +180,126 @@ fn status_of(bytes: &[u8]) -> u16 {
         .unwrap_or(400)
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
+impl<S: AsyncWrite + Unpin, H: Handler> Guard<S, H> {
+    /// Takes the request that is all of `bytes`, if that can be done without hyper; whether
+    /// it was. Its answer is written as far as the socket takes it.
+    fn take(&mut self, bytes: &[u8], context: &mut Context<'_>) -> io::Result<bool> {
+        SCRATCH.with_borrow_mut(|out| {
+            out.clear();
+            match self.handler.take(bytes, out) {
+                None => return Ok(false),
+                Some(Taken::Answered(body)) => self.send(out, body, context)?,
+                Some(Taken::Waits(waiting)) => {
+                    self.conversation.set(Turn::Work);
+                    self.taken = Some(Progress::Waits(waiting));
+                }
+            }
+            Ok(true)
+        })
+    }
+
+    /// Goes on with the request that was taken, until it is answered.
+    fn poll_taken(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(progress) = &mut self.taken {
+            match progress {
+                Progress::Waits(waiting) => {
+                    let outcome = ready!(Pin::new(&mut waiting.outcome).poll(context));
+                    let outcome = outcome.unwrap_or(PutOutcome::Unavailable);
+                    let Some(Progress::Waits(waiting)) = self.taken.take() else {
+                        continue;
+                    };
+                    SCRATCH.with_borrow_mut(|out| {
+                        out.clear();
+                        self.handler.ended(&waiting, outcome, out);
+                        self.send(out, Bytes::new(), context)
+                    })?;
+                }
+                Progress::Sends(head, body) => {
+                    let slices = [IoSlice::new(head), IoSlice::new(body)];
+                    let written = Pin::new(&mut self.stream).poll_write_vectored(context, &slices);
+                    let written = nonzero(ready!(written)?)?;
+                    let of_head = written.min(head.len());
+                    head.advance(of_head);
+                    body.advance(written - of_head);
+                    let over = head.is_empty() && body.is_empty();
+                    self.conversation.advance();
+                    if over {
+                        self.taken = None;
+                        self.conversation.set(Turn::Idle);
+                    }
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes an answer as far as the socket takes it now.
+    fn send(&mut self, head: &[u8], mut body: Bytes, context: &mut Context<'_>) -> io::Result<()> {
+        let written = if body.is_empty() {
+            Pin::new(&mut self.stream).poll_write(context, head)
+        } else {
+            let slices = [IoSlice::new(head), IoSlice::new(&body)];
+            Pin::new(&mut self.stream).poll_write_vectored(context, &slices)
+        };
+        let written = match written {
+            Poll::Ready(written) => nonzero(written?)?,
+            Poll::Pending => 0,
+        };
+        if written == head.len() + body.len() {
+            self.conversation.set(Turn::Idle);
+        } else {
+            let of_head = written.min(head.len());
+            body.advance(written - of_head);
+            self.conversation.set(Turn::Answer);
+            let head = Bytes::copy_from_slice(&head[of_head..]);
+            self.taken = Some(Progress::Sends(head, body));
+        }
+        Ok(())
+    }
+}
+
+/// A socket that takes nothing takes nothing more.
+fn nonzero(written: usize) -> io::Result<usize> {
+    match written {
+        0 => Err(io::ErrorKind::WriteZero.into()),
+        written => Ok(written),
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin, H: Handler> AsyncRead for Guard<S, H> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.conversation.turn() == Turn::Work {
-            self.conversation.hungry.store(true, Ordering::Relaxed);
+        let guard = &mut *self;
+        loop {
+            ready!(guard.poll_taken(context))?;
+            let turn = guard.conversation.turn();
+            if turn == Turn::Work {
+                guard.conversation.hungry.store(true, Ordering::Relaxed);
+                guard.holds = false;
+            }
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut guard.stream).poll_read(context, buffer))?;
+            let came = &buffer.filled()[before..];
+            if came.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            if turn == Turn::Idle {
+                if !guard.holds && guard.take(came, context)? {
+                    buffer.set_filled(before);
+                    continue;
+                }
+                guard.conversation.set(Turn::Head);
+            }
+            guard.holds = true;
+            return Poll::Ready(Ok(()));
         }
-        let before = buffer.filled().len();
-        let result = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
-        if buffer.filled().len() > before && self.conversation.turn() == Turn::Idle {
-            self.conversation.set(Turn::Head);
-        }
-        Poll::Ready(result)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
+impl<S: AsyncWrite + Unpin, H: Handler> AsyncWrite for Guard<S, H> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -200,7 +334,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     /// before that, because its body is one piece.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(context))?;
-        if self.conversation.turn() == Turn::Answer {
+        if self.conversation.turn() == Turn::Answer && self.taken.is_none() {
             self.conversation.set(Turn::Idle);
         }
         Poll::Ready(Ok(()))

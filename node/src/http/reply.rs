@@ -1,5 +1,8 @@
 //! Answers.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
@@ -14,6 +17,16 @@ pub(super) fn empty(status: StatusCode) -> Response<Reply> {
     let mut response = Response::new(Reply::default());
     *response.status_mut() = status;
     response
+}
+
+/// All of a body.
+pub(super) fn whole(body: &Reply) -> Bytes {
+    let mut context = Context::from_waker(Waker::noop());
+    // It is one piece, or none, and never waits.
+    match Pin::new(&mut body.clone()).poll_frame(&mut context) {
+        Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+        Poll::Ready(None) | Poll::Pending => Bytes::new(),
+    }
 }
 
 /// Says how long the body is, which a HEAD request does not get; hyper says so by itself
