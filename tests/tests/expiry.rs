@@ -298,10 +298,11 @@ fn between_kernels_values_end_no_earlier_and_late_by_a_round_trip_at_most() {
         bound = bound.max(lateness().unwrap_or_default());
     });
     println!("late by at most {:.2} ms, as the nodes say", bound * 1000.0);
-    let bound = Duration::from_secs_f64(bound) + TICK;
+    // The deadline is rounded up to whole milliseconds, and so is what it is elsewhere.
+    let bound = Duration::from_secs_f64(bound) + 2 * TICK;
     for seen in seen {
         assert!(
-            seen.keys > 0 && seen.early <= TICK && seen.late <= bound,
+            seen.keys > 0 && seen.early.is_zero() && seen.late <= bound,
             "{bound:?}: {seen}"
         );
     }

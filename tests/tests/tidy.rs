@@ -125,7 +125,7 @@ impl Text {
     }
 }
 
-/// Every tracked file that is text.
+/// Every tracked file that is text; drawings come from programs.
 fn texts() -> impl Iterator<Item = Text> {
     let mut git = Command::new("git");
     git.args(["ls-files", "-z"]).current_dir(repository());
@@ -136,7 +136,8 @@ fn texts() -> impl Iterator<Item = Text> {
         String::from_utf8_lossy(&output.stderr)
     );
     let list = String::from_utf8(output.stdout).expect("file names are UTF-8");
-    let paths: Vec<String> = list.split_terminator('\0').map(str::to_owned).collect();
+    let paths = list.split_terminator('\0').map(str::to_owned);
+    let paths: Vec<String> = paths.filter(|path| !path.ends_with(".svg")).collect();
     paths.into_iter().filter_map(|path| {
         // Binary files, and those that are deleted but not committed yet, are none of ours.
         let content = String::from_utf8(fs::read(repository().join(&path)).ok()?).ok()?;
