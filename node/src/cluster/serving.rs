@@ -36,6 +36,11 @@ impl<W: World> Host for Node<W> {
         self.refill_step(|refill| refill.heard(by, now));
     }
 
+    fn reopened(&self, by: Uuid) {
+        let now = self.world.boot_now();
+        self.refill_step(|refill| refill.reheard(by, now));
+    }
+
     fn closed(&self, by: Uuid) {
         let now = self.world.boot_now();
         self.refill_step(|refill| {

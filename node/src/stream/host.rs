@@ -26,6 +26,10 @@ pub trait Host: Send + Sync + 'static {
     /// gap until [`Host::closed`].
     fn opened(&self, by: Uuid);
 
+    /// A peer has opened another stream before the end of its former one was seen here: nobody
+    /// knows for how long it had none that worked, and what it asked meanwhile may be lost.
+    fn reopened(&self, by: Uuid);
+
     /// There is no stream of the peer to this node any more: questions of it may be lost.
     fn closed(&self, by: Uuid);
 
@@ -75,13 +79,14 @@ pub struct Incoming {
 
 impl Incoming {
     /// Counts a stream of a peer for as long as what is returned lives, and tells the node of
-    /// the first one's begin and the last one's end.
+    /// each begin and of the last one's end.
     pub(super) fn count<'a>(&'a self, host: &'a dyn Host, uuid: Uuid) -> Counted<'a> {
         let mut streams = self.streams();
         let count = streams.entry(uuid).or_default();
         *count += 1;
-        if *count == 1 {
-            host.opened(uuid);
+        match *count {
+            1 => host.opened(uuid),
+            _ => host.reopened(uuid),
         }
         drop(streams);
         Counted {

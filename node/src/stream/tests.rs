@@ -54,6 +54,8 @@ impl Host for Keeper {
 
     fn opened(&self, _: Uuid) {}
 
+    fn reopened(&self, _: Uuid) {}
+
     fn closed(&self, _: Uuid) {}
 
     fn lost(&self, peer: Uuid) {

@@ -312,10 +312,11 @@ impl Universe {
         let streams = life.incoming.entry(from).or_default();
         let first = streams.is_empty();
         streams.insert(stream);
-        if first {
-            let by = self.slots[from].uuid;
-            self.with(slot, |node| node.opened(by));
-        }
+        let by = self.slots[from].uuid;
+        self.with(slot, |node| match first {
+            true => node.opened(by),
+            false => node.reopened(by),
+        });
     }
 
     pub(super) fn closed(&mut self, slot: usize, from: usize, stream: u64) {

@@ -47,6 +47,16 @@ impl Refill {
         self.next(now)
     }
 
+    /// A member has another stream to this node, and the end of its former one was not seen:
+    /// for how long it could not tell anything is not known.
+    pub fn reheard(&mut self, peer: Uuid, now: BootMillis) -> Vec<Pull> {
+        if self.sources.contains_key(&peer) {
+            self.doubt_all(Doubt::Behind);
+            self.active = None;
+        }
+        self.next(now)
+    }
+
     /// A member has no stream to this node any more.
     pub fn unheard(&mut self, peer: Uuid, now: BootMillis) {
         if self.heard.remove(&peer)

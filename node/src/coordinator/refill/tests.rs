@@ -206,6 +206,15 @@ fn without_a_stream_of_everyone_it_only_votes() {
 }
 
 #[test]
+fn who_comes_by_another_stream_may_have_been_cut_off_for_long() {
+    let mut refill = settled();
+    let pulls = refill.reheard(uuid(2), NOW);
+    assert!(!refill.is_sure(), "nobody saw when the former one broke");
+    answer_all(&mut refill, pulls);
+    assert!(refill.is_sure());
+}
+
+#[test]
 fn after_a_departure_it_votes_as_among_those_before() {
     let mut refill = settled();
     let pulls = refill.members_changed(&placement(&[1, 1]), &[], NOW);
