@@ -33,11 +33,13 @@ impl KeptConnection {
     /// # Errors
     /// When the connection ended, or the answer is none.
     pub fn ask(&mut self, method: &str, path: &str, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
-        let length = body.len();
-        let mut request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n"
-        )
-        .into_bytes();
+        // As programs do it: a GET says nothing of a body.
+        let length = match (method, body.len()) {
+            ("GET" | "HEAD", 0) => String::new(),
+            (_, length) => format!("content-length: {length}\r\n"),
+        };
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{length}\r\n");
+        let mut request = head.into_bytes();
         request.extend_from_slice(body);
         self.stream.get_mut().write_all(&request)?;
         let first = self.line()?;
