@@ -254,16 +254,13 @@ fn a_change_of_a_source_leaves_the_dependencies_as_they_are() {
     };
     copy("Cargo.toml");
     copy("Cargo.lock");
-    for package in [
-        "bench",
-        "config",
-        "discovery",
-        "node",
-        "supervisor",
-        "tests",
-        "xtask",
-    ] {
-        copy(&format!("{package}/Cargo.toml"));
+    let entries = fs::read_dir(repository())
+        .expect("it is readable")
+        .flatten();
+    let manifests = entries.map(|entry| entry.path().join("Cargo.toml"));
+    for manifest in manifests.filter(|manifest| manifest.exists()) {
+        let file = manifest.strip_prefix(repository()).expect("it is below");
+        copy(&file.to_string_lossy());
     }
     copy("node/src/main.rs");
     let before = layers_of_dependencies(context);
