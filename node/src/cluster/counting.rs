@@ -72,6 +72,8 @@ impl<W: World> Node<W> {
         self.members_told.send_replace(());
         self.perform(effects);
         self.pull(pulls);
+        // The last one that a leave waited for may be gone.
+        self.look_whether_handed_over();
     }
 
     /// This node and the members of its enclave that count, or did until they said that they

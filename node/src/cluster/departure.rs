@@ -74,7 +74,8 @@ impl<W: World> Node<W> {
         }
     }
 
-    fn look_whether_handed_over(&self) {
+    /// Looks whether a leave of this node, if it leaves, waits for anybody still.
+    pub(super) fn look_whether_handed_over(&self) {
         let (is_own, waiting) = {
             let leaving = lock(&self.leaving);
             (leaving.is_own(), leaving.waiting())
