@@ -652,6 +652,26 @@ async fn siblings_find_each_other_without_a_scan() {
 }
 
 #[tokio::test]
+async fn a_leave_ends_when_the_last_one_that_it_waits_for_dies() {
+    let mut supervisor = Supervisor::new(2);
+    let mut nodes = Vec::new();
+    for index in 0..2 {
+        nodes.push(supervisor.start(index).await);
+        nodes[index].cluster.joined().await;
+        supervisor.set(index, SiblingState::Ready).await;
+    }
+    for node in &nodes {
+        settled(node, 1).await;
+    }
+    // It cannot take over anything any more, and nobody knows.
+    nodes.remove(1).kill();
+    supervisor.lines[1] = None;
+    let leave = timeout(LIMIT, nodes[0].cluster.hand_over(&[]));
+    let (left, ()) = tokio::join!(leave, supervisor.set(1, SiblingState::Dead));
+    left.expect("nobody is left to wait for");
+}
+
+#[tokio::test]
 async fn a_siblings_death_is_known_at_once_and_its_successor_too() {
     let mut supervisor = Supervisor::new(3);
     let mut nodes = Vec::new();
