@@ -149,7 +149,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 
 /// What a connection may hold beside what is accounted, and what else the node may need more
 /// than before.
-const CONNECTION_KIB: u64 = 40;
+const CONNECTION_KIB: u64 = 56;
 const ELSE_KIB: u64 = 4 * 1024;
 
 #[test]
@@ -195,5 +195,44 @@ fn small_values_that_nobody_takes_are_bounded_by_the_connection() {
     // Others are served meanwhile.
     assert_eq!(node.get("/data/small").status, 200);
     drop(slow);
+    fleet.stop();
+}
+
+/// Clients that have sent a large value once and keep their connection.
+const KEPT_CONNECTIONS: usize = 200;
+
+#[test]
+fn a_connection_keeps_no_large_buffer_of_what_it_sent() {
+    let mut fleet = Sandbox::new().set("NODE_COUNT", 1).start();
+    let node = &fleet.wait_until_refilled(1)[0];
+    let process = fleet.process_of(&node.id);
+    let value = vec![7; 4 << 20];
+    let send = || {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, node.port)).expect("it listens");
+        let head = format!(
+            "PUT /data/large?ttl=600 HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+            value.len()
+        );
+        stream.write_all(head.as_bytes()).expect("it listens");
+        stream.write_all(&value).expect("it listens");
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).expect("an answer");
+        assert_eq!(status, *b"HTTP/1.1 201");
+        stream
+    };
+    // The value itself, and what the allocator keeps of the one before.
+    let first = send();
+    let before = process.memory_kib().expect("it runs") + 2 * 4 * 1024;
+    let kept: Vec<TcpStream> = (1..KEPT_CONNECTIONS).map(|_| send()).collect();
+    let most = before + KEPT_CONNECTIONS as u64 * CONNECTION_KIB + ELSE_KIB;
+    // What is freed is given back in a moment.
+    wait_until("memory of values given back", PATIENCE, || {
+        let now = process.memory_kib().expect("it runs");
+        println!("{now} KiB with {KEPT_CONNECTIONS} kept connections");
+        (now <= most)
+            .then_some(())
+            .ok_or_else(|| format!("{now} KiB, {most} at most"))
+    });
+    drop((first, kept));
     fleet.stop();
 }

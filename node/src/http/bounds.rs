@@ -24,9 +24,10 @@ pub const PAGE_MAX: usize = 1000;
 pub const CONNECTIONS_MAX: usize = 10_000;
 
 /// Memory of a connection at most, of what is not accounted: a value of up to 16 KiB that its
-/// client does not take, the head of a request, and buffers. Larger values count for the
-/// limit of the store as long as anybody holds them.
-pub const CONNECTION_BYTES: u64 = 40 * 1024;
+/// client does not take, the buffer for reading, which is as large as the largest head that is
+/// read, and 8 KiB for the rest. Larger values count for the limit of the store as long as
+/// anybody holds them.
+pub const CONNECTION_BYTES: u64 = 56 * 1024;
 
 /// Connections beyond the limit that are being told so at a time; more are just closed.
 pub const REFUSALS_MAX: usize = 64;

@@ -124,6 +124,8 @@ where
     // for memory with every request.
     let mut connection = http1::Builder::new()
         .max_header_size(PARSED_HEAD_MAX)
+        // Whoever has sent a large body keeps a buffer of this size.
+        .max_buf_size(PARSED_HEAD_MAX)
         .serve_connection(TokioIo::new(guard), service);
     let mut watch = Watch::default();
     let mut check = pin!(sleep(CHECK_EVERY));
