@@ -1,6 +1,6 @@
 //! Numbers anyone can repeat.
 //!
-//! `cargo run --release -p repram-bench -- start` measures the programs that are
+//! `cargo run --release -p repram-bench -- supervisor` measures the programs that are
 //! built from this repository, in the profile of this program, next to what one
 //! would use instead. Contestants take turns, so that whatever else the machine
 //! does meets all of them; a result is a median with its range. The report is
@@ -14,6 +14,7 @@ mod child;
 mod contest;
 mod cores;
 mod count;
+mod flame;
 mod found;
 mod keeper;
 mod line;
@@ -34,6 +35,7 @@ mod scale;
 mod served;
 mod start;
 mod stop;
+mod suite;
 mod table;
 mod usage;
 
@@ -44,6 +46,8 @@ use clap::{Parser, Subcommand};
 use child::Child;
 use machine::Machine;
 use moment::Moment;
+use report::Report;
+use suite::Suite;
 
 /// Measures this repository's programs.
 #[derive(Parser)]
@@ -58,6 +62,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Benchmark {
+    /// The supervisor beside others: start, restart, stop, rest, logs and orphans.
+    Supervisor(suite::Options),
+    /// The node beside other stores: throughput, footprint, lag, expiry and membership.
+    Node(suite::Options),
     /// From the command to all nodes answering and knowing each other.
     Start(start::Options),
     /// Memory, processor time and wake-ups while nothing happens.
@@ -71,7 +79,7 @@ enum Benchmark {
     /// Speed and accuracy of logs that are flooded.
     Logs(logs::Options),
     /// Values written and read, beside other stores and what hyper can do.
-    Node(node::throughput::Options),
+    Throughput(node::throughput::Options),
     /// Start and memory of a store.
     Footprint(node::footprint::Options),
     /// How far from its time a value ends.
@@ -82,6 +90,8 @@ enum Benchmark {
     Count(count::Options),
     /// Time of the hot paths, by criterion.
     Cores(micro::Options),
+    /// A flame graph of a request, by perf and inferno.
+    Flame(flame::Options),
     /// How cost grows with nodes, keys and the size of values.
     Scale(scale::Options),
     /// How soon all nodes know that one has come, or has died.
@@ -100,40 +110,67 @@ fn main() -> ExitCode {
             }
         };
     }
-    let arguments = Arguments::parse();
-    let machine = Machine::here();
-    let report = match arguments.benchmark {
-        Benchmark::Start(options) => start::measure(&options),
-        Benchmark::Rest(options) => rest::measure(&options),
-        Benchmark::Restart(options) => restart::measure(&options),
-        Benchmark::Stop(options) => stop::measure(&options),
-        Benchmark::Orphans(options) => match orphans::measure(&options) {
-            Some(report) => report,
-            None => return ExitCode::FAILURE,
-        },
-        Benchmark::Logs(options) => logs::measure(&options),
-        Benchmark::Node(options) => node::throughput::measure(&options),
-        Benchmark::Footprint(options) => node::footprint::measure(&options),
-        Benchmark::Expiry(options) => node::expiry::measure(&options),
-        Benchmark::Lag(options) => node::lag::measure(&options),
-        Benchmark::Count(options) => match count::measure(&options) {
-            Ok(report) => report,
-            Err(problem) => {
-                eprintln!("{problem}");
-                return ExitCode::FAILURE;
-            }
-        },
-        Benchmark::Cores(options) => {
-            micro::measure(&options);
-            return ExitCode::SUCCESS;
-        }
-        Benchmark::Scale(options) => scale::measure(&options),
-        Benchmark::Membership(options) => membership::measure(&options),
+    let Arguments { benchmark, json } = Arguments::parse();
+    let tell = |report: &Report, machine: &Machine| {
+        let text = if json {
+            report.json(machine)
+        } else {
+            report.markdown(machine)
+        };
+        // One report after the other: the next one may take long.
+        print!("{text}");
     };
-    if arguments.json {
-        print!("{}", report.json(&machine));
-    } else {
-        print!("{}", report.markdown(&machine));
+    let machine = Machine::here();
+    match benchmark.measure(&tell) {
+        Ok(Some(report)) => tell(&report, &machine),
+        Ok(None) => {}
+        Err(problem) => {
+            eprintln!("{problem}");
+            return ExitCode::FAILURE;
+        }
     }
     ExitCode::SUCCESS
+}
+
+impl Benchmark {
+    /// Measures. What is more than one report is told at once.
+    ///
+    /// # Errors
+    /// When it cannot be measured here.
+    fn measure(self, tell: &dyn Fn(&Report, &Machine)) -> Result<Option<Report>, String> {
+        let report = match self {
+            Self::Supervisor(options) => {
+                Suite::Supervisor.measure(&options, tell);
+                return Ok(None);
+            }
+            Self::Node(options) => {
+                Suite::Node.measure(&options, tell);
+                return Ok(None);
+            }
+            Self::Start(options) => start::measure(&options),
+            Self::Rest(options) => rest::measure(&options),
+            Self::Restart(options) => restart::measure(&options),
+            Self::Stop(options) => stop::measure(&options),
+            Self::Orphans(options) => {
+                orphans::measure(&options).ok_or("no process can be the first one here")?
+            }
+            Self::Logs(options) => logs::measure(&options),
+            Self::Throughput(options) => node::throughput::measure(&options),
+            Self::Footprint(options) => node::footprint::measure(&options),
+            Self::Expiry(options) => node::expiry::measure(&options),
+            Self::Lag(options) => node::lag::measure(&options),
+            Self::Count(options) => count::measure(&options)?,
+            Self::Cores(options) => {
+                micro::measure(&options);
+                return Ok(None);
+            }
+            Self::Flame(options) => {
+                flame::draw(&options)?;
+                return Ok(None);
+            }
+            Self::Scale(options) => scale::measure(&options),
+            Self::Membership(options) => membership::measure(&options),
+        };
+        Ok(Some(report))
+    }
 }

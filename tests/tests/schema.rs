@@ -211,6 +211,7 @@ impl Document {
     fn at(port: u16) -> Self {
         let document = get(port, "/openapi.json").expect("it answers").json();
         assert_eq!(document["openapi"], "3.1.0");
+        check_references(&document, &document);
         Self(document)
     }
 
@@ -258,6 +259,23 @@ impl Document {
             methods.map(move |method| (method.clone(), path.clone()))
         });
         calls.collect()
+    }
+}
+
+/// What a document refers to stands in it.
+fn check_references(value: &Value, document: &Value) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(Value::String(reference)) = fields.get("$ref") {
+                let pointer = reference.strip_prefix('#').expect("is in this document");
+                assert!(document.pointer(pointer).is_some(), "{reference}");
+            }
+            fields
+                .values()
+                .for_each(|it| check_references(it, document));
+        }
+        Value::Array(items) => items.iter().for_each(|it| check_references(it, document)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

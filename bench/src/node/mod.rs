@@ -8,7 +8,7 @@ pub(crate) mod lag;
 mod limit;
 mod load;
 mod peers;
-mod rival;
+pub(crate) mod rival;
 mod talk;
 pub(crate) mod throughput;
 

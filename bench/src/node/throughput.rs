@@ -1,4 +1,4 @@
-//! `node`: values written and read again and again over kept connections.
+//! `throughput`: values written and read again and again over kept connections.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::limit::Runtimes;
 use super::load::Load;
-use super::rival::{Rival, value};
+use super::rival::{Rival, Running, value};
 use crate::contest::{Contestant, compete};
 use crate::report::Report;
 use crate::table::{Cell, Table};
@@ -39,7 +39,7 @@ pub(crate) struct Options {
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Workload {
+pub(crate) enum Workload {
     /// Values are read.
     Get,
     /// Values are written, to one copy.
@@ -158,18 +158,35 @@ fn contest(workload: Workload, size: u32, options: &Options, table: &mut Table) 
 
 fn run(rival: Rival, workload: Workload, size: usize, options: &Options) -> [f64; FIGURES] {
     let running = rival.start(size);
+    let (connections, threads) = (options.connections.into(), options.threads.into());
+    let asked = load(&running, rival, workload, size, connections, threads);
+    let length = Duration::from_secs(options.seconds.into());
+    let score = asked.run(length, &running.processes());
+    // Whole answers: fractions of them are not what anyone means.
+    [score.rate.round(), score.p50_us, score.p99_us, score.cpu_us]
+}
+
+/// The clients of this workload. Before values are read they are written.
+pub(crate) fn load(
+    running: &Running,
+    rival: Rival,
+    workload: Workload,
+    size: usize,
+    connections: usize,
+    threads: usize,
+) -> Load {
     // As many reads as writes, or some would find nothing.
     let keys = (REQUEST_BYTES / size).clamp(1, KEYS);
     let load = |request: &dyn Fn(&str) -> Vec<u8>| Load {
         dialect: running.dialect,
         port: running.port,
         requests: Arc::new((0..keys).map(|number| request(&key(number))).collect()),
-        connections: options.connections.into(),
-        threads: options.threads.into(),
+        connections,
+        threads,
     };
     let value = value(size);
     let writes = load(&|key| running.dialect.put(key, &value));
-    let asked = match workload {
+    match workload {
         Workload::Put | Workload::Quorum => writes,
         Workload::Get => {
             if rival.keeps_values() {
@@ -177,11 +194,7 @@ fn run(rival: Rival, workload: Workload, size: usize, options: &Options) -> [f64
             }
             load(&|key| running.dialect.get(key))
         }
-    };
-    let length = Duration::from_secs(options.seconds.into());
-    let score = asked.run(length, &running.processes());
-    // Whole answers: fractions of them are not what anyone means.
-    [score.rate.round(), score.p50_us, score.p99_us, score.cpu_us]
+    }
 }
 
 /// Names of one length, so that requests are alike.

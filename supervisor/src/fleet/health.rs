@@ -7,7 +7,7 @@ use super::core::{Fleet, millis};
 use super::exits::Ending;
 use super::node::{Health, Node, Process, State, StopCause};
 use super::policy::{Answer, Asks, Check, ProbeRecord};
-use super::types::{FleetConfig, NodeIndex, Notice, Output, Sig, Time};
+use super::types::{FleetConfig, NodeIndex, Notice, Output, Time};
 use crate::event::EventKind;
 use crate::exit::ExitClass;
 
@@ -306,29 +306,11 @@ impl Fleet {
         now: Time,
     ) {
         let kill_at = now + self.grace();
-        let node = self.node_mut(index);
-        let State::Running { process, .. } = &node.state else {
-            return;
-        };
-        let process = process.told(Ending::new(class, reason.clone()));
-        let pid = process.pid;
-        let cause = StopCause::Fault(reason.clone());
-        node.enter(
-            State::Stopping {
-                process,
-                kill_at: Some(kill_at),
-                cause,
-            },
-            now,
-        );
         let worse = format!("it had to be ended: {reason}");
-        self.emit(Some(index), EventKind::NodeStopping { class, reason });
-        self.outputs.push(Output::Signal {
-            node: index,
-            pid,
-            signal: Sig::Term,
-        });
-        self.came_back_worse(index, &worse);
+        let ending = Ending::new(class, reason.clone());
+        if self.terminate(index, ending, StopCause::Fault(reason), kill_at, now) {
+            self.came_back_worse(index, &worse);
+        }
     }
 
     /// Something of a running process is due: the end of its start, a look at its watchdog,

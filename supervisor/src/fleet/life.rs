@@ -421,6 +421,45 @@ impl Fleet {
         }
     }
 
+    /// Asks the process of a node to end, and kills it when it did not until `kill_at`. Nothing
+    /// happens, and the answer is no, when none is running that was not asked before.
+    pub(super) fn terminate(
+        &mut self,
+        index: NodeIndex,
+        ending: Ending,
+        cause: StopCause,
+        kill_at: Time,
+        now: Time,
+    ) -> bool {
+        let node = self.node_mut(index);
+        let State::Running { process, .. } = &node.state else {
+            return false;
+        };
+        let (class, reason) = (ending.class, ending.cause.clone());
+        let process = process.told(ending);
+        let pid = process.pid;
+        // Whoever stops nodes for good says so of all of them.
+        let is_news = cause != StopCause::Wanted;
+        let kill_at = Some(kill_at);
+        node.enter(
+            State::Stopping {
+                process,
+                kill_at,
+                cause,
+            },
+            now,
+        );
+        if is_news {
+            self.emit(Some(index), EventKind::NodeStopping { class, reason });
+        }
+        self.outputs.push(Output::Signal {
+            node: index,
+            pid,
+            signal: Sig::Term,
+        });
+        true
+    }
+
     /// Kills a process that did not end in its grace.
     pub(super) fn kill(&mut self, index: NodeIndex, pid: u32) {
         self.outputs.push(Output::Signal {

@@ -8,7 +8,7 @@
 use super::core::Fleet;
 use super::exits::Ending;
 use super::node::{Move, State, StopCause};
-use super::types::{NodeIndex, Output, Ports, Sig, Time};
+use super::types::{NodeIndex, Output, Ports, Time};
 use crate::event::EventKind;
 use crate::exit::ExitClass;
 use crate::status::FollowUp;
@@ -71,29 +71,12 @@ impl Fleet {
     }
 
     fn begin_move(&mut self, index: NodeIndex, going: Move, now: Time) {
-        let node = self.node_mut(index);
-        let State::Running { process, .. } = &node.state else {
-            return;
-        };
         let reason = match going.ports {
             Some(ports) => format!("its port is another's, it moves to {}", ports.http),
             None => "its port is another's, and no other is free".to_owned(),
         };
-        let class = ExitClass::PortConflict;
-        let process = process.told(Ending::new(class, reason.clone()));
-        let pid = process.pid;
-        let state = State::Stopping {
-            process,
-            kill_at: Some(going.until),
-            cause: StopCause::Moved,
-        };
-        node.enter(state, now);
-        self.emit(Some(index), EventKind::NodeStopping { class, reason });
-        self.outputs.push(Output::Signal {
-            node: index,
-            pid,
-            signal: Sig::Term,
-        });
+        let ending = Ending::new(ExitClass::PortConflict, reason);
+        self.terminate(index, ending, StopCause::Moved, going.until, now);
     }
 
     /// When the node had to move and nothing of it runs any more: says so, and goes on in

@@ -12,8 +12,7 @@ use super::core::Fleet;
 use super::exits::Ending;
 use super::node::{Next, State, StopCause};
 use super::order::{Plan, PlanAction, Refusal, RestartMode, RestartOrder, names};
-use super::types::{NodeIndex, Output, Sig, Time};
-use crate::event::EventKind;
+use super::types::{NodeIndex, Output, Time};
 
 impl Fleet {
     /// What a restart would do now.
@@ -143,22 +142,8 @@ impl Fleet {
         node.failures = 0;
         node.arriving = true;
         match &mut node.state {
-            State::Running { process, .. } => {
-                let (class, reason) = (ending.class, ending.cause.clone());
-                let process = process.told(ending);
-                let pid = process.pid;
-                let state = State::Stopping {
-                    process,
-                    kill_at: Some(kill_at),
-                    cause: StopCause::Restart,
-                };
-                node.enter(state, now);
-                self.emit(Some(index), EventKind::NodeStopping { class, reason });
-                self.outputs.push(Output::Signal {
-                    node: index,
-                    pid,
-                    signal: Sig::Term,
-                });
+            State::Running { .. } => {
+                self.terminate(index, ending, StopCause::Restart, kill_at, now);
             }
             State::Stopping { cause, .. } => match cause {
                 StopCause::Fault(_) | StopCause::Wanted => *cause = StopCause::Restart,

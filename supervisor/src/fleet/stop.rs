@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::core::{Fleet, millis};
 use super::exits::Ending;
 use super::node::{Next, Node, State, StopCause};
-use super::types::{NodeIndex, Output, Sig, Time};
+use super::types::{NodeIndex, Output, Time};
 use crate::event::EventKind;
 use crate::exit::ExitClass;
 use crate::stop_budget::StopBudget;
@@ -108,23 +108,8 @@ impl Fleet {
     pub(super) fn stop_node(&mut self, index: NodeIndex, ending: Ending, kill: Time, now: Time) {
         let node = self.node_mut(index);
         match &mut node.state {
-            State::Running { process, .. } => {
-                let process = process.told(ending);
-                let pid = process.pid;
-                let cause = StopCause::Wanted;
-                node.enter(
-                    State::Stopping {
-                        process,
-                        kill_at: Some(kill),
-                        cause,
-                    },
-                    now,
-                );
-                self.outputs.push(Output::Signal {
-                    node: index,
-                    pid,
-                    signal: Sig::Term,
-                });
+            State::Running { .. } => {
+                self.terminate(index, ending, StopCause::Wanted, kill, now);
             }
             State::Stopping { cause, .. } => *cause = StopCause::Wanted,
             State::Clearing { then, .. } => *then = Next::Stay,
