@@ -149,7 +149,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 
 /// What a connection may hold beside what is accounted, and what else the node may need more
 /// than before.
-const CONNECTION_KIB: u64 = 56;
+const CONNECTION_KIB: u64 = 88;
 const ELSE_KIB: u64 = 4 * 1024;
 
 #[test]

@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use super::bounds::{
     ANSWER_CHECKS, CHECK_EVERY, HEAD_CHECKS, HEAD_MAX, IDLE_CHECKS, LINGER, LINGER_BYTES,
-    WHOLE_ANSWER_CHECKS,
+    READ_BUFFER_MAX, WHOLE_ANSWER_CHECKS,
 };
 use super::guard::{Conversation, Guard, Turn};
 use super::problem::Problem;
@@ -124,8 +124,7 @@ where
     // for memory with every request.
     let mut connection = http1::Builder::new()
         .max_header_size(PARSED_HEAD_MAX)
-        // Whoever has sent a large body keeps a buffer of this size.
-        .max_buf_size(PARSED_HEAD_MAX)
+        .max_buf_size(READ_BUFFER_MAX)
         .serve_connection(TokioIo::new(guard), service);
     let mut watch = Watch::default();
     let mut check = pin!(sleep(CHECK_EVERY));

@@ -141,7 +141,7 @@ mod tests {
             };
             assert_eq!(basis.connections(), expect, "{basis:?}");
         };
-        check(Some(480 * MIB), 3, 1_462);
+        check(Some(480 * MIB), 3, 930);
         check(Some(1 << 40), 3, CONNECTIONS_MAX);
         check(Some(MIB / 2), 1, CONNECTIONS_MIN);
         check(None, 1, CONNECTIONS_MAX);
