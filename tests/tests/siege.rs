@@ -1,11 +1,13 @@
 //! A node that strangers besiege goes on serving, and its memory stays within its bounds.
 
+use std::collections::VecDeque;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use repram_tests::{Mutation, PATIENCE, Sandbox, get, put, wait_until};
+use repram_tests::{Mutation, Node, PATIENCE, Sandbox, get, put, wait_until};
+use tokio::net::TcpSocket;
 
 /// Connections on which nothing whole is ever said, to each of both ports.
 const HALF_OPEN: usize = 400;
@@ -115,5 +117,98 @@ fn strangers_on_every_port_neither_stop_a_node_nor_fill_it() {
             .then_some(())
             .ok_or_else(|| format!("{now} after {descriptors}"))
     });
+    fleet.stop();
+}
+
+/// Connections of one stranger that stay open: more than a node lets anybody have who does
+/// not say who it is, so that it is the node that ends them.
+const CROWD: usize = 300;
+
+/// Values of the fleet that grows.
+const FEW_VALUES: usize = 20;
+
+/// Where the crowd comes from: a neighbour of the fleet, and the address of the fleet itself.
+const CROWDED_FROM: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::LOCALHOST];
+
+/// Opens connections to the gossip ports one after the other, on which nothing is ever said,
+/// until it is told to stop. How many.
+fn crowd(ports: &[u16], over: &AtomicBool) -> usize {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build();
+    let opened = async {
+        let (mut held, mut opened) = (VecDeque::new(), 0);
+        while !over.load(Ordering::Relaxed) {
+            let port = ports[opened % ports.len()];
+            let from = CROWDED_FROM[opened / ports.len() % CROWDED_FROM.len()];
+            let socket = TcpSocket::new_v4().expect("a descriptor");
+            socket.bind(SocketAddr::from((from, 0))).expect("a port");
+            let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            // Whoever finds the queue full tries again.
+            held.extend(socket.connect(to).await.ok());
+            opened += 1;
+            if held.len() > CROWD * ports.len() {
+                held.pop_front();
+            }
+        }
+        opened
+    };
+    runtime.expect("a runtime").block_on(opened)
+}
+
+#[test]
+fn a_fleet_grows_and_replicates_while_a_stranger_crowds_its_gossip_ports() {
+    let mut fleet = Sandbox::new()
+        .set("NODE_COUNT", 2)
+        .set("MAX_PORTS", 3)
+        .start();
+    let nodes = fleet.wait_until_refilled(2);
+    let offset = fleet.ports().gossip_offset();
+    let ports: Vec<u16> = nodes.iter().map(|node| node.port + offset).collect();
+    let counted = |counter: &str| -> u64 {
+        let count = |node: &Node| -> u64 {
+            let page = node.get("/metrics").text();
+            let line = page.lines().find_map(|line| line.strip_prefix(counter));
+            let value = line.and_then(|value| value.trim().parse().ok());
+            value.unwrap_or_else(|| panic!("no {counter} in {page}"))
+        };
+        nodes.iter().map(count).sum()
+    };
+    let over = AtomicBool::new(false);
+    let opened = thread::scope(|scope| {
+        let crowding = scope.spawn(|| crowd(&ports, &over));
+        wait_until("the crowd gives way", PATIENCE, || {
+            let gone = counted("repram_streams_crowded_total ");
+            (gone > 0)
+                .then_some(())
+                .ok_or_else(|| format!("{gone} are gone"))
+        });
+        // The newcomer has an address of the crowd.
+        let scaled = fleet.finish(&["scale", "3"]);
+        assert_eq!(scaled.code(), Some(0), "{}", scaled.said());
+        let all = fleet.wait_until_refilled(3);
+        for number in 0..FEW_VALUES {
+            let path = format!("/data/crowd-{number}?ttl=600");
+            wait_until("a value on all nodes", PATIENCE, || {
+                let written = put(all[number % 3].port, &path, b"value")?;
+                if written.status != 201 {
+                    return Err(written.text());
+                }
+                let read = get(all[(number + 1) % 3].port, &path)?;
+                (read.status == 200)
+                    .then_some(())
+                    .ok_or_else(|| read.text())
+            });
+        }
+        over.store(true, Ordering::Relaxed);
+        crowding.join().expect("it does not panic")
+    });
+    println!("grown under {opened} connections of a stranger");
+    // No peer had to give way: the streams between the first two are those of the beginning.
+    let after = fleet.wait_for_nodes(3);
+    for (before, after) in nodes.iter().zip(&after) {
+        assert_eq!(before.generation, after.generation);
+    }
+    assert_eq!(counted("repram_streams_broken_total "), 0);
     fleet.stop();
 }

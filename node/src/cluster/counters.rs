@@ -162,7 +162,7 @@ fn of_streams(streams: &StreamCounters) -> Vec<Value> {
         ),
         (
             "streams_crowded_total",
-            "Connections closed because there were too many",
+            "Connections closed because there were too many, first the oldest of those that had not said who they are",
             read(&streams.crowded),
         ),
         (

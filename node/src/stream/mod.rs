@@ -13,6 +13,7 @@
 mod channel;
 mod greet;
 mod host;
+mod lobby;
 mod offset;
 mod outbox;
 mod peer;

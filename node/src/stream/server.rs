@@ -1,15 +1,17 @@
 //! Accepting streams and answering on them.
 
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
 use super::channel::StreamError;
 use super::greet::{Channel, GreetError, HELLO_WITHIN, boot_now_us};
 use super::host::{Shared, count};
+use super::lobby::{Admitted, Lobby, STRANGERS_MAX};
 use super::peer::note_broken;
 use super::quiet::Quiet;
 use crate::door::Door;
@@ -19,9 +21,9 @@ use crate::wire::hello::Refused;
 use crate::wire::record::BATCH;
 use crate::wire::{Reader, Rope};
 
-/// Streams accepted at the same time: one of each member, and some that are about to be
-/// replaced or only introduce themselves.
-const MAX_STREAMS: usize = MAX_MEMBERS + 64;
+/// Streams accepted at the same time: one of each member, some that are about to be replaced,
+/// and those of strangers, of whom each may yet be a peer.
+const MAX_STREAMS: usize = MAX_MEMBERS + 64 + STRANGERS_MAX;
 
 /// Pause after accepting failed, which happens when the process or the machine has no room
 /// for another connection.
@@ -35,6 +37,7 @@ pub const STRANGERS_EVERY: Duration = Duration::from_secs(30);
 struct Quiets {
     strangers: Quiet,
     versions: Quiet,
+    crowds: Quiet,
 }
 
 impl Default for Quiets {
@@ -42,19 +45,49 @@ impl Default for Quiets {
         Self {
             strangers: Quiet::new(STRANGERS_EVERY),
             versions: Quiet::new(STRANGERS_EVERY),
+            crowds: Quiet::new(STRANGERS_EVERY),
         }
     }
+}
+
+/// A connection's place among those of strangers, until it is known or gone.
+struct Place {
+    lobby: Arc<Mutex<Lobby<AbortHandle>>>,
+    number: u64,
+}
+
+impl Place {
+    /// It has said who it is.
+    fn greeted(&self) {
+        lock(&self.lobby).greeted(self.number);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.lobby).leave(self.number);
+    }
+}
+
+/// A panic while the lock was held is a bug that the panic itself has reported.
+fn lock<T>(lobby: &Mutex<T>) -> MutexGuard<'_, T> {
+    lobby.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Accepts streams for ever.
 pub async fn serve(mut door: Door, shared: Arc<Shared>) -> std::convert::Infallible {
     let quiet = Arc::new(Quiets::default());
+    let lobby = Arc::default();
     let mut streams = JoinSet::new();
     loop {
         tokio::select! {
             accepted = door.accept() => match accepted {
-                Ok((socket, _)) if streams.len() < MAX_STREAMS => {
-                    streams.spawn(stream(socket, Arc::clone(&shared), Arc::clone(&quiet)));
+                Ok((socket, from)) if streams.len() < MAX_STREAMS => {
+                    let place = admit(&lobby, from.ip(), &shared, &quiet);
+                    let number = place.number;
+                    let stream = stream(socket, place, Arc::clone(&shared), Arc::clone(&quiet));
+                    let end = streams.spawn(stream);
+                    lock(&lobby).attach(number, end);
                 }
                 // Dropping it closes it.
                 Ok(_) => count(&shared.counters.crowded),
@@ -68,12 +101,41 @@ pub async fn serve(mut door: Door, shared: Arc<Shared>) -> std::convert::Infalli
     }
 }
 
-async fn stream(socket: TcpStream, shared: Arc<Shared>, quiet: Arc<Quiets>) {
+/// Makes room for one more stranger.
+fn admit(
+    lobby: &Arc<Mutex<Lobby<AbortHandle>>>,
+    from: IpAddr,
+    shared: &Shared,
+    quiet: &Quiets,
+) -> Place {
+    let Admitted { number, gave_way } = lock(lobby).admit(from);
+    if let Some((address, end)) = gave_way {
+        count(&shared.counters.crowded);
+        quiet.crowds.say(|more| {
+            tracing::warn!(
+                %address,
+                more,
+                "too many connections that do not say who they are; the oldest are closed"
+            );
+        });
+        // Its task gives its socket back.
+        if let Some(end) = end {
+            end.abort();
+        }
+    }
+    Place {
+        lobby: Arc::clone(lobby),
+        number,
+    }
+}
+
+async fn stream(socket: TcpStream, place: Place, shared: Arc<Shared>, quiet: Arc<Quiets>) {
     let address = socket.peer_addr();
     match shared.greeter.accept(socket, shared.host.identity()).await {
         Ok(channel) => {
+            place.greeted();
             count(&shared.counters.accepted);
-            let Err(error) = answer(channel, &shared).await;
+            let Err(error) = answer(channel, place, &shared).await;
             note_broken(&shared, &error);
             if let StreamError::Broken(_) | StreamError::Malformed(_) | StreamError::Unproved(_) =
                 error
@@ -102,9 +164,12 @@ async fn stream(socket: TcpStream, shared: Arc<Shared>, quiet: Arc<Quiets>) {
 /// Answers questions until the stream ends. What arrived together is answered together.
 async fn answer(
     mut channel: Channel,
+    place: Place,
     shared: &Shared,
 ) -> Result<std::convert::Infallible, StreamError> {
     let mut next = channel.receiver.first(HELLO_WITHIN).await?;
+    // It is a peer, and never has to give way.
+    drop(place);
     let mut counted = None;
     loop {
         let mut record = Some(next);
