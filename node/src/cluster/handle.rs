@@ -348,9 +348,10 @@ impl Cluster {
             }
         }
         drop(waiting);
+        // Those who were told say so to all, and it is not to be objected to.
+        self.node.step(Input::Leave);
         // It ends when the last question is answered or lost.
         let _ = timeout(within, all_done.recv()).await;
-        self.node.step(Input::Leave);
         self.node.world.streams().end_all();
         lock(&self.tasks).abort_all();
     }

@@ -264,16 +264,16 @@ struct Meetings {
 /// Meets whoever is at `place`: pushes what we know of the members and pulls what it knows.
 /// From then on both are members to each other.
 async fn meet(node: Arc<Node<Sockets>>, place: SocketAddr, patience: Duration) {
-    let updates = lock(&node.membership).knowledge();
-    let question = Request::PushPull { id: 0, updates };
+    let news = node.knowledge();
+    let question = Request::PushPull { id: 0, news };
     match node
         .world
         .streams()
         .ask_once(place, &question, patience)
         .await
     {
-        Ok((channel, Reply::PushPull { updates, .. })) => {
-            node.learn(channel.address.ip(), updates);
+        Ok((channel, Reply::PushPull { news, .. })) => {
+            node.learn(channel.address.ip(), news);
         }
         Ok(_) => tracing::debug!(%place, "answered something else"),
         Err(GreetError::Own) => {}

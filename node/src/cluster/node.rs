@@ -19,7 +19,7 @@ use super::standing::{ALONE_AWAKE, APART};
 use super::world::World;
 use crate::clock::BootMillis;
 use crate::coordinator::{Reads, Refill, Writes};
-use crate::membership::{Change, Fate, Identity, Input, Member, Membership, Output, Profile};
+use crate::membership::{Change, Fate, Identity, Input, Member, Membership, News, Output, Profile};
 use crate::placement::{Placement, Seat};
 use crate::store::{Budget, Store};
 
@@ -127,6 +127,9 @@ pub(super) struct Node<W> {
     pub(super) apart_ms: AtomicU64,
     /// When it was last found to have been away, on the same clock; 0 for never.
     pub(super) back_ms: AtomicU64,
+    /// When it last told somebody all that it knows who saw other members, on the same clock;
+    /// 0 for never.
+    pub(super) differed_ms: AtomicU64,
 }
 
 /// A panic while a lock was held is a bug that the panic itself has reported; the other
@@ -180,6 +183,7 @@ impl<W: World> Node<W> {
             awake_ms: AtomicU64::new(0),
             apart_ms: AtomicU64::new(u64::MAX),
             back_ms: AtomicU64::new(0),
+            differed_ms: AtomicU64::new(0),
         }
     }
 
@@ -388,9 +392,14 @@ impl<W: World> Node<W> {
         }
     }
 
+    /// What this node tells a peer about the members.
+    pub(super) fn knowledge(&self) -> Vec<News> {
+        lock(&self.membership).knowledge(self.world.boot_now())
+    }
+
     /// What a peer told about the members.
-    pub(super) fn learn(&self, source: IpAddr, updates: Vec<crate::membership::Update>) {
-        self.step(Input::Learned { source, updates });
+    pub(super) fn learn(&self, source: IpAddr, news: Vec<News>) {
+        self.step(Input::Learned { source, news });
     }
 
     /// When a member was last heard of, in milliseconds since the Unix epoch.

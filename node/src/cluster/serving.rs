@@ -131,10 +131,10 @@ impl<W: World> Host for Node<W> {
                 let view = self.placement().fingerprint();
                 Reply::View { id, view }
             }
-            Request::PushPull { id, updates } => {
-                self.learn(source, updates);
-                let updates = lock(&self.membership).knowledge();
-                Reply::PushPull { id, updates }
+            Request::PushPull { id, news } => {
+                self.learn(source, news);
+                let news = self.knowledge();
+                Reply::PushPull { id, news }
             }
             Request::Leaving {
                 id,
@@ -159,11 +159,11 @@ impl<W: World> Host for Node<W> {
 impl<W: World> Node<W> {
     /// Tells a peer what we know of the members, and asks what it knows.
     pub(super) fn push_pull(&self, peer: Uuid) {
-        let updates = lock(&self.membership).knowledge();
+        let news = self.knowledge();
         let id = self.asks.note(peer, Asked::PushPull);
         if self
             .world
-            .send(peer, Request::PushPull { id, updates })
+            .send(peer, Request::PushPull { id, news })
             .is_err()
         {
             self.asks.forget(id);
@@ -180,7 +180,7 @@ impl<W: World> Node<W> {
             (Asked::Value(ticket, key), Reply::Get { answer, .. }) => {
                 self.value_came(ticket, &key, answer);
             }
-            (Asked::PushPull, Reply::PushPull { updates, .. }) => self.learn(source, updates),
+            (Asked::PushPull, Reply::PushPull { news, .. }) => self.learn(source, news),
             (Asked::TakenOver, Reply::Farewell { done, .. }) => self.take_over_answered(peer, done),
             (Asked::Farewell(_), Reply::Farewell { .. }) => {}
             (Asked::View, Reply::View { view, .. }) => self.view_told(peer, view),

@@ -1,6 +1,8 @@
 //! Performing what the core of writing asks for.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -10,10 +12,15 @@ use super::asks::Asked;
 use super::home::Waiter;
 use super::node::{Node, lock};
 use super::world::World;
+use crate::clock::BootMillis;
 use crate::coordinator::{Effect, NewWrite, PutOutcome, Unsent};
 use crate::store::{ENTRY_OVERHEAD, Entry, PACKED_MAX, Stored};
 use crate::stream::NotSent;
 use crate::wire::frame::{Ack, Origin, Request};
+
+/// Pause between two push-pulls because others see other members: much beside the time in
+/// which gossip brings most changes to all.
+const DIFFER_EVERY: Duration = Duration::from_secs(1);
 
 impl<W: World> Node<W> {
     /// A client's write.
@@ -135,8 +142,24 @@ impl<W: World> Node<W> {
 
     /// A peer said which members it sees.
     pub(super) fn view_told(&self, peer: Uuid, view: u64) {
-        let effects = lock(&self.writes).view_told(peer, view, self.world.boot_now());
+        let now = self.world.boot_now();
+        let effects = lock(&self.writes).view_told(peer, view, now);
         self.perform(effects);
+        self.note_view(peer, view, now);
+    }
+
+    /// Where a peer sees other members, the two tell each other all that they know, once in a
+    /// while: gossip says everything only once, and as long as they do not agree nothing is
+    /// acknowledged.
+    fn note_view(&self, peer: Uuid, view: u64, now: BootMillis) {
+        if view == self.placement().fingerprint() {
+            return;
+        }
+        let last = BootMillis(self.differed_ms.load(Ordering::SeqCst));
+        if last.0 == 0 || last + DIFFER_EVERY <= now {
+            self.differed_ms.store(now.0, Ordering::SeqCst);
+            self.push_pull(peer);
+        }
     }
 
     /// Acknowledgements of a peer.
@@ -154,5 +177,8 @@ impl<W: World> Node<W> {
             self.world.wake_at(writes.next_deadline());
         }
         self.perform(effects);
+        if let Some((_, _, view)) = acks.last() {
+            self.note_view(peer, *view, now);
+        }
     }
 }

@@ -9,9 +9,10 @@ use uuid::Uuid;
 use crate::clock::BootMillis;
 use crate::placement::Placement;
 
-/// How long the others are waited for after the members have changed. News of a change
-/// reaches everyone who answers in a fraction of that; who does not answer for so long has
-/// been away when it is back, and says so ([`Answer::DoNotKnow`]).
+/// How long the others are waited for after the members have changed, and after somebody was
+/// last heard to see others. News of a change reaches everyone who answers in a fraction of
+/// that; who does not answer for so long has been away when it is back, and says so
+/// ([`Answer::DoNotKnow`]).
 ///
 /// [`Answer::DoNotKnow`]: crate::wire::frame::Answer::DoNotKnow
 pub(super) const SETTLE_WITHIN: Duration = Duration::from_secs(2);
@@ -30,6 +31,8 @@ const ASK_EVERY: Duration = Duration::from_millis(20);
 pub(super) struct Agreement {
     own: Uuid,
     view: u64,
+    /// The members that count.
+    members: BTreeSet<Uuid>,
     agreeing: BTreeSet<Uuid>,
     /// Those whose answer is waited for.
     awaited: BTreeSet<Uuid>,
@@ -42,6 +45,7 @@ impl Agreement {
         Self {
             own,
             view: placement.fingerprint(),
+            members: uuids(placement),
             agreeing: BTreeSet::new(),
             awaited: BTreeSet::new(),
             settle_by: BootMillis(0),
@@ -52,23 +56,27 @@ impl Agreement {
     /// Other members count now.
     pub(super) fn members_changed(&mut self, placement: &Placement, now: BootMillis) {
         self.view = placement.fingerprint();
+        self.members = uuids(placement);
         self.agreeing.clear();
-        let others = placement.seats().iter().map(|seat| seat.uuid);
-        self.awaited = others.filter(|uuid| *uuid != self.own).collect();
+        self.awaited = self.members.clone();
+        self.awaited.remove(&self.own);
         self.settle_by = now + SETTLE_WITHIN;
         self.ask_at = now;
     }
 
-    /// A peer said which members it sees; whether that is news.
+    /// A peer said which members it sees; whether that is news. As long as one that counts
+    /// sees others, however long that is, it may answer somebody by what it sees.
     pub(super) fn told(&mut self, peer: Uuid, view: u64, now: BootMillis) -> bool {
         if view == self.view {
             self.awaited.remove(&peer);
             return self.agreeing.insert(peer);
         }
-        if self.agreeing.remove(&peer) {
+        self.agreeing.remove(&peer);
+        if self.members.contains(&peer) {
+            self.has_waited(now);
             self.awaited.insert(peer);
             self.settle_by = now + SETTLE_WITHIN;
-            self.ask_at = now + ASK_EVERY;
+            self.ask_at = self.ask_at.max(now + ASK_EVERY);
         }
         false
     }
@@ -109,5 +117,84 @@ impl Agreement {
     /// When there is something to do, as long as a write waits.
     pub(super) fn next_deadline(&self) -> Option<BootMillis> {
         (!self.awaited.is_empty()).then(|| self.ask_at.min(self.settle_by))
+    }
+}
+
+fn uuids(placement: &Placement) -> BTreeSet<Uuid> {
+    placement.seats().iter().map(|seat| seat.uuid).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::placement::Seat;
+
+    const NOW: BootMillis = BootMillis(1_000);
+    const TENTH: Duration = Duration::from_millis(100);
+
+    fn uuid(number: u128) -> Uuid {
+        Uuid::from_u128(number)
+    }
+
+    fn placement(members: u128) -> Placement {
+        let seat = |number| Seat {
+            uuid: uuid(number),
+            generation: 1,
+            host: 0,
+        };
+        Placement::new((1..=members).map(seat), 3)
+    }
+
+    /// Node 1 among three members since just now, of whom the second sees the same.
+    fn changed() -> (Agreement, u64) {
+        let mut agreement = Agreement::new(uuid(1), &placement(1));
+        agreement.members_changed(&placement(3), NOW);
+        let view = placement(3).fingerprint();
+        assert!(agreement.told(uuid(2), view, NOW));
+        (agreement, view)
+    }
+
+    #[test]
+    fn who_says_nothing_is_waited_for_until_it_would_know_that_it_was_away() {
+        let (mut agreement, _) = changed();
+        assert!(!agreement.is_settled(NOW) && !agreement.counts(uuid(3), NOW));
+        assert_eq!(agreement.ask(NOW), [uuid(3)]);
+        let end = NOW + SETTLE_WITHIN;
+        assert!(agreement.is_settled(end) && agreement.counts(uuid(3), end));
+        assert!(agreement.has_waited(end) && !agreement.has_waited(end));
+        assert_eq!(agreement.next_deadline(), None);
+    }
+
+    #[test]
+    fn who_sees_others_is_waited_for_as_long_as_it_says_so() {
+        let (mut agreement, view) = changed();
+        let mut now = NOW;
+        for _ in 0..100 {
+            now = now + TENTH;
+            assert!(!agreement.told(uuid(3), view ^ 1, now));
+            assert!(!agreement.is_settled(now) && !agreement.counts(uuid(3), now));
+            assert!(agreement.counts(uuid(2), now));
+            assert_eq!(agreement.ask(now + ASK_EVERY), [uuid(3)]);
+        }
+        let end = now + SETTLE_WITHIN;
+        assert!(agreement.is_settled(end), "it says nothing any more");
+        // Long after everybody was waited for, somebody turns out to see others.
+        let later = end + TENTH;
+        assert!(!agreement.told(uuid(2), view ^ 1, later));
+        assert!(!agreement.is_settled(later) && !agreement.counts(uuid(2), later));
+        assert_eq!(agreement.ask(later + ASK_EVERY), [uuid(2)]);
+        assert!(agreement.told(uuid(2), view, later));
+        assert!(
+            agreement.is_settled(later),
+            "nobody else is waited for again"
+        );
+    }
+
+    #[test]
+    fn who_does_not_count_may_see_what_it_likes() {
+        let (mut agreement, view) = changed();
+        assert!(agreement.told(uuid(3), view, NOW));
+        assert!(!agreement.told(uuid(9), view ^ 1, NOW));
+        assert!(agreement.is_settled(NOW));
     }
 }

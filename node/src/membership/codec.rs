@@ -5,10 +5,12 @@
 //! written as a reference.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use std::time::Duration;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use foca::{Header, Member, Message, State};
 
-use super::{Fate, Identity};
+use super::{DOWN_FORGET, Fate, Identity, News};
 use crate::wire::{Malformed, Reader};
 
 /// Bytes of the longest update about a member: identity, incarnation, state.
@@ -82,6 +84,42 @@ pub fn decode_update(reader: &mut Reader) -> Result<Member<Identity>, Malformed>
     };
     identity.fate = fate;
     Ok(Member::new(identity, incarnation, state))
+}
+
+/// The state of a member that does not answer and counts, for so long.
+const SILENT: u8 = 5;
+
+/// Bytes of the longest piece of news: an update, and for how long the member is silent.
+pub const MAX_NEWS: usize = MAX_UPDATE + 4;
+
+/// Writes what a member tells over a stream.
+pub fn encode_news(news: &News, out: &mut impl BufMut) {
+    let Some(silence) = news.silent_for else {
+        return encode_update(&news.update, out);
+    };
+    news.update.id().encode(out);
+    out.put_u16(news.update.incarnation());
+    out.put_u8(SILENT);
+    out.put_u32(u32::try_from(silence.as_millis()).unwrap_or(u32::MAX));
+}
+
+/// Reads what [`encode_news`] wrote. Who is said to be silent for longer than a member
+/// counts is taken for one that does not.
+///
+/// # Errors
+/// When the bytes are not news.
+pub fn decode_news(reader: &mut Reader) -> Result<News, Malformed> {
+    let mut ahead = reader.clone();
+    let (identity, incarnation) = (Identity::decode(&mut ahead)?, ahead.u16()?);
+    if ahead.u8()? != SILENT {
+        return decode_update(reader).map(News::from);
+    }
+    let silence = Duration::from_millis(ahead.u32()?.into());
+    *reader = ahead;
+    Ok(News {
+        update: Member::new(identity, incarnation, State::Down),
+        silent_for: Some(silence).filter(|it| *it < DOWN_FORGET),
+    })
 }
 
 /// The header and the updates of a whole payload.

@@ -2,21 +2,23 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub(super) mod carrying;
+mod ending;
+mod telling;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use foca::{Foca, NoCustomBroadcast, OwnedNotification, Runtime, State, Timer};
+use foca::{Foca, NoCustomBroadcast, OwnedNotification, Runtime, Timer};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use uuid::Uuid;
 
 use super::codec::{self, Codec};
 use super::doubts::{Confirmation, Doubts};
-use super::members::{Change, Liveness, MAX_MEMBERS, Members};
-use super::{Fate, Identity, Profile, Update};
+use super::members::{Change, MAX_MEMBERS, Members};
+use super::{Fate, Identity, News, Profile, Update};
 use crate::clock::BootMillis;
 
 /// Members that foca keeps at most: those of the table, and as many that are down and that
@@ -47,7 +49,7 @@ pub enum Input {
         /// Address of the peer.
         source: IpAddr,
         /// What it knows, itself included.
-        updates: Vec<Update>,
+        news: Vec<News>,
     },
     /// A life is over: the supervisor says that it died, or it said itself that it leaves.
     Ended {
@@ -62,7 +64,7 @@ pub enum Input {
     Moved(IpAddr),
     /// The deadline has come.
     Tick,
-    /// This node leaves.
+    /// This node leaves. It is heard of no more, and hears nothing any more.
     Leave,
 }
 
@@ -100,6 +102,9 @@ pub struct Membership {
     doubts: Doubts,
     effects: Effects,
     counters: MembershipCounters,
+    /// Whether this node has said its last word. foca would take what the others say of that
+    /// for a mistake, and come back with a renewal.
+    has_left: bool,
 }
 
 /// What foca asks for during one call.
@@ -138,6 +143,7 @@ impl Membership {
             timers_made: 0,
             effects: Effects::default(),
             counters: MembershipCounters::default(),
+            has_left: false,
         }
     }
 
@@ -159,33 +165,12 @@ impl Membership {
         self.counters
     }
 
-    /// What this node knows, itself first: what it pushes to a peer. Of others it tells about
-    /// [`MAX_MEMBERS`] at most, which is what a peer takes, and about those that live first.
-    #[must_use]
-    pub fn knowledge(&self) -> Vec<Update> {
-        let own = Update::alive(self.foca.identity().clone());
-        let others = self.foca.iter_membership_state().map(|update| {
-            let mut identity = self.best_known(update.id()).clone();
-            if let Some(member) = self.table.get(identity.uuid)
-                && let Liveness::Ended(fate, _) = member.liveness
-            {
-                identity.fate = Some(fate);
-            }
-            Update::new(identity, update.incarnation(), update.state())
-        });
-        let mut others: Vec<Update> = others.collect();
-        others.sort_by_key(|update| match update.state() {
-            State::Alive => 0,
-            State::Suspect => 1,
-            State::Down => 2,
-        });
-        others.truncate(MAX_MEMBERS);
-        std::iter::once(own).chain(others).collect()
-    }
-
     /// When [`Input::Tick`] is due next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<BootMillis> {
+        if self.has_left {
+            return None;
+        }
         let timer = self.timers.keys().next().map(|(at, _)| *at);
         [
             timer,
@@ -200,6 +185,9 @@ impl Membership {
     /// One step.
     pub fn handle(&mut self, input: Input, now: BootMillis) -> Output {
         let mut output = Output::default();
+        if self.has_left {
+            return output;
+        }
         match input {
             Input::Datagram { source, payload } => {
                 self.datagram(source, payload, now, &mut output);
@@ -209,10 +197,7 @@ impl Membership {
                 payload,
                 relay,
             } => self.carried(source, payload, relay, now, &mut output),
-            Input::Learned { source, updates } => {
-                let updates = updates.into_iter().map(|update| localized(update, source));
-                self.learned(updates.collect(), now, &mut output);
-            }
+            Input::Learned { source, news } => self.learned(source, news, now, &mut output),
             Input::Ended {
                 uuid,
                 generation,
@@ -222,10 +207,7 @@ impl Membership {
             }
             Input::Moved(ip) => self.moved(ip, now, &mut output),
             Input::Tick => self.tick(now, &mut output),
-            Input::Leave => {
-                let result = self.foca.leave_cluster(&mut self.effects);
-                self.settle(result, now, &mut output);
-            }
+            Input::Leave => self.leave(now, &mut output),
         }
         output
     }
@@ -261,19 +243,6 @@ impl Membership {
         self.settle(result, now, output);
     }
 
-    fn learned(&mut self, updates: Vec<Update>, now: BootMillis, output: &mut Output) {
-        let crowded = self.without_room(updates.iter().map(Update::id));
-        let updates = self.admitted(updates, &crowded);
-        if let Some(speaker) = updates.first() {
-            self.table.heard(speaker.id(), now);
-        }
-        self.fates(&updates, now, output);
-        let result = self
-            .foca
-            .apply_many(updates.into_iter(), true, &mut self.effects);
-        self.settle(result, now, output);
-    }
-
     /// Those of `named` whom neither the table knows nor has room for. foca would keep them
     /// all: it has no bound of its own.
     fn without_room<'a>(&self, named: impl Iterator<Item = &'a Identity>) -> BTreeSet<Uuid> {
@@ -298,53 +267,6 @@ impl Membership {
             }
         }
         crowded
-    }
-
-    /// `updates` without those about `crowded`, which are counted.
-    fn admitted(&mut self, mut updates: Vec<Update>, crowded: &BTreeSet<Uuid>) -> Vec<Update> {
-        let before = updates.len();
-        updates.retain(|update| !crowded.contains(&update.id().uuid));
-        self.counters.refused += (before - updates.len()) as u64;
-        updates
-    }
-
-    /// News of how lives ended. foca passes them on only where it did not know already that
-    /// the member was down.
-    fn fates(&mut self, updates: &[Update], now: BootMillis, output: &mut Output) {
-        for identity in updates.iter().map(Update::id) {
-            if let Some(fate) = identity.fate {
-                let change = self
-                    .table
-                    .ended(identity.uuid, identity.generation, fate, now);
-                output.changes.extend(change);
-            }
-        }
-    }
-
-    fn ended(
-        &mut self,
-        uuid: Uuid,
-        generation: u64,
-        fate: Fate,
-        now: BootMillis,
-        output: &mut Output,
-    ) {
-        let Some(change) = self.table.ended(uuid, generation, fate, now) else {
-            return;
-        };
-        output.changes.push(change);
-        if let Some(member) = self.table.get(uuid) {
-            let identity = Identity {
-                fate: Some(fate),
-                ..member.identity.clone()
-            };
-            let down = std::iter::once(Update::down(identity));
-            let result = self.foca.apply_many(down, true, &mut self.effects);
-            self.settle(result, now, output);
-            // The others learn of it now, not with the next period.
-            let result = self.foca.gossip(&mut self.effects);
-            self.settle(result, now, output);
-        }
     }
 
     /// Tells the others by a renewal, which replaces what they know of this life. Where no
@@ -395,9 +317,15 @@ impl Membership {
             self.timers_made += 1;
             self.timers.insert((now + after, self.timers_made), timer);
         }
+        let mut risen = BTreeSet::new();
         for note in effects.notes {
-            let change = self.noted(note, now);
-            output.changes.extend(change);
+            if let OwnedNotification::MemberUp(identity) | OwnedNotification::Rename(_, identity) =
+                &note
+            {
+                risen.insert(identity.uuid);
+            }
+            let changes = self.noted(note, now);
+            output.changes.extend(changes);
         }
         for (to, payload) in effects.sends {
             // foca 2.0 tells a member that it is down after it has refuted the suspicion,
@@ -411,16 +339,19 @@ impl Membership {
                 .datagrams
                 .push((self.best_known(&to).gossip, payload));
         }
+        for uuid in risen {
+            self.bury(uuid, now, output);
+        }
     }
 
-    fn noted(&mut self, note: OwnedNotification<Identity>, now: BootMillis) -> Option<Change> {
-        match note {
+    fn noted(&mut self, note: OwnedNotification<Identity>, now: BootMillis) -> Vec<Change> {
+        let change = match note {
             OwnedNotification::MemberUp(identity) => self.table.alive(&identity, now),
             OwnedNotification::MemberDown(identity) => match identity.fate {
                 Some(fate) => self
                     .table
                     .ended(identity.uuid, identity.generation, fate, now),
-                None => self.table.unreachable(&identity, now),
+                None => return self.table.silent(&identity, Duration::ZERO, now),
             },
             // Without a change of liveness there is no other notice.
             OwnedNotification::Rename(_, identity) => {
@@ -437,7 +368,8 @@ impl Membership {
             OwnedNotification::Active | OwnedNotification::Idle | OwnedNotification::Defunct => {
                 None
             }
-        }
+        };
+        change.into_iter().collect()
     }
 
     fn is_active(&self, identity: &Identity) -> bool {

@@ -155,14 +155,43 @@ impl Members {
         }
     }
 
-    /// A life does not answer any more.
-    pub fn unreachable(&mut self, identity: &Identity, now: BootMillis) -> Option<Change> {
-        let member = self.members.get_mut(&identity.uuid)?;
-        if member.identity != *identity || member.liveness != Liveness::Alive {
-            return None;
+    /// A life does not answer, and has not for so long as far as others know. One that was
+    /// not known counts until the others forget it.
+    pub fn silent(
+        &mut self,
+        identity: &Identity,
+        silence: Duration,
+        now: BootMillis,
+    ) -> Vec<Change> {
+        let uuid = identity.uuid;
+        let before = self.members.get(&uuid).map(|member| {
+            let known = (member.identity.generation, member.identity.renewal);
+            (known, member.liveness)
+        });
+        let told = (identity.generation, identity.renewal);
+        let (mut since, mut changes) = (BootMillis(now.0.saturating_sub(millis(silence))), vec![]);
+        match before {
+            Some((known, liveness)) if known == told => match liveness {
+                // It answered here until a moment ago.
+                Liveness::Alive => since = now,
+                Liveness::Unreachable(_) | Liveness::Forgotten(_) | Liveness::Ended(..) => {
+                    return changes;
+                }
+            },
+            Some((known, _)) if known > told => return changes,
+            // It came, or came back, without our hearing of it.
+            None | Some(_) => {
+                changes.extend(self.alive(identity, now));
+            }
         }
-        member.liveness = Liveness::Unreachable(now);
-        Some(Change::Unreachable(identity.uuid))
+        if let Some(member) = self.members.get_mut(&uuid)
+            && member.liveness == Liveness::Alive
+        {
+            member.liveness = Liveness::Unreachable(since);
+            member.heard = member.heard.min(since);
+            changes.push(Change::Unreachable(uuid));
+        }
+        changes
     }
 
     /// A life is over, and every one before it.
@@ -251,6 +280,10 @@ impl Members {
     }
 }
 
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::identity::tests::identity;
@@ -262,10 +295,12 @@ mod tests {
         /// The same, at another address.
         Elsewhere(u64, u16),
         Silent(u64),
+        /// The same, for so many seconds as others say, of this renewal.
+        SilentFor(u64, u16, u64),
         Ended(u64, Fate),
         Tick,
     }
-    use Event::{Alive, Elsewhere, Ended, Silent, Tick};
+    use Event::{Alive, Elsewhere, Ended, Silent, SilentFor, Tick};
 
     /// Plays events at their seconds for one member; the changes as text.
     fn check(events: &[(u64, Event)], expect: &[&str], counts: bool) {
@@ -274,7 +309,7 @@ mod tests {
         let mut changes = Vec::new();
         for (second, event) in events {
             let now = BootMillis(second * 1000);
-            let made = match event {
+            let made: Vec<Change> = match event {
                 Alive(generation, renewal) => table
                     .alive(
                         &Identity {
@@ -291,10 +326,14 @@ mod tests {
                     identity.gossip.set_ip([192, 0, 2, 1].into());
                     table.alive(&identity, now).into_iter().collect()
                 }
-                Silent(generation) => table
-                    .unreachable(&identity(1, *generation), now)
-                    .into_iter()
-                    .collect(),
+                Silent(generation) => table.silent(&identity(1, *generation), Duration::ZERO, now),
+                SilentFor(generation, renewal, seconds) => {
+                    let life = Identity {
+                        renewal: *renewal,
+                        ..identity(1, *generation)
+                    };
+                    table.silent(&life, Duration::from_secs(*seconds), now)
+                }
                 Ended(generation, fate) => table
                     .ended(uuid, *generation, *fate, now)
                     .into_iter()
@@ -319,11 +358,7 @@ mod tests {
     fn a_life_is_followed_from_its_join_to_its_end() {
         check(&[], &[], false);
         check(&[(0, Alive(1, 0)), (1, Alive(1, 0))], &["joined"], true);
-        check(
-            &[(0, Silent(1)), (0, Ended(1, Fate::Died)), (0, Tick)],
-            &[],
-            false,
-        );
+        check(&[(0, Ended(1, Fate::Died)), (0, Tick)], &[], false);
     }
 
     #[test]
@@ -352,6 +387,74 @@ mod tests {
             false,
         );
         play(vec![(70, Tick), (3_669, Tick)], &["forgotten"], false);
+    }
+
+    #[test]
+    fn who_is_only_known_to_be_silent_counts_as_long_as_for_others() {
+        let joined = ["joined", "unreachable"];
+        check(&[(100, SilentFor(1, 0, 20)), (139, Tick)], &joined, true);
+        let forgotten = ["joined", "unreachable", "forgotten"];
+        check(
+            &[(100, SilentFor(1, 0, 20)), (140, Tick)],
+            &forgotten,
+            false,
+        );
+        let back = ["joined", "unreachable", "returned after 30 s"];
+        check(
+            &[(100, SilentFor(1, 0, 20)), (110, Alive(1, 1))],
+            &back,
+            true,
+        );
+        let died = ["joined", "unreachable", "died"];
+        check(
+            &[(100, SilentFor(1, 0, 20)), (101, Ended(1, Fate::Died))],
+            &died,
+            false,
+        );
+    }
+
+    #[test]
+    fn what_others_say_of_a_silence_is_not_believed_of_who_answered_here() {
+        let known = || [(0, Alive(2, 1))];
+        let play = |more: Vec<(u64, Event)>, expect: &[&str], counts| {
+            let events: Vec<_> = known().into_iter().chain(more).collect();
+            check(&events, &[&["joined"], expect].concat(), counts);
+        };
+        let silent = || vec![(50, SilentFor(2, 1, 40)), (50, SilentFor(2, 1, 59))];
+        let tick = |at| silent().into_iter().chain([(at, Tick)]).collect();
+        play(tick(109), &["unreachable"], true);
+        play(tick(110), &["unreachable", "forgotten"], false);
+        // An earlier life, or one that is over.
+        play(
+            vec![(50, SilentFor(2, 0, 1)), (50, SilentFor(1, 9, 1))],
+            &[],
+            true,
+        );
+        play(
+            vec![(50, Ended(2, Fate::Left)), (51, SilentFor(2, 2, 1))],
+            &["left"],
+            false,
+        );
+        // It has been back, or is another life, and has fallen silent again.
+        play(
+            vec![(50, SilentFor(2, 2, 10)), (99, Tick)],
+            &["unreachable"],
+            true,
+        );
+        play(
+            vec![
+                (10, SilentFor(2, 1, 0)),
+                (60, SilentFor(2, 2, 10)),
+                (109, Tick),
+            ],
+            &["unreachable", "returned after 50 s", "unreachable"],
+            true,
+        );
+        play(
+            vec![(50, SilentFor(3, 0, 10)), (100, Tick)],
+            &["joined", "unreachable", "forgotten"],
+            false,
+        );
     }
 
     #[test]
@@ -440,7 +543,7 @@ mod tests {
         let mut table = Members::new(identity(0, 1).uuid);
         table.alive(&identity(1, 1), BootMillis(0));
         assert_eq!(table.next_deadline(), None);
-        table.unreachable(&identity(1, 1), BootMillis(5));
+        table.silent(&identity(1, 1), Duration::ZERO, BootMillis(5));
         assert_eq!(table.next_deadline(), Some(BootMillis(5) + DOWN_FORGET));
         table.tick(BootMillis(5) + DOWN_FORGET);
         assert_eq!(

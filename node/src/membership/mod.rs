@@ -17,16 +17,18 @@ mod core;
 mod doubts;
 mod identity;
 mod members;
+mod news;
 mod profile;
 #[cfg(test)]
 mod tests;
 
 pub use self::core::carrying::localized_payload;
 pub use self::core::{Input, Membership, MembershipCounters, Output};
-pub use codec::{MAX_UPDATE, decode_update, encode_update};
+pub use codec::{MAX_NEWS, MAX_UPDATE, decode_news, decode_update, encode_news, encode_update};
 pub use doubts::Confirmation;
 pub use identity::{Fate, Identity, MAX_IDENTITY, MAX_NAME, Names, Update, put_ip, take_ip};
 pub use members::{Change, DOWN_FORGET, Liveness, MAX_MEMBERS, Member, Members};
+pub use news::News;
 pub use profile::Profile;
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::identity::tests::identity;
 use super::{
-    Change, Confirmation, Fate, Identity, Input, Liveness, MAX_MEMBERS, Member, Membership, Output,
-    Profile, Update, localized_payload,
+    Change, Confirmation, DOWN_FORGET, Fate, Identity, Input, Liveness, MAX_MEMBERS, Member,
+    Membership, News, Output, Profile, Update, localized_payload,
 };
 use crate::clock::BootMillis;
 
@@ -24,7 +24,7 @@ enum Parcel {
     /// One half of a push-pull over TCP; `answer` when the other half is wanted.
     Knowledge {
         from: u16,
-        updates: Vec<Update>,
+        news: Vec<News>,
         answer: bool,
     },
     /// A ping over a connection of its own, or over the stream of who is to pass it on.
@@ -110,12 +110,12 @@ impl Network {
     }
 
     fn push_pull(&mut self, from: u16, to: u16) {
-        let updates = self.nodes[&from].membership.knowledge();
+        let news = self.nodes[&from].membership.knowledge(self.now);
         self.send(
             to,
             Parcel::Knowledge {
                 from,
-                updates,
+                news,
                 answer: true,
             },
         );
@@ -223,25 +223,21 @@ impl Network {
                     },
                 );
             }
-            Parcel::Knowledge {
-                from,
-                updates,
-                answer,
-            } => {
+            Parcel::Knowledge { from, news, answer } => {
                 self.input(
                     to,
                     Input::Learned {
                         source: LOCAL,
-                        updates,
+                        news,
                     },
                 );
                 if answer && let Some(node) = self.nodes.get(&to) {
-                    let updates = node.membership.knowledge();
+                    let news = node.membership.knowledge(self.now);
                     self.send(
                         from,
                         Parcel::Knowledge {
                             from: to,
-                            updates,
+                            news,
                             answer: false,
                         },
                     );
@@ -724,11 +720,11 @@ fn any_payload_is_survived() {
     let mut membership = Membership::new(identity(0, 1), Profile::Machine, 1);
     let mut rng = SmallRng::seed_from_u64(1);
     let mut peer = Membership::new(identity(1, 1), Profile::Machine, 2);
-    let updates = membership.knowledge();
+    let news = membership.knowledge(BootMillis(2_000));
     peer.handle(
         Input::Learned {
             source: LOCAL,
-            updates,
+            news,
         },
         BootMillis(0),
     );
@@ -755,26 +751,30 @@ fn any_payload_is_survived() {
     assert!(membership.members().iter().count() > 0);
 }
 
+fn alive_news(number: u16) -> News {
+    Update::alive(identity(number, 1)).into()
+}
+
 #[test]
 fn more_members_than_there_is_room_for_are_not_taken_in() {
     let now = BootMillis(1_000);
     let mut full = Membership::new(identity(0, 1), Profile::Machine, 7);
-    let crowd: Vec<Update> = (1..=1_100).map(|n| Update::alive(identity(n, 1))).collect();
+    let crowd: Vec<News> = (1..=1_100).map(alive_news).collect();
     // At once, and then each in a push of its own.
     let all = std::iter::once(crowd.clone()).chain(crowd.iter().map(|one| vec![one.clone()]));
-    for updates in all {
+    for news in all {
         full.handle(
             Input::Learned {
                 source: LOCAL,
-                updates,
+                news,
             },
             now,
         );
         assert!(full.members().iter().count() <= MAX_MEMBERS);
-        assert!(full.knowledge().len() <= MAX_MEMBERS + 1);
+        assert!(full.knowledge(now).len() <= MAX_MEMBERS + 1);
     }
     assert_eq!(full.members().iter().count(), MAX_MEMBERS);
-    assert_eq!(full.knowledge().len(), MAX_MEMBERS + 1);
+    assert_eq!(full.knowledge(now).len(), MAX_MEMBERS + 1);
     assert_eq!(full.counters().refused, 2 * (1_100 - MAX_MEMBERS as u64));
 
     // One that ended makes room, and is told of only after all that live.
@@ -789,15 +789,15 @@ fn more_members_than_there_is_room_for_are_not_taken_in() {
     full.handle(
         Input::Learned {
             source: LOCAL,
-            updates: vec![Update::alive(identity(1_100, 1))],
+            news: vec![alive_news(1_100)],
         },
         now,
     );
     assert!(full.members().get(identity(1_100, 1).uuid).is_some());
-    let told = full.knowledge();
+    let told = full.knowledge(now);
     assert_eq!(told.len(), MAX_MEMBERS + 1);
     assert!(
         told.iter()
-            .all(|update| update.state() == foca::State::Alive)
+            .all(|news| news.update.state() == foca::State::Alive)
     );
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::confirming::{Asking, Heard};
 use super::story::Turn;
-use crate::membership::Update;
+use crate::membership::News;
 
 /// Something that happens to a process or on the network.
 #[derive(Debug)]
@@ -54,13 +54,13 @@ pub(super) enum Event {
         from: usize,
         life: u64,
         to: usize,
-        updates: Vec<Update>,
+        news: Vec<News>,
     },
     Met {
         slot: usize,
         life: u64,
         source: IpAddr,
-        updates: Vec<Update>,
+        news: Vec<News>,
     },
     /// A node is asked over a connection of its own whether it lives.
     Ask(Asking),

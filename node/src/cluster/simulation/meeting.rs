@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::super::node::lock;
 use super::event::Event;
 use super::universe::Universe;
-use crate::membership::{Liveness, Update};
+use crate::membership::{Liveness, News};
 
 /// Pause between two rounds of discovery of a node that is alone, and of one that is not.
 const ROUND_ALONE_US: u64 = 5_000_000;
@@ -25,7 +25,7 @@ impl Universe {
         let Some(life) = &self.slots[from].life else {
             return;
         };
-        let (number, updates) = (life.number, lock(&life.node.membership).knowledge());
+        let (number, news) = (life.number, life.node.knowledge());
         let delay = self.delay_us(from, to);
         self.after(
             delay,
@@ -33,12 +33,12 @@ impl Universe {
                 from,
                 life: number,
                 to,
-                updates,
+                news,
             },
         );
     }
 
-    pub(super) fn be_met(&mut self, from: usize, life: u64, to: usize, updates: Vec<Update>) {
+    pub(super) fn be_met(&mut self, from: usize, life: u64, to: usize, news: Vec<News>) {
         let Some(there) = &mut self.slots[to].life else {
             return;
         };
@@ -47,25 +47,25 @@ impl Universe {
                 from,
                 life,
                 to,
-                updates,
+                news,
             });
             return;
         }
         let source = self.slots[from].address.ip();
         let mut answer = Vec::new();
         self.with(to, |node| {
-            node.learn(source, updates);
-            answer = lock(&node.membership).knowledge();
+            node.learn(source, news);
+            answer = node.knowledge();
         });
         let (delay, source) = (self.delay_us(to, from), self.slots[to].address.ip());
-        let updates = answer;
+        let news = answer;
         self.after(
             delay,
             Event::Met {
                 slot: from,
                 life,
                 source,
-                updates,
+                news,
             },
         );
     }

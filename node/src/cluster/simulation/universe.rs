@@ -244,15 +244,12 @@ impl Universe {
                 from,
                 life,
                 to,
-                updates,
-            } => self.be_met(from, life, to, updates),
+                news,
+            } => self.be_met(from, life, to, news),
             Event::Met {
-                slot,
-                source,
-                updates,
-                ..
+                slot, source, news, ..
             } => {
-                self.with(slot, |node| node.learn(source, updates));
+                self.with(slot, |node| node.learn(source, news));
             }
             Event::Ask(asking) => self.be_asked(asking),
             Event::Heard(heard) => self.with(heard.slot, |node| heard.tell(node)),

@@ -538,6 +538,20 @@ impl Model {
         self.agreeing.insert(peer);
     }
 
+    /// A member sees others than this node.
+    fn differs(&mut self, peer: u128) -> Vec<Effect<u64>> {
+        self.agreeing.remove(&peer);
+        if self.members.contains(uuid(peer)) {
+            if self.settle_by <= self.now {
+                self.awaited.clear();
+            }
+            self.awaited.insert(peer);
+            self.settle_by = self.now + SETTLE_WITHIN;
+        }
+        let other = self.members.fingerprint() ^ 1;
+        self.writes.view_told(uuid(peer), other, self.now)
+    }
+
     /// Something cannot be sent after all.
     fn unsent(&mut self, choice: usize, why: Unsent) -> Vec<Effect<u64>> {
         let others = self.sent.iter().filter(|(_, to)| *to != 1);
@@ -666,7 +680,7 @@ proptest! {
     /// it unawares; and in the end nothing is left behind.
     #[test]
     fn every_write_is_answered_once(
-        steps in prop::collection::vec((0u8..14, any::<usize>(), 2u128..6), 1..200),
+        steps in prop::collection::vec((0u8..15, any::<usize>(), 2u128..6), 1..200),
     ) {
         let mut model = Model::new();
         for (kind, choice, peer) in steps {
@@ -691,6 +705,7 @@ proptest! {
                     let view = model.members.fingerprint();
                     model.writes.view_told(uuid(peer), view, model.now)
                 }
+                13 => model.differs(peer),
                 _ => model.pass(Duration::from_millis(100)),
             };
             model.follow(effects)?;

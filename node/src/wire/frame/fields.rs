@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{MAX_KEY, MAX_RANGES, MAX_VALUE, RangeSum, Sums};
 use crate::clock::BootMillis;
-use crate::membership::{MAX_MEMBERS, Update, decode_update, encode_update};
+use crate::membership::{MAX_MEMBERS, News, decode_news, encode_news};
 use crate::store::Entry;
 use crate::version::Version;
 use crate::wire::{MAX_PAYLOAD, Malformed, Reader, Rope};
@@ -85,21 +85,21 @@ pub(super) fn take_entry(from: &mut Reader) -> Result<Entry, Malformed> {
     })
 }
 
-pub(super) fn put_updates(out: &mut BytesMut, updates: &[Update]) {
-    out.put_u32(u32::try_from(updates.len()).unwrap_or(u32::MAX));
-    for update in updates {
-        encode_update(update, out);
+pub(super) fn put_news(out: &mut BytesMut, news: &[News]) {
+    out.put_u32(u32::try_from(news.len()).unwrap_or(u32::MAX));
+    for one in news {
+        encode_news(one, out);
     }
 }
 
-pub(super) fn take_updates(from: &mut Reader) -> Result<Vec<Update>, Malformed> {
+pub(super) fn take_news(from: &mut Reader) -> Result<Vec<News>, Malformed> {
     // The speaker itself comes on top of its table.
     let count = take_count(from, "members", MAX_MEMBERS + 1)?;
-    let mut updates = Vec::new();
+    let mut news = Vec::new();
     for _ in 0..count {
-        updates.push(decode_update(from)?);
+        news.push(decode_news(from)?);
     }
-    Ok(updates)
+    Ok(news)
 }
 
 pub(super) fn put_lives(out: &mut BytesMut, lives: &[(Uuid, u64)]) {

@@ -3,11 +3,11 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::fields::{
-    flag, head, kind, put_entry, put_optional, put_short, put_updates, put_version, take_count,
-    take_entry, take_optional, take_payload, take_updates,
+    flag, head, kind, put_entry, put_news, put_optional, put_short, put_version, take_count,
+    take_entry, take_news, take_optional, take_payload,
 };
 use super::{Ack, Answer, DigestItem, DigestPage, KeysPage, MAX_CARRIED, MAX_KEY, PAGE_ITEMS};
-use crate::membership::Update;
+use crate::membership::News;
 use crate::wire::{Malformed, Reader, Rope};
 
 /// An answer.
@@ -48,7 +48,7 @@ pub enum Reply {
         /// Number of the question.
         id: u64,
         /// The answerer first.
-        updates: Vec<Update>,
+        news: Vec<News>,
     },
     /// To [`Request::Ping`](super::Request::Ping).
     Pong {
@@ -136,9 +136,9 @@ impl Reply {
                 out.fields(|out| head(out, kind::DIGEST, *id));
                 put_digest(out, page);
             }
-            Self::PushPull { id, updates } => out.fields(|out| {
+            Self::PushPull { id, news } => out.fields(|out| {
                 head(out, kind::PUSH_PULL, *id);
-                put_updates(out, updates);
+                put_news(out, news);
             }),
             Self::Pong { id, boot_us } => out.fields(|out| {
                 head(out, kind::PING, *id);
@@ -188,7 +188,7 @@ impl Reply {
             }),
             kind::PUSH_PULL => Ok(Self::PushPull {
                 id,
-                updates: take_updates(from)?,
+                news: take_news(from)?,
             }),
             kind::PING => Ok(Self::Pong {
                 id,

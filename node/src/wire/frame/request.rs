@@ -4,11 +4,11 @@ use bytes::{BufMut, Bytes};
 use uuid::Uuid;
 
 use super::fields::{
-    flag, head, kind, put_entry, put_lives, put_optional, put_short, put_sums, put_updates,
-    take_entry, take_lives, take_optional, take_payload, take_sums, take_updates,
+    flag, head, kind, put_entry, put_lives, put_news, put_optional, put_short, put_sums,
+    take_entry, take_lives, take_news, take_optional, take_payload, take_sums,
 };
 use super::{MAX_KEY, Origin, Sums};
-use crate::membership::{MAX_UPDATE, Update};
+use crate::membership::{MAX_NEWS, News};
 use crate::store::Entry;
 use crate::wire::{Malformed, Reader, Rope};
 
@@ -69,7 +69,7 @@ pub enum Request {
         /// Number of the question.
         id: u64,
         /// The asker first.
-        updates: Vec<Update>,
+        news: Vec<News>,
     },
     /// What does your clock say?
     Ping {
@@ -132,7 +132,7 @@ impl Request {
                 let ranges: usize = ranges.map(|range| range.last.len() + 10).sum();
                 after.as_ref().map_or(0, Bytes::len) + ranges
             }
-            Self::PushPull { updates, .. } => updates.len() * MAX_UPDATE,
+            Self::PushPull { news, .. } => news.len() * MAX_NEWS,
             Self::Leaving { together, .. } => together.len() * 24,
             Self::Carry { payload, .. } => payload.len(),
             Self::Ping { .. } | Self::View { .. } => 0,
@@ -189,9 +189,9 @@ impl Request {
                 out.put_u8(u8::from(*with_values));
                 put_sums(out, sums.as_ref());
             }),
-            Self::PushPull { id, updates } => out.fields(|out| {
+            Self::PushPull { id, news } => out.fields(|out| {
                 head(out, kind::PUSH_PULL, *id);
-                put_updates(out, updates);
+                put_news(out, news);
             }),
             Self::Ping { id } => out.fields(|out| head(out, kind::PING, *id)),
             Self::Leaving {
@@ -253,7 +253,7 @@ impl Request {
             }),
             kind::PUSH_PULL => Ok(Self::PushPull {
                 id,
-                updates: take_updates(from)?,
+                news: take_news(from)?,
             }),
             kind::PING => Ok(Self::Ping { id }),
             kind::LEAVING => {

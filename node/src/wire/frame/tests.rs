@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -5,8 +7,8 @@ use uuid::Uuid;
 use super::fields::{head, kind, put_short};
 use super::*;
 use crate::clock::BootMillis;
-use crate::membership::Update;
 use crate::membership::testing::identity;
+use crate::membership::{DOWN_FORGET, News, Update};
 use crate::store::Entry;
 use crate::version::{HybridTime, Version};
 use crate::wire::{MAX_PAYLOAD, Malformed, Reader, Rope};
@@ -36,13 +38,21 @@ fn entry() -> impl Strategy<Value = Entry> {
     )
 }
 
-fn updates() -> impl Strategy<Value = Vec<Update>> {
-    prop::collection::vec(any::<(u16, u64, u16)>(), 0..5).prop_map(|members| {
-        let update = |(number, generation, incarnation)| {
+fn news() -> impl Strategy<Value = Vec<News>> {
+    let silence = prop::option::of(0..DOWN_FORGET.as_millis() as u64);
+    prop::collection::vec((any::<(u16, u64, u16)>(), silence), 0..5).prop_map(|members| {
+        let one = |((number, generation, incarnation), silence): (_, Option<u64>)| {
             let id = identity(number % 1000, generation);
-            Update::new(id, incarnation, foca::State::Suspect)
+            let state = match silence {
+                Some(_) => foca::State::Down,
+                None => foca::State::Suspect,
+            };
+            News {
+                update: Update::new(id, incarnation, state),
+                silent_for: silence.map(Duration::from_millis),
+            }
         };
-        members.into_iter().map(update).collect()
+        members.into_iter().map(one).collect()
     })
 }
 
@@ -92,7 +102,7 @@ fn request() -> impl Strategy<Value = Request> {
                 }
             }
         ),
-        (any::<u64>(), updates()).prop_map(|(id, updates)| Request::PushPull { id, updates }),
+        (any::<u64>(), news()).prop_map(|(id, news)| Request::PushPull { id, news }),
         any::<u64>().prop_map(|id| Request::Ping { id }),
         (
             any::<(u64, u64, bool)>(),
@@ -178,7 +188,7 @@ fn reply() -> impl Strategy<Value = Reply> {
         (any::<u64>(), answer).prop_map(|(id, answer)| Reply::Get { id, answer }),
         (any::<u64>(), keys).prop_map(|(id, page)| Reply::Keys { id, page }),
         (any::<u64>(), digest).prop_map(|(id, page)| Reply::Digest { id, page }),
-        (any::<u64>(), updates()).prop_map(|(id, updates)| Reply::PushPull { id, updates }),
+        (any::<u64>(), news()).prop_map(|(id, news)| Reply::PushPull { id, news }),
         any::<(u64, u64)>().prop_map(|(id, boot_us)| Reply::Pong { id, boot_us }),
         (
             any::<u64>(),
