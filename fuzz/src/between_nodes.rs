@@ -54,9 +54,9 @@ pub(crate) fn datagram(bytes: &[u8]) {
             membership.handle(Input::Datagram { source, payload }, BootMillis(2));
             membership.handle(Input::Tick, BootMillis(10_000));
             // What it knows can be told.
-            let updates = membership.knowledge();
+            let news = membership.knowledge(BootMillis(10_000));
             let mut rope = Rope::new();
-            Request::PushPull { id: 1, updates }.encode(&mut rope);
+            Request::PushPull { id: 1, news }.encode(&mut rope);
             let told = Request::decode(&mut Reader::new(rope.into_bytes()));
             assert!(told.is_ok(), "{told:?}");
         }

@@ -1,8 +1,10 @@
 //! What travels between nodes, as it is written now.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use repram_node::clock::BootMillis;
-use repram_node::membership::{Input, Membership, Profile, Update};
+use repram_node::membership::{Input, Membership, News, Profile, Update};
 use repram_node::store::Entry;
 use repram_node::version::{HybridTime, Version};
 use repram_node::wire::frame::{
@@ -71,8 +73,13 @@ fn version() -> Version {
     }
 }
 
-fn updates() -> Vec<Update> {
-    vec![Update::alive(identity(2)), Update::down(identity(3))]
+fn news() -> Vec<News> {
+    let silent = News {
+        update: Update::down(identity(4)),
+        silent_for: Some(Duration::from_secs(20)),
+    };
+    let others = [Update::alive(identity(2)), Update::down(identity(3))];
+    others.map(News::from).into_iter().chain([silent]).collect()
 }
 
 fn questions() -> Vec<Request> {
@@ -113,7 +120,7 @@ fn questions() -> Vec<Request> {
         },
         Request::PushPull {
             id: 5,
-            updates: updates(),
+            news: news(),
         },
         Request::Ping { id: 6 },
         Request::Leaving {
@@ -177,7 +184,7 @@ fn answers() -> Vec<Reply> {
         },
         Reply::PushPull {
             id: 5,
-            updates: updates(),
+            news: news(),
         },
         Reply::Pong { id: 6, boot_us: 9 },
         Reply::Farewell { id: 7, done: true },
@@ -196,7 +203,7 @@ fn datagrams() -> Vec<Bytes> {
     let mut peer = Membership::new(other, Profile::Network, 1);
     let learned = Input::Learned {
         source: [127, 0, 0, 1].into(),
-        updates: vec![Update::alive(own), Update::alive(identity(3))],
+        news: vec![Update::alive(own).into(), Update::alive(identity(3)).into()],
     };
     let mut sent = peer.handle(learned, BootMillis(1)).datagrams;
     while let Some(at) = peer.next_deadline().filter(|at| *at < BootMillis(16_000)) {

@@ -291,3 +291,55 @@ impl foca::Codec<Identity> for Codec {
         decode_from(&mut buf, decode_update)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::identity::tests::identity;
+    use super::*;
+
+    /// A silent member of so many milliseconds over the wire, and what was read of it.
+    fn over_the_wire(silent_ms: u64) -> News {
+        let news = News {
+            update: Member::new(identity(3, 2), 5, State::Down),
+            silent_for: Some(Duration::from_millis(silent_ms)),
+        };
+        let mut out = BytesMut::new();
+        encode_news(&news, &mut out);
+        assert!(out.len() <= MAX_NEWS);
+        let mut reader = Reader::new(out.freeze());
+        let read = decode_news(&mut reader).expect("news");
+        assert_eq!(reader.finish(), Ok(()));
+        assert_eq!(read.update, news.update);
+        read
+    }
+
+    #[test]
+    fn a_silence_travels_as_long_as_its_member_counts() {
+        let limit = u64::try_from(DOWN_FORGET.as_millis()).expect("a minute");
+        for silent_ms in [0, 1, limit - 1] {
+            let expected = Some(Duration::from_millis(silent_ms));
+            assert_eq!(over_the_wire(silent_ms).silent_for, expected);
+        }
+        for silent_ms in [limit, u64::from(u32::MAX), u64::MAX] {
+            assert_eq!(over_the_wire(silent_ms).silent_for, None);
+        }
+    }
+
+    #[test]
+    fn datagrams_know_of_no_silence() {
+        let mut out = BytesMut::new();
+        identity(3, 2).encode(&mut out);
+        out.put_u16(5);
+        out.put_u8(SILENT);
+        let whole = out.freeze();
+        let tag = SILENT;
+        let unknown = Malformed::UnknownTag {
+            what: "member state",
+            tag,
+        };
+        let read = decode_update(&mut Reader::new(whole.clone()));
+        assert_eq!(read.err(), Some(unknown));
+        let cut_off = decode_news(&mut Reader::new(whole));
+        assert_eq!(cut_off.err(), Some(Malformed::Truncated));
+    }
+}

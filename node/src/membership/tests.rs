@@ -551,6 +551,112 @@ fn who_leaves_is_silent_to_those_it_did_not_tell() {
 }
 
 #[test]
+fn who_has_left_does_not_come_back() {
+    seeds(|seed| {
+        let mut network = Network::joined(seed, 0, 6);
+        require(
+            network.run_until(SECOND, Network::all_know_all),
+            "not joined",
+        )?;
+        let left = |_| Input::Ended {
+            uuid: identity(1, 1).uuid,
+            generation: 1,
+            fate: Fate::Left,
+        };
+        network.input(0, left(()));
+        network.input(1, Input::Leave);
+        // Its process goes on for a while, and hears what the others say of it.
+        network.run(SECOND * 3);
+        let over = |it: &Member| it.liveness != Liveness::Alive;
+        require(network.all_see(1, over), "it is back")?;
+        require(
+            network.nodes[&1].membership.counters().renewals == 0,
+            "renewed",
+        )?;
+        // Whoever comes meets it and those who stay, and takes nobody's word for its life.
+        network.start(7, 1);
+        network.push_pull(7, 1);
+        network.push_pull(7, 0);
+        network.run(SECOND);
+        let absent = network.seen(7, 1).is_none_or(|it| !it.counts());
+        require(absent, "7 counts it")
+    });
+}
+
+#[test]
+fn a_renewal_of_a_life_that_is_over_is_buried_with_it() {
+    let (now, uuid) = (BootMillis(1_000), identity(1, 1).uuid);
+    let renewed = Identity {
+        renewal: 1,
+        ..identity(1, 1)
+    };
+    let learned = |life: &Identity| Input::Learned {
+        source: LOCAL,
+        news: vec![alive_news(2), Update::alive(life.clone()).into()],
+    };
+    let died = || Input::Ended {
+        uuid,
+        generation: 1,
+        fate: Fate::Died,
+    };
+    // The news of the renewal comes after that of the end, or before.
+    let orders = [
+        [learned(&identity(1, 1)), died(), learned(&renewed)],
+        [learned(&identity(1, 1)), learned(&renewed), died()],
+    ];
+    for inputs in orders {
+        let mut membership = Membership::new(identity(0, 1), Profile::Machine, 7);
+        for input in inputs {
+            membership.handle(input, now);
+        }
+        let told = membership.knowledge(now);
+        let told = told.iter().find(|it| it.update.id().uuid == uuid);
+        let update = &told.expect("it is told of").update;
+        assert_eq!(update.state(), foca::State::Down);
+        assert_eq!(update.id().fate, Some(Fate::Died));
+        assert_eq!(update.id().renewal, 1, "the renewal itself is down");
+        assert!(!membership.members().get(uuid).is_some_and(Member::counts));
+    }
+}
+
+#[test]
+fn whoever_comes_counts_the_silent_as_long_as_the_others_do() {
+    seeds(|seed| {
+        let mut network = Network::joined(seed, 0, 4);
+        require(
+            network.run_until(SECOND, Network::all_know_all),
+            "not joined",
+        )?;
+        network.kill(3);
+        let silent = |it: &Member| matches!(it.liveness, Liveness::Unreachable(_));
+        require(
+            network.run_until(SECOND * 20, |it| it.all_see(3, silent)),
+            "not noticed",
+        )?;
+        network.run(SECOND * 30);
+        network.start(5, 1);
+        network.push_pull(5, 0);
+        require(
+            network.run_until(SECOND, |it| it.seen(5, 3).is_some_and(silent)),
+            "5 does not count it",
+        )?;
+        let since = |by| match network.seen(by, 3).map(|it| it.liveness) {
+            Some(Liveness::Unreachable(since)) => since.0,
+            _ => 0,
+        };
+        require(since(0).abs_diff(since(5)) < 50, "not as long")?;
+        network.run(DOWN_FORGET - SECOND * 29);
+        let counts = |by| network.seen(by, 3).is_some_and(Member::counts);
+        require(!counts(0) && !counts(5), "counts for ever")?;
+        // Whoever comes now does not count it at all.
+        network.start(6, 1);
+        network.push_pull(6, 0);
+        network.run(SECOND);
+        require(network.seen(6, 3).is_none(), "6 counts it")
+    });
+}
+
+#[test]
 fn loss_alone_kills_nobody_for_good() {
     seeds(|seed| {
         let mut network = Network::joined(seed, 10, 8);
