@@ -136,7 +136,19 @@ impl Universe {
             .map(|(from, _)| *from)
             .collect();
         for from in peers {
-            if !self.is_cut(from, slot) {
+            if self.is_cut(from, slot) {
+                // What is under way is sent again until somebody says that there is no such
+                // connection, also where a frozen process had it in its queue until now.
+                let session = self.links[&(from, slot)].session;
+                self.after(
+                    0,
+                    Event::Frames {
+                        from,
+                        to: slot,
+                        session,
+                    },
+                );
+            } else {
                 self.break_link(from, slot);
             }
         }

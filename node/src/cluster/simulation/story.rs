@@ -212,8 +212,9 @@ impl Universe {
         for &slot in &living {
             assert!(
                 node(slot).knows_all(),
-                "{slot} is not refilled: {:?}",
-                super::super::node::lock(&node(slot).refill)
+                "{slot} is not refilled: {:?}, {:?}",
+                super::super::node::lock(&node(slot).refill),
+                node(slot).world.state()
             );
         }
         self.mark_lost();
