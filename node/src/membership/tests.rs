@@ -558,12 +558,12 @@ fn who_has_left_does_not_come_back() {
             network.run_until(SECOND, Network::all_know_all),
             "not joined",
         )?;
-        let left = |_| Input::Ended {
+        let left = Input::Ended {
             uuid: identity(1, 1).uuid,
             generation: 1,
             fate: Fate::Left,
         };
-        network.input(0, left(()));
+        network.input(0, left);
         network.input(1, Input::Leave);
         // Its process goes on for a while, and hears what the others say of it.
         network.run(SECOND * 3);
