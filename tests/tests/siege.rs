@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use repram_tests::{Mutation, Node, PATIENCE, Sandbox, get, put, wait_until};
 use tokio::net::TcpSocket;
 
@@ -27,6 +28,12 @@ const BEGINNINGS: [&[u8]; 4] = [
     b"PUT /data/value HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nx",
     b"RPRM\x02",
 ];
+
+/// Lets this process have as many descriptors as it may: the usual limit is 1024.
+fn with_descriptors() {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("every process has it");
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("it is not above the hard limit");
+}
 
 /// Opens connections and begins to speak on each.
 fn half_open(port: u16) -> Vec<TcpStream> {
@@ -63,6 +70,7 @@ fn flood(port: u16, over: &AtomicBool) -> u64 {
 
 #[test]
 fn strangers_on_every_port_neither_stop_a_node_nor_fill_it() {
+    with_descriptors();
     let mut fleet = Sandbox::new().set("NODE_COUNT", 2).start();
     let nodes = fleet.wait_until_refilled(2);
     let victim = &nodes[0];
@@ -122,7 +130,7 @@ fn strangers_on_every_port_neither_stop_a_node_nor_fill_it() {
 
 /// Connections of one stranger that stay open: more than a node lets anybody have who does
 /// not say who it is, so that it is the node that ends them.
-const CROWD: usize = 300;
+const CROWD: usize = 340;
 
 /// Values of the fleet that grows.
 const FEW_VALUES: usize = 20;
@@ -158,6 +166,7 @@ fn crowd(ports: &[u16], over: &AtomicBool) -> usize {
 
 #[test]
 fn a_fleet_grows_and_replicates_while_a_stranger_crowds_its_gossip_ports() {
+    with_descriptors();
     let mut fleet = Sandbox::new()
         .set("NODE_COUNT", 2)
         .set("MAX_PORTS", 3)

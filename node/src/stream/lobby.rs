@@ -8,11 +8,11 @@ use repram_discovery::rate::subscriber;
 
 /// Connections of strangers at the same time: a descriptor and some KiB each, within what is
 /// set aside for peers. A peer is one for a round trip.
-pub(super) const STRANGERS_MAX: usize = 128;
+pub(super) const STRANGERS_MAX: usize = 320;
 
 /// The same from one address. The nodes of one machine share an address, and all of them may
-/// come at the same time, so it is more than a fleet has.
-pub(super) const STRANGERS_OF_ONE: usize = 96;
+/// come at the same time, so it is what the largest fleet has.
+pub(super) const STRANGERS_OF_ONE: usize = 256;
 
 /// Who waits to be known, and who gives way when there are too many.
 ///
