@@ -127,9 +127,11 @@ fn a_node_that_the_kernel_kills_for_want_of_memory_comes_back() {
         let count = |node: &Value| node["restarts"].as_u64().expect("a number");
         nodes.iter().map(count).sum()
     };
-    // Three that take 24 MiB each: together too much, and each less than what makes the kernel
-    // think a node the worse one, which is half of the limit.
-    let take = "for _ in 1 2 3; do head -c 24m /dev/zero | tail -c 24m | wc -c & done; wait";
+    // Three that take 24 MiB each and keep them until all have come so far: together too much,
+    // and each less than what makes the kernel think a node the worse one, which is half of
+    // the limit.
+    let take = "for _ in 1 2 3; do (head -c 24m /dev/zero; sleep 2) | tail -c 24m | wc -c & done; \
+                wait";
     let taken = container.exec(&["sh", "-c", take]);
     println!("took {taken:?}");
     wait_until("a node that was killed", PATIENCE, || {
