@@ -130,8 +130,12 @@ fn a_node_that_the_kernel_kills_for_want_of_memory_comes_back() {
     // Three that take 24 MiB each and keep them until all have come so far: together too much,
     // and each less than what makes the kernel think a node the worse one, which is half of
     // the limit.
-    let take = "for _ in 1 2 3; do (head -c 24m /dev/zero; sleep 2) | tail -c 24m | wc -c & done; \
-                wait";
+    let take = "all() { [ -e /tmp/took-1 ] && [ -e /tmp/took-2 ] && [ -e /tmp/took-3 ]; }
+        for number in 1 2 3; do
+            (head -c 24m /dev/zero; : > /tmp/took-$number; until all; do sleep 0.1; done) |
+                tail -c 24m | wc -c &
+        done
+        wait";
     let taken = container.exec(&["sh", "-c", take]);
     println!("took {taken:?}");
     wait_until("a node that was killed", PATIENCE, || {

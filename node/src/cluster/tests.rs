@@ -651,18 +651,24 @@ async fn siblings_find_each_other_without_a_scan() {
     }
 }
 
-#[tokio::test]
-async fn a_leave_ends_when_the_last_one_that_it_waits_for_dies() {
-    let mut supervisor = Supervisor::new(2);
+/// So many nodes under one supervisor, started one after the other, that know each other.
+async fn siblings(count: usize) -> (Supervisor, Vec<Running>) {
+    let mut supervisor = Supervisor::new(count);
     let mut nodes = Vec::new();
-    for index in 0..2 {
+    for index in 0..count {
         nodes.push(supervisor.start(index).await);
         nodes[index].cluster.joined().await;
         supervisor.set(index, SiblingState::Ready).await;
     }
     for node in &nodes {
-        settled(node, 1).await;
+        settled(node, count - 1).await;
     }
+    (supervisor, nodes)
+}
+
+#[tokio::test]
+async fn a_leave_ends_when_the_last_one_that_it_waits_for_dies() {
+    let (mut supervisor, mut nodes) = siblings(2).await;
     // It cannot take over anything any more, and nobody knows.
     nodes.remove(1).kill();
     supervisor.lines[1] = None;
@@ -673,16 +679,7 @@ async fn a_leave_ends_when_the_last_one_that_it_waits_for_dies() {
 
 #[tokio::test]
 async fn a_siblings_death_is_known_at_once_and_its_successor_too() {
-    let mut supervisor = Supervisor::new(3);
-    let mut nodes = Vec::new();
-    for index in 0..3 {
-        nodes.push(supervisor.start(index).await);
-        nodes[index].cluster.joined().await;
-        supervisor.set(index, SiblingState::Ready).await;
-    }
-    for node in &nodes {
-        settled(node, 2).await;
-    }
+    let (mut supervisor, mut nodes) = siblings(3).await;
     assert_eq!(nodes[0].put("key", "value").await, PutOutcome::Acknowledged);
     nodes.remove(2).kill();
     supervisor.lines[2] = None;

@@ -93,6 +93,14 @@ impl Network {
         network
     }
 
+    /// The same, when all know all of them.
+    fn acquainted(seed: u64, loss: u32, count: u16) -> Result<Self, &'static str> {
+        let mut network = Self::joined(seed, loss, count);
+        let within = if loss == 0 { SECOND } else { 5 * SECOND };
+        require(network.run_until(within, Self::all_know_all), "not joined")?;
+        Ok(network)
+    }
+
     fn start(&mut self, number: u16, generation: u64) {
         let seed = self.rng.random();
         let membership = Membership::new(identity(number, generation), Profile::Machine, seed);
@@ -417,11 +425,7 @@ fn a_fleet_knows_itself_within_half_a_second() {
 #[test]
 fn a_silent_death_is_noticed_and_counts_for_a_minute() {
     seeds(|seed| {
-        let mut network = Network::joined(seed, 2, 10);
-        require(
-            network.run_until(5 * SECOND, Network::all_know_all),
-            "not joined",
-        )?;
+        let mut network = Network::acquainted(seed, 2, 10)?;
         network.kill(4);
         let unreachable =
             |it: &Member| matches!(it.liveness, Liveness::Unreachable(_)) && it.counts();
@@ -442,11 +446,7 @@ fn a_silent_death_is_noticed_and_counts_for_a_minute() {
 #[test]
 fn a_restart_replaces_the_old_life_at_once() {
     seeds(|seed| {
-        let mut network = Network::joined(seed, 0, 10);
-        require(
-            network.run_until(SECOND, Network::all_know_all),
-            "not joined",
-        )?;
+        let mut network = Network::acquainted(seed, 0, 10)?;
         network.kill(4);
         network.run(SECOND / 10);
         network.start(4, 2);
@@ -472,11 +472,7 @@ fn a_restart_replaces_the_old_life_at_once() {
 #[test]
 fn a_frozen_node_returns_with_its_life() {
     seeds(|seed| {
-        let mut network = Network::joined(seed, 0, 5);
-        require(
-            network.run_until(SECOND, Network::all_know_all),
-            "not joined",
-        )?;
+        let mut network = Network::acquainted(seed, 0, 5)?;
         network.nodes.get_mut(&2).expect("it runs").frozen = true;
         network.run(20 * SECOND);
         let silent = |it: &Member| matches!(it.liveness, Liveness::Unreachable(_));
@@ -503,11 +499,7 @@ fn a_frozen_node_returns_with_its_life() {
 #[test]
 fn the_supervisors_word_ends_a_life_for_all() {
     seeds(|seed| {
-        let mut network = Network::joined(seed, 0, 10);
-        require(
-            network.run_until(SECOND, Network::all_know_all),
-            "not joined",
-        )?;
+        let mut network = Network::acquainted(seed, 0, 10)?;
         network.kill(4);
         let died = Input::Ended {
             uuid: identity(4, 1).uuid,
@@ -527,11 +519,7 @@ fn the_supervisors_word_ends_a_life_for_all() {
 #[test]
 fn who_leaves_is_silent_to_those_it_did_not_tell() {
     seeds(|seed| {
-        let mut network = Network::joined(seed, 0, 6);
-        require(
-            network.run_until(SECOND, Network::all_know_all),
-            "not joined",
-        )?;
+        let mut network = Network::acquainted(seed, 0, 6)?;
         network.input(1, Input::Leave);
         let left = Input::Ended {
             uuid: identity(1, 1).uuid,
@@ -553,11 +541,7 @@ fn who_leaves_is_silent_to_those_it_did_not_tell() {
 #[test]
 fn who_has_left_does_not_come_back() {
     seeds(|seed| {
-        let mut network = Network::joined(seed, 0, 6);
-        require(
-            network.run_until(SECOND, Network::all_know_all),
-            "not joined",
-        )?;
+        let mut network = Network::acquainted(seed, 0, 6)?;
         let left = Input::Ended {
             uuid: identity(1, 1).uuid,
             generation: 1,
@@ -622,11 +606,7 @@ fn a_renewal_of_a_life_that_is_over_is_buried_with_it() {
 #[test]
 fn whoever_comes_counts_the_silent_as_long_as_the_others_do() {
     seeds(|seed| {
-        let mut network = Network::joined(seed, 0, 4);
-        require(
-            network.run_until(SECOND, Network::all_know_all),
-            "not joined",
-        )?;
+        let mut network = Network::acquainted(seed, 0, 4)?;
         network.kill(3);
         let silent = |it: &Member| matches!(it.liveness, Liveness::Unreachable(_));
         require(
@@ -659,11 +639,7 @@ fn whoever_comes_counts_the_silent_as_long_as_the_others_do() {
 #[test]
 fn loss_alone_kills_nobody_for_good() {
     seeds(|seed| {
-        let mut network = Network::joined(seed, 10, 8);
-        require(
-            network.run_until(5 * SECOND, Network::all_know_all),
-            "not joined",
-        )?;
+        let mut network = Network::acquainted(seed, 10, 8)?;
         network.run(120 * SECOND);
         let lost = network.changed(|change| matches!(change, Change::Forgotten(_)));
         require(lost == 0, "somebody was forgotten")?;
@@ -678,11 +654,7 @@ fn loss_alone_kills_nobody_for_good() {
 /// Lets `count` nodes run for a while in which datagrams are dropped or paths are closed by
 /// `trouble`, and counts who was taken for silent, and who came back with a renewal.
 fn silences(seed: u64, count: u16, confirms: bool, trouble: impl Fn(&mut Network)) -> (usize, u64) {
-    let mut network = Network::joined(seed, 0, count);
-    assert!(
-        network.run_until(SECOND, Network::all_know_all),
-        "seed {seed}: not joined"
-    );
+    let mut network = Network::acquainted(seed, 0, count).expect("no datagram is lost");
     network.confirms = confirms;
     trouble(&mut network);
     network.run(120 * SECOND);
@@ -793,8 +765,7 @@ fn only_pings_are_passed_on_and_only_once() {
 
 #[test]
 fn a_port_that_changed_hands_is_another_member() {
-    let mut network = Network::joined(1, 0, 3);
-    assert!(network.run_until(SECOND, Network::all_know_all));
+    let mut network = Network::acquainted(1, 0, 3).expect("no datagram is lost");
     network.kill(1);
     // Another node, on the port that node 1 had.
     let newcomer = Identity {

@@ -359,8 +359,7 @@ impl Shard {
         })
     }
 
-    /// What is remembered of a key whose value has ended: its version, the end of its value
-    /// and of its version.
+    /// What is remembered of a key whose value has ended: its version, and until when.
     pub(super) fn ended(&self, hash: u64, key: &[u8], now: BootMillis) -> Option<Found> {
         let &index = self
             .table
@@ -372,7 +371,9 @@ impl Shard {
             version: self.origins.version(record.time, record.origin),
             created_unix_ms: 0,
             ttl_s: 0,
-            deadline: record.deadline(),
+            // On another host the end of the value may be later by the round trip that is
+            // allowed for, and an entry without its value would be served until then.
+            deadline: BootMillis(0),
             kept_until,
         })
     }

@@ -149,7 +149,8 @@ impl Store {
         )
     }
 
-    /// As [`Store::keys`] for all versions that are remembered: those with a live value, and those whose value has ended.
+    /// As [`Store::keys`] for all versions that are remembered: those with a live value, and
+    /// those whose value has ended.
     #[must_use]
     pub fn listed(
         &self,
@@ -170,7 +171,8 @@ impl Store {
         )
     }
 
-    /// What is remembered of `key` when its value has ended, as an entry without a value.
+    /// What is remembered of `key` when its value has ended, as an entry without a value, whose
+    /// deadline is the beginning of the clock: it has ended by every clock that it is told to.
     #[must_use]
     pub fn ended(&self, key: &[u8], now: BootMillis) -> Option<Entry> {
         let hash = self.hasher.hash_one(key);
@@ -396,6 +398,29 @@ mod tests {
         assert!(matches!(older, Ok(Stored::Older(_))), "{older:?}");
         store.reclaim(BootMillis(9_000 + TICK));
         assert_eq!(store.stats().used_bytes, 0);
+    }
+
+    #[test]
+    fn what_is_told_of_an_ended_value_has_ended_by_a_clock_that_is_behind() {
+        let (here, there) = (store(LIMIT), store(LIMIT));
+        let end = BootMillis(1_000);
+        let long = Entry {
+            kept_until: BootMillis(9_000),
+            ..entry(b"value", 1, end)
+        };
+        for reclaimed in [false, true] {
+            here.put("k".into(), long.clone(), BootMillis(0))
+                .expect("fits");
+            if reclaimed {
+                here.reclaim(end + Duration::from_millis(TICK));
+            }
+            let told = here.ended(b"k", end).expect("its version is kept");
+            // By this clock the value would live on for a moment; it did not come along.
+            let now = BootMillis(end.0 - 1);
+            there.put("k".into(), told, now).expect("fits");
+            assert_eq!(there.get(b"k", now), None, "reclaimed: {reclaimed}");
+            assert_eq!(there.version(b"k", now), Some(long.version));
+        }
     }
 
     #[test]

@@ -139,16 +139,17 @@ impl RecordReader {
         self.open(buffer.split_to(whole).freeze()).map(Some)
     }
 
-    /// The body of the next record, which is all of `record`; it shares its memory.
+    /// The body of the next record, which is all of `record`, as [`RecordReader::missing`]
+    /// tells; it shares its memory.
     ///
     /// # Errors
     /// When the stream is broken; nothing that follows can be trusted.
-    ///
-    /// # Panics
-    /// When there is less of it than its length says, as [`RecordReader::missing`] tells.
     pub fn open(&mut self, mut record: Bytes) -> Result<Bytes, Broken> {
-        let mac = record.split_off(record.len() - self.signer.mac_length());
-        let (length, body) = record.split_first_chunk().expect("it has a length");
+        let body_ends = record.len().saturating_sub(self.signer.mac_length());
+        let mac = record.split_off(body_ends);
+        let Some((length, body)) = record.split_first_chunk() else {
+            return Err(Broken::Forged);
+        };
         let is_authentic = !self.signer.is_signing() || {
             let covered = Covered::new(self.sequence, *length, [body].into_iter());
             self.signer.verify(&covered.parts(), &mac)
