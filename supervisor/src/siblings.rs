@@ -29,11 +29,13 @@ struct Shared {
     outbox: Mutex<Outbox>,
 }
 
-/// What could not be sent yet: the latest message of each kind.
+/// What could not be sent yet: the latest message of each kind, and the siblings as they were
+/// when those that stop were named, because a name means the life that its bearer had then.
 #[derive(Debug, Default)]
 struct Outbox {
     siblings: Option<Vec<u8>>,
     stop_together: Option<Vec<u8>>,
+    siblings_since: Option<Vec<u8>>,
     /// Whether a task waits for the node to read.
     waiting: bool,
 }
@@ -73,8 +75,16 @@ impl SiblingLink {
                 let _ = self.shared.send_now(&bytes);
                 return Ok(());
             }
+            SupervisorMessage::Siblings(_) if outbox.stop_together.is_some() => {
+                outbox.siblings_since = Some(bytes);
+            }
             SupervisorMessage::Siblings(_) => outbox.siblings = Some(bytes),
-            SupervisorMessage::StopTogether(_) => outbox.stop_together = Some(bytes),
+            SupervisorMessage::StopTogether(_) => {
+                outbox.stop_together = Some(bytes);
+                if let Some(since) = outbox.siblings_since.take() {
+                    outbox.siblings = Some(since);
+                }
+            }
         }
         if !outbox.waiting && !self.shared.flush(&mut outbox) {
             outbox.waiting = true;
@@ -92,7 +102,13 @@ impl Shared {
 
     /// Sends what waits; false when the node does not read.
     fn flush(&self, outbox: &mut Outbox) -> bool {
-        for waiting in [&mut outbox.siblings, &mut outbox.stop_together] {
+        let Outbox {
+            siblings,
+            stop_together,
+            siblings_since,
+            ..
+        } = outbox;
+        for waiting in [siblings, stop_together, siblings_since] {
             if let Some(bytes) = waiting {
                 match self.send_now(bytes) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
@@ -132,7 +148,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use nix::sys::socket::recv;
-    use repram_discovery::supervised::{Hello, MESSAGE_MAX};
+    use repram_discovery::supervised::{Hello, MESSAGE_MAX, Sibling, SiblingState};
     use uuid::Uuid;
 
     use super::*;
@@ -166,6 +182,44 @@ mod tests {
             // Lets the task that waits for room go on.
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn those_that_stop_are_named_among_the_siblings_of_that_time() {
+        let (link, node) = SiblingLink::open().expect("opens");
+        let siblings = |generation| {
+            SupervisorMessage::Siblings(vec![Sibling {
+                node_id: "flux-node-1".to_owned(),
+                uuid: Uuid::from_u128(1),
+                generation,
+                port: 8080,
+                gossip_port: 9090,
+                state: SiblingState::Ready,
+            }])
+        };
+        let stop = |number| SupervisorMessage::StopTogether(vec![Uuid::from_u128(number)]);
+        // Until nothing fits any more.
+        while !link.shared.outbox().waiting {
+            link.send(&siblings(0)).expect("fits");
+        }
+        for message in [1, 2].map(siblings) {
+            link.send(&message).expect("fits");
+        }
+        link.send(&stop(7)).expect("fits");
+        for message in [3, 4].map(siblings) {
+            link.send(&message).expect("fits");
+        }
+        link.send(&stop(1)).expect("fits");
+        for message in [5, 6].map(siblings) {
+            link.send(&message).expect("fits");
+        }
+        let mut read = Vec::new();
+        while read.last() != Some(&siblings(6)) {
+            read.push(receive(&node));
+            tokio::task::yield_now().await;
+        }
+        read.retain(|message| *message != siblings(0));
+        assert_eq!(read, [siblings(4), stop(1), siblings(6)]);
     }
 
     #[tokio::test]

@@ -6,20 +6,21 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::HandOver;
+use super::Life;
 use super::asks::Asked;
 use super::node::{Node, lock};
 use super::scan::{Budget, Scan};
 use super::world::World;
 use crate::clock::BootMillis;
-use crate::membership::{Fate, Identity, Input, Liveness, Member};
+use crate::membership::{Fate, Identity, Input, Liveness};
 use crate::wire::frame::{Ack, Request};
 
 impl<W: World> Node<W> {
     /// This node leaves, and `together` do at the same time. It may be called again when more
     /// is known. [`Node::handed_over`] says when everything is handed over.
-    pub(super) fn begin_leave(&self, together: &[Uuid]) {
+    pub(super) fn begin_leave(&self, together: &[Life]) {
         let now = self.world.boot_now();
-        let mut news = self.note_leavers(&self.lives_of(together), now);
+        let mut news = self.note_leavers(together, now);
         let begins = lock(&self.leaving).begin(now);
         if begins {
             // What is kept for holders that could not be reached moves like everything else.
@@ -125,12 +126,7 @@ impl<W: World> Node<W> {
 
     /// A member leaves, `together` with others, and asks whether this node has taken over
     /// everything for the members of `view`.
-    pub(super) fn has_taken_over(
-        &self,
-        from: &Identity,
-        view: u64,
-        together: &[(Uuid, u64)],
-    ) -> bool {
+    pub(super) fn has_taken_over(&self, from: &Identity, view: u64, together: &[Life]) -> bool {
         let now = self.world.boot_now();
         let mut news = lock(&self.leaving).note(from.uuid, from.generation, now);
         news |= self.note_leavers(together, now);
@@ -150,17 +146,8 @@ impl<W: World> Node<W> {
         });
     }
 
-    /// The lives that these members have now.
-    fn lives_of(&self, uuids: &[Uuid]) -> Vec<(Uuid, u64)> {
-        let membership = lock(&self.membership);
-        let members = membership.members();
-        let known = uuids.iter().filter_map(|uuid| members.get(*uuid));
-        let life = |member: &Member| (member.identity.uuid, member.identity.generation);
-        known.map(life).collect()
-    }
-
     /// Notes that these lives leave; whether that is news.
-    fn note_leavers(&self, lives: &[(Uuid, u64)], now: BootMillis) -> bool {
+    fn note_leavers(&self, lives: &[Life], now: BootMillis) -> bool {
         let mut leaving = lock(&self.leaving);
         let mut news = false;
         for (uuid, generation) in lives {

@@ -15,7 +15,6 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use super::asks::Asked;
 use super::boot::Boot;
@@ -26,8 +25,8 @@ use super::joining::Joining;
 use super::node::{Node, lock};
 use super::sockets::Sockets;
 use super::{
-    ClusterConfig, ClusterCounters, GetOutcome, HandOver, KeysOutcome, Me, PeerState, PeerView,
-    PutOutcome, RefillView, counters,
+    ClusterConfig, ClusterCounters, GetOutcome, HandOver, KeysOutcome, Life, Me, PeerState,
+    PeerView, PutOutcome, RefillView, counters,
 };
 use crate::clock::BootMillis;
 use crate::door::Door;
@@ -295,7 +294,7 @@ impl Cluster {
     /// `leaving_too`. From here on this node does not count any more; it still answers, and
     /// [`Cluster::leave`] is to follow. It ends when all have taken over everything. It may be
     /// dropped and called again when more is known of who leaves.
-    pub async fn hand_over(&self, leaving_too: &[Uuid]) {
+    pub async fn hand_over(&self, leaving_too: &[Life]) {
         let mut over = self.node.handed_over.subscribe();
         self.node.begin_leave(leaving_too);
         self.node.world.alarm.at_latest(self.node.next_deadline());
@@ -318,11 +317,11 @@ impl Cluster {
     /// understood, or after `within`. Those that leave at the same time are told as well,
     /// and not waited for. Later calls of the other methods are answered from what this
     /// node knew then.
-    pub async fn leave(&self, within: Duration, leaving_too: &[Uuid]) {
+    pub async fn leave(&self, within: Duration, leaving_too: &[Life]) {
         let (waiting, mut all_done) = mpsc::unbounded_channel::<()>();
         let (unheard, _) = mpsc::unbounded_channel();
         for peer in self.node.world.streams().up() {
-            let waits = if leaving_too.contains(&peer) {
+            let waits = if leaving_too.iter().any(|(uuid, _)| *uuid == peer) {
                 &unheard
             } else {
                 &waiting

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
+use super::Life;
 use super::node::{Node, lock};
 use super::sockets::Sockets;
 use crate::membership::{Fate, Input, Liveness, Member};
@@ -244,9 +245,6 @@ impl Joining {
             .collect()
     }
 }
-
-/// One life of a sibling.
-type Life = (Uuid, u64);
 
 /// What the supervisor says, and the siblings that are being met meanwhile.
 struct Siblings {

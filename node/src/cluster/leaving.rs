@@ -22,6 +22,9 @@ const ASK_EVERY: Duration = Duration::from_millis(20);
 /// after so long: it was stopped from stopping.
 const SAID_FOR: Duration = Duration::from_secs(10);
 
+/// One life of a member: its UUID and its generation.
+pub type Life = (Uuid, u64);
+
 /// Who leaves, as far as this node knows.
 #[derive(Debug, Default)]
 pub(super) struct Leaving {
@@ -124,7 +127,7 @@ impl Leaving {
     }
 
     /// Those of whom it was said, in their lives.
-    pub(super) fn lives(&self) -> Vec<(Uuid, u64)> {
+    pub(super) fn lives(&self) -> Vec<Life> {
         let life = |(uuid, leaver): (&Uuid, &Leaver)| (*uuid, leaver.generation);
         self.leavers.iter().map(life).collect()
     }

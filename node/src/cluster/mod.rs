@@ -55,5 +55,6 @@ pub use crate::coordinator::{GetOutcome, PutOutcome};
 pub use caller::Caller;
 pub use config::{AddressConfig, ClusterConfig, Me};
 pub use handle::{Cluster, StartError};
+pub use leaving::Life;
 pub use outcome::KeysOutcome;
 pub use view::{ClusterCounters, HandOver, PeerState, PeerView, RefillView};

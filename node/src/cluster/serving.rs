@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::Life;
 use super::asks::Asked;
 use super::node::{Node, count, lock};
 use super::refilling::DigestQuestion;
@@ -208,7 +209,7 @@ impl<W: World> Node<W> {
     }
 
     /// A peer leaves; whether it may go.
-    fn farewell(&self, from: &Identity, view: u64, together: &[(Uuid, u64)], going: bool) -> bool {
+    fn farewell(&self, from: &Identity, view: u64, together: &[Life], going: bool) -> bool {
         if going {
             self.has_left(from);
         }

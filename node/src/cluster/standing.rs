@@ -76,12 +76,14 @@ impl<W: World> Node<W> {
     /// since it knew of everything.
     pub(super) fn presence(&self, key: &[u8], entry: Entry, now: BootMillis) -> Answer {
         let votes = self.votes.load(Ordering::SeqCst);
-        if votes == 0 || !self.is_awake(now) {
+        let knows_all = self.knows_all();
+        // Whoever was to leave while it was away is left out of writes, and reads that soon.
+        if votes == 0 || !self.is_awake(now) || !knows_all && !self.has_been_back(now) {
             return Answer::Perhaps(entry);
         }
         let has_held = {
             let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
-            if self.knows_all() {
+            if knows_all {
                 view.placement.is_holder(self.own.uuid, key)
             } else {
                 view.has_held(self.own.uuid, key)

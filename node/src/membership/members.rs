@@ -80,6 +80,17 @@ pub enum Change {
 pub struct Members {
     own: Uuid,
     members: BTreeMap<Uuid, Member>,
+    /// Ends of lives that were not known: gossip of them may still come, from somebody who
+    /// was stopped before the end.
+    ends: BTreeMap<Uuid, End>,
+}
+
+/// How a life ended, and every one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct End {
+    pub(super) generation: u64,
+    pub(super) fate: Fate,
+    at: BootMillis,
 }
 
 impl Members {
@@ -89,6 +100,7 @@ impl Members {
         Self {
             own,
             members: BTreeMap::new(),
+            ends: BTreeMap::new(),
         }
     }
 
@@ -105,16 +117,16 @@ impl Members {
 
     /// A life is there.
     pub fn alive(&mut self, identity: &Identity, now: BootMillis) -> Option<Change> {
-        if identity.uuid == self.own {
+        let end = self.end_of(identity.uuid);
+        if identity.uuid == self.own || end.is_some_and(|end| identity.generation <= end.generation)
+        {
             return None;
         }
         let Some(member) = self.members.get_mut(&identity.uuid) else {
             return self.insert(identity, now);
         };
         let newer = identity.generation > member.identity.generation;
-        if identity.generation < member.identity.generation
-            || !newer && matches!(member.liveness, Liveness::Ended(..))
-        {
+        if identity.generation < member.identity.generation {
             return None;
         }
         let before = member.liveness;
@@ -194,7 +206,7 @@ impl Members {
         changes
     }
 
-    /// A life is over, and every one before it.
+    /// A life is over, and every one before it, whether it was known or not.
     pub fn ended(
         &mut self,
         uuid: Uuid,
@@ -202,13 +214,45 @@ impl Members {
         fate: Fate,
         now: BootMillis,
     ) -> Option<Change> {
-        let member = self.members.get_mut(&uuid)?;
+        let known = self.members.get_mut(&uuid);
+        if known
+            .as_ref()
+            .is_none_or(|member| member.identity.generation < generation)
+        {
+            let end = End {
+                generation,
+                fate,
+                at: now,
+            };
+            let kept = self.ends.entry(uuid).or_insert(end);
+            *kept = end.max(*kept);
+            if self.ends.len() > MAX_MEMBERS {
+                let oldest = self.ends.iter().min_by_key(|(_, end)| end.at);
+                let oldest = oldest.map(|(uuid, _)| *uuid);
+                oldest.and_then(|uuid| self.ends.remove(&uuid));
+            }
+        }
+        let member = known?;
         if member.identity.generation > generation || matches!(member.liveness, Liveness::Ended(..))
         {
             return None;
         }
         member.liveness = Liveness::Ended(fate, now);
         Some(Change::Ended(uuid, fate))
+    }
+
+    /// The last end that is known of a member's lives. A life after that may be known too.
+    pub(super) fn end_of(&self, uuid: Uuid) -> Option<End> {
+        let member = self.members.get(&uuid);
+        let seen = member.and_then(|member| match member.liveness {
+            Liveness::Ended(fate, at) => Some(End {
+                generation: member.identity.generation,
+                fate,
+                at,
+            }),
+            Liveness::Alive | Liveness::Unreachable(_) | Liveness::Forgotten(_) => None,
+        });
+        seen.max(self.ends.get(&uuid).copied())
     }
 
     /// What happens by the mere passing of time.
@@ -224,6 +268,7 @@ impl Members {
         }
         self.members
             .retain(|_, member| Self::kept_until(member).is_none_or(|end| now < end));
+        self.ends.retain(|_, end| now < end.at + ENDED_REMEMBERED);
         changes
     }
 
@@ -496,6 +541,32 @@ mod tests {
     }
 
     #[test]
+    fn an_end_is_remembered_of_a_life_that_was_not_known() {
+        let died = |generation| (0, Ended(generation, Fate::Died));
+        check(&[died(1), (1, Alive(1, 0)), (1, Silent(1))], &[], false);
+        check(&[died(2), (1, Alive(1, 3)), (1, Alive(2, 0))], &[], false);
+        check(
+            &[died(2), died(1), (1, Alive(2, 0)), (2, Alive(3, 0))],
+            &["joined"],
+            true,
+        );
+        check(
+            &[
+                (0, Alive(1, 0)),
+                (1, Ended(2, Fate::Left)),
+                (2, Alive(2, 0)),
+            ],
+            &["joined", "left"],
+            false,
+        );
+        check(
+            &[died(1), (3_600, Tick), (3_600, Alive(1, 0))],
+            &["joined"],
+            true,
+        );
+    }
+
+    #[test]
     fn a_new_life_replaces_the_old_one_at_once() {
         check(
             &[(0, Alive(1, 0)), (1, Alive(2, 0))],
@@ -536,6 +607,11 @@ mod tests {
             Some(Change::Joined(late.uuid))
         );
         assert_eq!(table.iter().count(), MAX_MEMBERS);
+        for n in 0..=MAX_MEMBERS {
+            let stranger = numbered(MAX_MEMBERS * 2 + n).uuid;
+            table.ended(stranger, 1, Fate::Left, BootMillis(3));
+        }
+        assert_eq!(table.ends.len(), MAX_MEMBERS);
     }
 
     #[test]

@@ -7,13 +7,15 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
+use crate::cluster::Life;
 use crate::supervised::Supervisor;
 
 /// Who stops at the same time as this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Together {
-    /// All of them, this node among them.
-    pub(super) uuids: Vec<Uuid>,
+    /// The others, each in the life that it had when that was said: whoever starts in its
+    /// place stays.
+    pub(super) lives: Vec<Life>,
     /// Whether no sibling stays.
     pub(super) everyone: bool,
 }
@@ -71,19 +73,19 @@ impl Orders {
 
     /// Waits until something else is said of who stops at the same time; for ever when nothing
     /// more can be said.
-    pub(super) async fn others_than(&self, known: &[Uuid]) {
+    pub(super) async fn others_than(&self, known: &[Life]) {
         let Some(mut together) = self.together.clone() else {
             return pending().await;
         };
-        if together.wait_for(|now| now.uuids != known).await.is_err() {
+        if together.wait_for(|now| now.lives != known).await.is_err() {
             pending::<()>().await;
         }
     }
 
-    /// Who stops at the same time, as far as was said.
-    pub(super) fn together(&self) -> Vec<Uuid> {
+    /// Who else stops at the same time, as far as was said.
+    pub(super) fn together(&self) -> Vec<Life> {
         let together = self.together.as_ref();
-        together.map_or_else(Vec::new, |together| together.borrow().uuids.clone())
+        together.map_or_else(Vec::new, |together| together.borrow().lives.clone())
     }
 }
 
@@ -107,7 +109,7 @@ async fn follow(line: Line, together: watch::Sender<Together>) {
             SupervisorMessage::Siblings(now) => siblings.clone_from(now),
             SupervisorMessage::StopTogether(uuids) => {
                 together.send_replace(Together {
-                    uuids: uuids.clone(),
+                    lives: lives_of(uuids, &siblings),
                     everyone: is_everyone(uuids, &siblings),
                 });
             }
@@ -115,6 +117,12 @@ async fn follow(line: Line, together: watch::Sender<Together>) {
         // The cluster's end is open for as long as the node runs.
         let _ = cluster.send(message).await;
     }
+}
+
+/// The lives that the siblings among `uuids` have.
+fn lives_of(uuids: &[Uuid], siblings: &[Sibling]) -> Vec<Life> {
+    let named = siblings.iter().filter(|it| uuids.contains(&it.uuid));
+    named.map(|it| (it.uuid, it.generation)).collect()
 }
 
 /// Whether `uuids` are all siblings that have a process.

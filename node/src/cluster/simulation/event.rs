@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::super::Life;
 use super::confirming::{Asking, Heard};
 use super::story::Turn;
 use crate::membership::News;
@@ -49,6 +50,12 @@ pub(super) enum Event {
         life: u64,
         from: usize,
         stream: u64,
+    },
+    /// The supervisor says that a sibling is there.
+    Sibling {
+        slot: usize,
+        life: u64,
+        to: usize,
     },
     Meet {
         from: usize,
@@ -101,7 +108,7 @@ pub(super) enum Event {
     Leave {
         slot: usize,
         life: u64,
-        together: Vec<Uuid>,
+        together: Vec<Life>,
     },
     /// It stops waiting for others to take over.
     Go {
@@ -129,6 +136,7 @@ impl Event {
             | Self::Round { slot, life }
             | Self::Joined { slot, life }
             | Self::PushPull { slot, life }
+            | Self::Sibling { slot, life, .. }
             | Self::Buried { slot, life, .. }
             | Self::Leave { slot, life, .. }
             | Self::Go { slot, life }

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::super::HandOver;
+use super::super::Life;
 use super::super::asks::Asked;
 use super::super::world::World as _;
 use super::event::Event;
@@ -43,7 +44,8 @@ impl Universe {
 
     /// These nodes are asked to stop.
     pub(super) fn ask_to_stop(&mut self, living: Vec<usize>) {
-        let together: Vec<Uuid> = living.iter().map(|slot| self.slots[*slot].uuid).collect();
+        let life = |slot: &usize| (self.slots[*slot].uuid, self.slots[*slot].generation);
+        let together: Vec<Life> = living.iter().map(life).collect();
         for slot in living {
             self.note(|| format!("{slot} is asked to stop"));
             self.slots[slot].wanted = false;

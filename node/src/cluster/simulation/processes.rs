@@ -11,7 +11,7 @@ use super::event::Event;
 use super::local::{Local, State};
 use super::meeting::PUSH_PULL_US;
 use super::universe::{Life, Universe};
-use crate::membership::{Identity, Names, Profile};
+use crate::membership::{Fate, Identity, Input, Names, Profile};
 use crate::store::{Store, StoreConfig};
 use crate::version::Version;
 
@@ -70,10 +70,37 @@ impl Universe {
         self.after(JOIN_WITHIN_US, Event::Joined { slot, life });
         let jitter = self.random.u64(0..PUSH_PULL_US);
         self.after(PUSH_PULL_US / 2 + jitter, Event::PushPull { slot, life });
-        // Its supervisor tells the siblings, who meet it as well.
-        for sibling in self.siblings(slot) {
-            self.meet(sibling, slot);
+        // Its supervisor tells it first which siblings are no more, and the siblings of it, who
+        // meet it as well.
+        for over in 0..self.slots.len() {
+            let buried = self.slots[over].buried;
+            if over != slot && self.slots[over].host == self.slots[slot].host && buried > 0 {
+                self.bury(slot, over);
+            }
         }
+        for sibling in self.siblings(slot) {
+            let life = self.slots[sibling].life.as_ref().expect("lives").number;
+            self.after(
+                0,
+                Event::Sibling {
+                    slot: sibling,
+                    life,
+                    to: slot,
+                },
+            );
+        }
+    }
+
+    /// The supervisor tells one of its nodes which lives of another are over.
+    fn bury(&mut self, slot: usize, over: usize) {
+        let (uuid, generation) = (self.slots[over].uuid, self.slots[over].buried);
+        self.with(slot, |node| {
+            node.step(Input::Ended {
+                uuid,
+                generation,
+                fate: Fate::Died,
+            });
+        });
     }
 
     pub(super) fn siblings(&self, slot: usize) -> Vec<usize> {
@@ -105,6 +132,7 @@ impl Universe {
             return;
         }
         let (uuid, generation) = (self.slots[slot].uuid, self.slots[slot].generation);
+        self.slots[slot].buried = generation;
         for sibling in self.siblings(slot) {
             let delay = self.random.u64(500..5_000);
             let life = self.slots[sibling].life.as_ref().expect("lives").number;

@@ -28,6 +28,8 @@ pub(super) struct Slot {
     pub(super) address: SocketAddr,
     pub(super) generation: u64,
     pub(super) life: Option<Life>,
+    /// The last life whose end its supervisor knows of.
+    pub(super) buried: u64,
     /// Whether it is to run.
     pub(super) wanted: bool,
 }
@@ -153,6 +155,7 @@ impl Universe {
             address: SocketAddr::new(ip, port),
             generation: 0,
             life: None,
+            buried: 0,
             wanted: true,
         });
         slot
@@ -240,6 +243,7 @@ impl Universe {
                 slot, from, stream, ..
             } => self.closed(slot, from, stream),
             Event::Lost { slot, peer, .. } => self.with(slot, |node| node.lost(peer)),
+            Event::Sibling { slot, to, .. } => self.meet(slot, to),
             Event::Meet {
                 from,
                 life,

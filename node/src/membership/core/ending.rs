@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Membership, Output};
 use crate::clock::BootMillis;
-use crate::membership::members::Liveness;
+use crate::membership::members::End;
 use crate::membership::{Fate, Identity, Update};
 
 impl Membership {
@@ -45,13 +45,12 @@ impl Membership {
     /// Tells foca that a life is over which the table knows to be. A renewal of it may still
     /// be on its way, and whoever has not heard of the end would take it for a member.
     pub(super) fn bury(&mut self, uuid: Uuid, now: BootMillis, output: &mut Output) {
-        let Some(member) = self.table.get(uuid) else {
+        let Some(End {
+            generation, fate, ..
+        }) = self.table.end_of(uuid)
+        else {
             return;
         };
-        let Liveness::Ended(fate, _) = member.liveness else {
-            return;
-        };
-        let generation = member.identity.generation;
         let known = self.foca.iter_members().map(Update::id);
         let mut lives = known.filter(|it| it.uuid == uuid && it.generation <= generation);
         let Some(identity) = lives.next().cloned() else {
