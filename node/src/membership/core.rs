@@ -280,7 +280,17 @@ impl Membership {
             renewed.gossip.set_ip(ip);
             let result = self.foca.change_identity(renewed, &mut self.effects);
             self.settle(result, now, output);
+            self.go_on(now, output);
         }
+    }
+
+    /// foca 2.0 drops all its timers when its identity changes, and sets new ones when somebody
+    /// says something. Where nobody does any more, nobody would be found to be silent. To be
+    /// told of nothing is enough.
+    fn go_on(&mut self, now: BootMillis, output: &mut Output) {
+        let nothing = std::iter::empty();
+        let result = self.foca.apply_many(nothing, false, &mut self.effects);
+        self.settle(result, now, output);
     }
 
     fn tick(&mut self, now: BootMillis, output: &mut Output) {
@@ -317,8 +327,9 @@ impl Membership {
             self.timers_made += 1;
             self.timers.insert((now + after, self.timers_made), timer);
         }
-        let mut risen = BTreeSet::new();
+        let (mut risen, mut rejoins) = (BTreeSet::new(), false);
         for note in effects.notes {
+            rejoins |= matches!(note, OwnedNotification::Rejoin(_));
             if let OwnedNotification::MemberUp(identity) | OwnedNotification::Rename(_, identity) =
                 &note
             {
@@ -341,6 +352,9 @@ impl Membership {
         }
         for uuid in risen {
             self.bury(uuid, now, output);
+        }
+        if rejoins {
+            self.go_on(now, output);
         }
     }
 

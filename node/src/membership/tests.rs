@@ -568,6 +568,31 @@ fn who_has_left_does_not_come_back() {
 }
 
 #[test]
+fn whoever_renewed_its_identity_still_notices_who_falls_silent() {
+    let moved = || Input::Moved([127, 0, 0, 2].into());
+    let told_that_it_is_down = || Input::Learned {
+        source: LOCAL,
+        news: vec![Update::down(identity(0, 1)).into()],
+    };
+    for change in [&moved as &dyn Fn() -> Input, &told_that_it_is_down] {
+        seeds(|seed| {
+            let mut network = Network::acquainted(seed, 0, 3)?;
+            // Nobody is left who could say anything.
+            network.kill(1);
+            network.kill(2);
+            network.input(0, change());
+            let silent = |it: &Member| matches!(it.liveness, Liveness::Unreachable(_));
+            require(
+                network.run_until(SECOND * 20, |it| {
+                    [1, 2].iter().all(|at| it.seen(0, *at).is_some_and(silent))
+                }),
+                "not noticed",
+            )
+        });
+    }
+}
+
+#[test]
 fn a_renewal_of_a_life_that_is_over_is_buried_with_it() {
     let (now, uuid) = (BootMillis(1_000), identity(1, 1).uuid);
     let renewed = Identity {
