@@ -226,7 +226,12 @@ impl Universe {
         let placement = reader.placement();
         for (other, place) in self.slots.iter().enumerate() {
             let Some(life) = &place.life else { continue };
-            if !placement.contains(place.uuid) || self.is_cut(slot, other) {
+            // It may have what it has from members of whom the reader has not heard yet.
+            let sees = life.node.placement();
+            let mut seen = sees.seats().iter();
+            let knows_more =
+                self.is_or_was_cut() && seen.any(|seat| !placement.contains(seat.uuid));
+            if !placement.contains(place.uuid) || self.is_cut(slot, other) || knows_more {
                 continue;
             }
             let kept = life.node.store.get(key, life.node.now());
