@@ -125,6 +125,7 @@ impl Universe {
         };
         let number = life.number;
         self.note(|| format!("end of {slot} ({number}), noticed: {noticed}"));
+        self.note_met(number);
         self.mark_lost();
         self.note_copies();
         self.cut_links(slot);
@@ -255,6 +256,7 @@ impl Universe {
         let mut backlog = std::mem::take(&mut life.backlog);
         let number = life.number;
         self.note(|| format!("thaw {slot}"));
+        self.note_met(number);
         // Which of its sockets a process looks at first is anybody's guess.
         self.random.shuffle(&mut backlog);
         for event in backlog {

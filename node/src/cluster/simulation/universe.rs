@@ -67,7 +67,9 @@ pub(super) struct Universe {
     pub(super) links: BTreeMap<(usize, usize), Link>,
     /// Pairs of hosts that cannot reach each other, the lower one first.
     pub(super) cuts: BTreeSet<(usize, usize)>,
-    /// When hosts that were cut off could reach each other again, the last time.
+    /// Processes that were frozen when others began without having heard of them.
+    pub(super) unmet: BTreeSet<u64>,
+    /// When those that were cut off or frozen could be met again, the last time.
     pub(super) healed_us: Option<u64>,
     pub(super) lives: u64,
     /// Processes that were killed.
@@ -106,6 +108,7 @@ impl Universe {
             slots: Vec::new(),
             links: BTreeMap::new(),
             cuts: BTreeSet::new(),
+            unmet: BTreeSet::new(),
             healed_us: None,
             lives: 0,
             kills: 0,
@@ -167,13 +170,33 @@ impl Universe {
         a != b && self.cuts.contains(&(a.min(b), a.max(b)))
     }
 
-    /// Whether hosts are cut off from each other, or were until a moment ago: whoever was
-    /// cut off cannot have heard of what was written meanwhile.
+    /// Whether some are cut off from others, or were until a moment ago: whoever was cut off
+    /// cannot have heard of what was written meanwhile.
     pub(super) fn is_or_was_cut(&self) -> bool {
         !self.cuts.is_empty()
+            || !self.unmet.is_empty()
             || self
                 .healed_us
                 .is_some_and(|at| self.now_us() < at + REUNITED_US)
+    }
+
+    /// Who begins while all are frozen that could tell it of some member begins without that
+    /// member, as on a host that is cut off.
+    fn note_unmet(&mut self, slot: usize) {
+        let met = self.slots[slot].life.as_ref().expect("lives").node.view();
+        let lives = self.slots.iter().filter_map(|place| {
+            let life = place.life.as_ref()?;
+            let unmet = life.frozen && !met.wide.contains(place.uuid);
+            unmet.then_some(life.number)
+        });
+        self.unmet.extend(lives);
+    }
+
+    /// Such a member can be met, or is no more.
+    pub(super) fn note_met(&mut self, life: u64) {
+        if self.unmet.remove(&life) {
+            self.healed_us = Some(self.now_us());
+        }
     }
 
     pub(super) fn delay_us(&mut self, a: usize, b: usize) -> u64 {
@@ -261,6 +284,7 @@ impl Universe {
             Event::Joined { slot, .. } => {
                 self.with(slot, Node::note_joined);
                 self.slots[slot].life.as_mut().expect("lives").joined = true;
+                self.note_unmet(slot);
             }
             Event::PushPull { slot, life } => self.push_pull(slot, life),
             Event::Buried {
