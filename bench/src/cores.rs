@@ -12,7 +12,7 @@ use repram_node::placement::{Placement, Seat};
 use repram_node::store::{Entry, Store, StoreConfig};
 use repram_node::version::{HybridTime, Version};
 use repram_node::wire::frame::{Origin, Request};
-use repram_node::wire::{Datagrams, Reader, Rope, Seal};
+use repram_node::wire::{Datagrams, Reader, Rope, Seal, SharedDigest};
 use uuid::Uuid;
 
 /// One hot path.
@@ -152,6 +152,7 @@ fn write() -> Request {
         origin: Origin::Client,
         key: key(1),
         entry: entry(1),
+        digest: SharedDigest::default(),
     }
 }
 

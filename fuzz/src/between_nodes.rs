@@ -88,8 +88,7 @@ pub(crate) fn record(bytes: &[u8]) {
     let signer = open_seal().signer(Purpose::ClientRecord, &[]);
     let mut reader = RecordReader::of_stranger(signer);
     let mut buffer = BytesMut::from(bytes);
-    while let Ok(Some(body)) = reader.next(&mut buffer) {
-        let mut frames = Reader::new(body);
+    while let Ok(Some(mut frames)) = reader.next(&mut buffer) {
         while frames.remaining() > 0 && Request::decode(&mut frames).is_ok() {}
     }
 }

@@ -11,7 +11,7 @@ use repram_node::wire::frame::{
     Ack, Answer, DigestItem, DigestPage, KeysPage, Origin, RangeSum, Reply, Request, Sums,
 };
 use repram_node::wire::hello::{self, Hello};
-use repram_node::wire::{Datagrams, Rope};
+use repram_node::wire::{Datagrams, Rope, SharedDigest};
 use uuid::Uuid;
 
 use crate::between_nodes::{NOW_UNIX_MS, identity, open_seal, sealed};
@@ -34,6 +34,10 @@ pub fn examples() -> Vec<(&'static str, String, Bytes)> {
     let mut two = BytesMut::from(&sealed(ping)[..]);
     two.extend_from_slice(&sealed(Rope::new()));
     examples.push(("record", numbered("two", 0), two.freeze()));
+    // A node puts only long values behind its frames, but reads short ones.
+    let values = b"\0\0\0\0\0\x03\0\0\0\x05\0\0\0\0\0\0\0\x02firstso";
+    let values = Bytes::from_static(values);
+    examples.push(("record", numbered("values", 0), values));
     for (number, answer) in answers().iter().enumerate() {
         let mut rope = Rope::new();
         answer.encode(&mut rope);
@@ -97,6 +101,7 @@ fn questions() -> Vec<Request> {
             origin: Origin::Client,
             key: key.clone(),
             entry: entry(),
+            digest: SharedDigest::default(),
         },
         Request::Get {
             id: 2,

@@ -91,6 +91,7 @@ impl<W: World> Host for Node<W> {
                 origin,
                 key,
                 entry,
+                digest: _,
             } => {
                 let (ack, view) = self.take(key, entry, origin);
                 Reply::Put { id, ack, view }

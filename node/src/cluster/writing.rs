@@ -77,12 +77,19 @@ impl<W: World> Node<W> {
                     let more = lock(&self.writes).acked(id, self.own.uuid, ack, 0, now, wall_ms);
                     effects.extend(more);
                 }
-                Effect::Send { to, id, key, entry } => {
+                Effect::Send {
+                    to,
+                    id,
+                    key,
+                    entry,
+                    digest,
+                } => {
                     let put = Request::Put {
                         id,
                         origin: Origin::Client,
                         key,
                         entry,
+                        digest,
                     };
                     if let Err(why) = self.world.send(to, put) {
                         let silent = self.world.is_silent(to);
@@ -107,8 +114,7 @@ impl<W: World> Node<W> {
 
     /// Puts a value that came from a peer into this node's own store.
     pub(super) fn keep_copy(&self, key: Bytes, mut entry: Entry) -> Ack {
-        // A slice of a record would keep all of the record in memory for as long as it
-        // lives.
+        // It counts for as long as anybody has it.
         match self.store.hold(entry.value, self.world.boot_now()) {
             Ok(value) => entry.value = value,
             Err(_) => return Ack::Full,

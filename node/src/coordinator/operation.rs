@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::clock::BootMillis;
 use crate::placement::{Placement, Seat};
 use crate::store::{Entry, Reservation};
+use crate::wire::SharedDigest;
 
 /// Bytes counted for a write beside its key and value, so that small ones are bounded too.
 pub(super) const OVERHEAD: usize = 256;
@@ -41,6 +42,7 @@ pub(super) struct Holder {
 pub(super) struct Operation<T> {
     pub(super) key: Bytes,
     pub(super) entry: Entry,
+    pub(super) digest: SharedDigest,
     pub(super) holders: Vec<Holder>,
     pub(super) waiter: Option<T>,
     pub(super) answer_by: BootMillis,

@@ -18,6 +18,7 @@ use crate::clock::BootMillis;
 use crate::placement::{Placement, Seat};
 use crate::store::Entry;
 use crate::version::{HybridClock, HybridTime, Version};
+use crate::wire::SharedDigest;
 use crate::wire::frame::Ack;
 pub use effect::{Effect, NewWrite, Unsent, WriteCounters};
 
@@ -145,6 +146,7 @@ impl<T> Writes<T> {
         };
         let operation = Operation {
             key: write.key,
+            digest: SharedDigest::for_value(entry.value.len()),
             entry,
             holders,
             waiter: Some(waiter),
@@ -430,6 +432,7 @@ impl<T> Writes<T> {
                     id,
                     key,
                     entry,
+                    digest: operation.digest.clone(),
                 }
             });
         }

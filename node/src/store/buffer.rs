@@ -1,7 +1,10 @@
 //! Buffers of values while they come in.
 
-use bytes::Bytes;
+use std::io;
+
+use bytes::{BufMut as _, Bytes};
 use memmap2::MmapMut;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// A buffer with room for at least so many bytes has pages of its own. They go back to the
 /// kernel when the value ends, and only those that were written to take memory. An allocator
@@ -88,6 +91,31 @@ impl ValueBuffer {
         }
     }
 
+    /// Appends what `source` has, at most `limit` bytes and no more than there is room for; how
+    /// many came. None means that it has ended, or that there is no room.
+    ///
+    /// # Errors
+    /// When the source fails.
+    pub async fn read_from<R: AsyncRead + Unpin>(
+        &mut self,
+        source: &mut R,
+        limit: usize,
+    ) -> io::Result<usize> {
+        match &mut self.0 {
+            Room::Heap(bytes) => {
+                let room = bytes.capacity() - bytes.len();
+                source.read_buf(&mut bytes.limit(room.min(limit))).await
+            }
+            Room::Pages(pages) => {
+                let room = &mut pages.pages[pages.length..];
+                let end = room.len().min(limit);
+                let count = source.read(&mut room[..end]).await?;
+                pages.length += count;
+                Ok(count)
+            }
+        }
+    }
+
     /// What is in it, with no memory beside that.
     #[must_use]
     pub fn freeze(self) -> Bytes {
@@ -121,6 +149,23 @@ mod tests {
         assert_eq!(buffer.is_empty(), expect.is_empty());
         assert_eq!(matches!(buffer.0, Room::Pages(_)), is_in_pages);
         assert!(buffer.freeze() == expect, "{capacity} {pieces:?}");
+    }
+
+    #[tokio::test]
+    async fn what_a_source_has_is_appended_within_bounds() {
+        for capacity in [10, PAGES_MIN] {
+            let mut buffer = ValueBuffer::with_capacity(capacity);
+            buffer.extend(b"ab");
+            let mut source = &b"cdefghijklmn"[..];
+            let read = buffer.read_from(&mut source, 3).await;
+            assert_eq!(read.expect("no error"), 3);
+            let room = capacity - 5;
+            let read = buffer.read_from(&mut source, 100).await;
+            assert_eq!(read.expect("no error"), room.min(9));
+            let read = buffer.read_from(&mut source, 100).await;
+            assert_eq!(read.expect("no error"), 0);
+            assert!(b"abcdefghijklmn".starts_with(&buffer.freeze()[..]));
+        }
     }
 
     #[test]

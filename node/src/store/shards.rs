@@ -11,7 +11,7 @@ use super::page;
 use super::record::Data;
 use super::shard::{self, Candidate, Found, Shard};
 use super::sorted::Start;
-use super::{Entry, Full, Listed, PACKED_MAX, Stored, ValueBuffer};
+use super::{Entry, Full, Listed, PACKED_MAX, Stored};
 use crate::clock::BootMillis;
 use crate::version::Version;
 
@@ -218,9 +218,9 @@ impl Store {
         self.budget.reserve(bytes)
     }
 
-    /// A copy of a large value in a buffer of its own, accounted for as long as anybody has
-    /// it. A value of at most [`PACKED_MAX`](super::PACKED_MAX) bytes is given back as it is:
-    /// [`Store::put`] copies it.
+    /// A large value accounted for as long as anybody has it. It must have a buffer of its own:
+    /// a part of one would keep all of it in memory. A value of at most
+    /// [`PACKED_MAX`](super::PACKED_MAX) bytes is given back as it is: [`Store::put`] copies it.
     ///
     /// # Errors
     /// When the byte limit leaves no room.
@@ -237,7 +237,7 @@ impl Store {
                 Err(full)
             }
         });
-        Ok(reserved?.hold(ValueBuffer::copy_of(&value)))
+        Ok(reserved?.hold(value))
     }
 
     /// Counts of the moment.

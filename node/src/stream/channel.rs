@@ -3,20 +3,20 @@
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 use crate::store::ValueBuffer;
-use crate::wire::Rope;
 use crate::wire::record::{Broken, RecordReader, RecordWriter};
+use crate::wire::{Reader, Rope};
 
 /// Bytes read at a time when nothing larger is expected: two connections per peer at rest
 /// should not cost much.
 const READ: usize = 16 * 1024;
 
-/// Bytes that must be missing for a record to be large. What is reserved for it takes memory
-/// as it arrives, not as it was announced.
+/// Bytes of frames that must be missing for a record to be large. What is reserved for it takes
+/// memory as it arrives, not as it was announced.
 const LARGE: usize = 512 * 1024;
 
 /// Bytes of a large record that are read at a time.
@@ -67,25 +67,32 @@ impl<R: AsyncRead + Unpin> Receiver<R> {
     ///
     /// # Errors
     /// When the stream ended.
-    pub async fn next(&mut self) -> Result<Bytes, StreamError> {
+    pub async fn next(&mut self) -> Result<Reader, StreamError> {
         loop {
             if let Some(body) = self.ready()? {
                 return Ok(body);
             }
-            let missing = self.records.missing(&self.buffer)?;
-            if missing > LARGE {
-                return self.large(missing).await;
-            }
-            self.buffer.reserve(missing.max(READ));
-            if self.socket.read_buf(&mut self.buffer).await? == 0 {
+            let count = if let Some((value, missing)) = self.records.value() {
+                // The buffer is empty.
+                value.read_from(&mut self.socket, missing).await?
+            } else {
+                let missing = self.records.missing(&self.buffer)?;
+                if missing > LARGE {
+                    self.large(missing).await?;
+                    continue;
+                }
+                self.buffer.reserve(missing.max(READ));
+                self.socket.read_buf(&mut self.buffer).await?
+            };
+            if count == 0 {
                 return Err(StreamError::Closed);
             }
         }
     }
 
-    /// The body of a record of which so many bytes are missing, in memory of its own that is
-    /// given back with it. A buffer that is grown for it would stay as large.
-    async fn large(&mut self, mut missing: usize) -> Result<Bytes, StreamError> {
+    /// The frames of a record of which so many bytes are missing, in memory of their own that is
+    /// given back with them. A buffer that is grown for them would stay as large.
+    async fn large(&mut self, mut missing: usize) -> Result<(), StreamError> {
         let mut record = ValueBuffer::with_capacity(self.buffer.len() + missing);
         record.extend(&self.buffer);
         self.buffer.clear();
@@ -100,14 +107,14 @@ impl<R: AsyncRead + Unpin> Receiver<R> {
             self.buffer.clear();
             missing -= count;
         }
-        Ok(self.records.open(record.freeze())?)
+        Ok(self.records.begin(record.freeze())?)
     }
 
     /// The body of the first record, which has to come within `limit`.
     ///
     /// # Errors
     /// When it did not, or the stream ended.
-    pub async fn first(&mut self, limit: Duration) -> Result<Bytes, StreamError> {
+    pub async fn first(&mut self, limit: Duration) -> Result<Reader, StreamError> {
         let first = timeout(limit, self.next()).await;
         first.unwrap_or(Err(StreamError::Unproved(limit)))
     }
@@ -116,7 +123,7 @@ impl<R: AsyncRead + Unpin> Receiver<R> {
     ///
     /// # Errors
     /// When it is broken.
-    pub fn ready(&mut self) -> Result<Option<Bytes>, StreamError> {
+    pub fn ready(&mut self) -> Result<Option<Reader>, StreamError> {
         Ok(self.records.next(&mut self.buffer)?)
     }
 }
@@ -167,19 +174,22 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use tokio::io::duplex;
 
     use super::*;
+    use crate::wire::SharedDigest;
     use crate::wire::hello::SessionKeys;
     use crate::wire::testing::seal;
 
-    /// A body of several pieces, among them an empty one.
+    /// A body of several pieces, among them an empty one, and a value behind it.
     fn rope(length: usize) -> Rope {
         let mut rope = Rope::new();
         rope.body(&Bytes::from_static(b"head"));
         rope.body(&Bytes::from(vec![7; length]));
         rope.body(&Bytes::new());
         rope.body(&Bytes::from(vec![8; 5_000]));
+        rope.value(&Bytes::from(vec![9; length]), &SharedDigest::default());
         rope
     }
 
@@ -202,7 +212,7 @@ mod tests {
             let receive = async {
                 for length in lengths {
                     let body = receiver.next().await.expect("a record");
-                    assert_eq!(body, rope(length).into_bytes(), "window {window}");
+                    assert_eq!(body, rope(length).into_reader(), "window {window}");
                 }
                 assert!(matches!(receiver.next().await, Err(StreamError::Closed)));
             };

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use uuid::Uuid;
@@ -318,20 +317,19 @@ fn ping(id: u64) -> Rope {
 async fn measure(channel: &mut Channel) -> Result<(), StreamError> {
     let sent = boot_now_us();
     channel.sender.send(ping(sent)).await?;
-    let record = channel.receiver.next().await?;
+    let mut record = channel.receiver.next().await?;
     let received = boot_now_us();
-    if let Reply::Pong { boot_us, .. } = Reply::decode(&mut Reader::new(record))? {
+    if let Reply::Pong { boot_us, .. } = Reply::decode(&mut record)? {
         channel.offset.measure(sent, boot_us, received);
     }
     Ok(())
 }
 
 /// The answers of a record, their deadlines in our clock; those about clocks are used here.
-fn decode(record: Bytes, clock: &Mutex<Clock>) -> Result<Vec<Reply>, crate::wire::Malformed> {
-    let mut reader = Reader::new(record);
+fn decode(mut record: Reader, clock: &Mutex<Clock>) -> Result<Vec<Reply>, crate::wire::Malformed> {
     let mut replies = Vec::new();
-    while reader.remaining() > 0 {
-        let mut reply = Reply::decode(&mut reader)?;
+    while record.remaining() > 0 {
+        let mut reply = Reply::decode(&mut record)?;
         if let Reply::Pong { id, boot_us } = &reply {
             let mut clock = lock(clock);
             if clock.asked.take_if(|asked| asked == id).is_some() {
@@ -342,6 +340,7 @@ fn decode(record: Bytes, clock: &Mutex<Clock>) -> Result<Vec<Reply>, crate::wire
         lock(clock).offset.convert_answer(&mut reply);
         replies.push(reply);
     }
+    record.finish()?;
     Ok(replies)
 }
 

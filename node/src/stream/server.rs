@@ -16,10 +16,10 @@ use super::peer::note_broken;
 use super::quiet::Quiet;
 use crate::door::Door;
 use crate::membership::MAX_MEMBERS;
+use crate::wire::Rope;
 use crate::wire::frame::{Reply, Request};
 use crate::wire::hello::Refused;
 use crate::wire::record::BATCH;
-use crate::wire::{Reader, Rope};
 
 /// Streams accepted at the same time: one of each member, some that are about to be replaced,
 /// and those of strangers, of whom each may yet be a peer.
@@ -174,10 +174,9 @@ async fn answer(
     loop {
         let mut record = Some(next);
         let mut answers = Rope::new();
-        while let Some(questions) = record {
-            let mut reader = Reader::new(questions);
-            while reader.remaining() > 0 {
-                let question = Request::decode(&mut reader)?;
+        while let Some(mut questions) = record {
+            while questions.remaining() > 0 {
+                let question = Request::decode(&mut questions)?;
                 // A connection for a confirmation is not the one on which the peer asks.
                 if counted.is_none() && !matches!(question, Request::Carry { .. }) {
                     counted = Some(shared.incoming.count(&*shared.host, channel.peer.uuid));
@@ -187,6 +186,7 @@ async fn answer(
                     channel.sender.send(std::mem::take(&mut answers)).await?;
                 }
             }
+            questions.finish()?;
             record = channel.receiver.ready()?;
         }
         if !answers.is_empty() {

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -16,8 +15,8 @@ use super::outbox::NotSent;
 use super::peer::{Link, Peer};
 use crate::membership::Identity;
 use crate::reach::Reach;
+use crate::wire::Rope;
 use crate::wire::frame::{Reply, Request};
-use crate::wire::{Reader, Rope};
 
 /// The streams to all peers of a node.
 pub struct Streams {
@@ -165,9 +164,8 @@ impl Streams {
             let mut record = Rope::new();
             question.encode(&mut record);
             channel.sender.send(record).await?;
-            let answer: Bytes = channel.receiver.next().await?;
-            let answer =
-                Reply::decode(&mut Reader::new(answer)).map_err(super::StreamError::from)?;
+            let mut answer = channel.receiver.next().await?;
+            let answer = Reply::decode(&mut answer).map_err(super::StreamError::from)?;
             Ok((channel, answer))
         };
         timeout(patience, exchange)

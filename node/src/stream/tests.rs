@@ -22,9 +22,9 @@ use crate::membership::testing::identity;
 use crate::reach::Reach;
 use crate::store::Entry;
 use crate::version::Version;
-use crate::wire::Rope;
 use crate::wire::frame::{Ack, Answer, Origin, Reply, Request};
 use crate::wire::testing::seal;
+use crate::wire::{Rope, SharedDigest};
 
 /// Nothing here takes so long, unless it hangs.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -178,6 +178,7 @@ fn put(id: u64, length: usize) -> Request {
         origin: Origin::Client,
         key,
         entry: entry(length, 77_000),
+        digest: SharedDigest::for_value(length),
     }
 }
 

@@ -11,5 +11,5 @@
 /// | version | since |
 /// |---|---|
 /// | 1 | the first |
-/// | 2 | datagrams travel over streams as well, votes, who leaves hands over, views in answers, silences in push-pulls |
+/// | 2 | datagrams travel over streams as well, votes, who leaves hands over, views in answers, silences in push-pulls, long values behind the frames |
 pub const PROTOCOL_VERSION: u8 = 2;

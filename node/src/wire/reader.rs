@@ -3,6 +3,7 @@
 use bytes::{Buf, Bytes};
 use uuid::Uuid;
 
+use super::ATTACHED_OVER;
 use crate::version::{HybridTime, Version};
 
 /// Why received bytes are not a message of this protocol.
@@ -40,29 +41,50 @@ pub enum Malformed {
     },
 }
 
-/// A cursor over received bytes. Slices that are taken share the memory of the whole.
-#[derive(Clone, Debug)]
+/// A cursor over received bytes. Slices that are taken share the memory of the whole, but not
+/// the long values that came behind it, each of which has memory of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reader {
     rest: Bytes,
+    /// The first one last.
+    values: Vec<Bytes>,
 }
 
 impl Reader {
     /// A cursor at the start of `bytes`.
     #[must_use]
     pub const fn new(bytes: Bytes) -> Self {
-        Self { rest: bytes }
+        Self {
+            rest: bytes,
+            values: Vec::new(),
+        }
     }
 
-    /// Bytes that were not taken yet.
+    /// A cursor at the start of `bytes`, behind which these values came.
+    #[must_use]
+    pub fn with_values(bytes: Bytes, mut values: Vec<Bytes>) -> Self {
+        values.reverse();
+        Self {
+            rest: bytes,
+            values,
+        }
+    }
+
+    /// Bytes that were not taken yet, without values.
     #[must_use]
     pub fn remaining(&self) -> usize {
         self.rest.len()
     }
 
-    /// Everything that was not taken yet.
+    /// Everything that was not taken yet, without values.
     #[must_use]
     pub fn rest(self) -> Bytes {
         self.rest
+    }
+
+    /// Long values that were not taken yet, in order.
+    pub fn values(&self) -> impl Iterator<Item = &Bytes> {
+        self.values.iter().rev()
     }
 
     /// The next `length` bytes.
@@ -159,6 +181,22 @@ impl Reader {
         self.bounded(what, length, limit)
     }
 
+    /// A value behind a length of four bytes, at most `limit` of them: a long one is the next
+    /// of those that came behind the frames.
+    ///
+    /// # Errors
+    /// When there are more, or the next value has another length.
+    pub fn value(&mut self, limit: usize) -> Result<Bytes, Malformed> {
+        let length = usize::try_from(self.u32()?).unwrap_or(usize::MAX);
+        if length <= ATTACHED_OVER || length > limit {
+            return self.bounded("value", length, limit);
+        }
+        let value = self.values.pop();
+        value
+            .filter(|value| value.len() == length)
+            .ok_or(Malformed::Truncated)
+    }
+
     /// Text behind a length of one byte.
     ///
     /// # Errors
@@ -174,7 +212,7 @@ impl Reader {
     /// # Errors
     /// When something is.
     pub fn finish(self) -> Result<(), Malformed> {
-        if self.rest.is_empty() {
+        if self.rest.is_empty() && self.values.is_empty() {
             Ok(())
         } else {
             Err(Malformed::Trailing)
@@ -207,6 +245,35 @@ mod tests {
         assert_eq!(reader.array(), Ok(*b"c"));
         assert_eq!(reader.text("name", 9), Ok("d".to_owned()));
         assert_eq!(reader.finish(), Ok(()));
+    }
+
+    #[test]
+    fn long_values_come_from_behind() {
+        let long = ATTACHED_OVER as u32 + 1;
+        let fields = |lengths: &[u32]| {
+            let bytes = lengths.iter().flat_map(|length| length.to_be_bytes());
+            Bytes::from_iter(bytes)
+        };
+        let value = |byte: u8, length: u32| Bytes::from(vec![byte; length as usize]);
+        let values = vec![value(1, long), value(2, long + 1)];
+        let mut reader = Reader::with_values(fields(&[long, long + 1]), values.clone());
+        assert_eq!(reader.value(1 << 20), Ok(values[0].clone()));
+        assert_eq!(
+            reader.clone().value(long as usize),
+            Err(Malformed::TooLong {
+                what: "value",
+                found: long as usize + 1,
+                limit: long as usize
+            })
+        );
+        assert_eq!(reader.value(1 << 20), Ok(values[1].clone()));
+        assert_eq!(reader.finish(), Ok(()));
+        let mut other = Reader::with_values(fields(&[long]), vec![value(1, long + 1)]);
+        assert_eq!(other.value(1 << 20), Err(Malformed::Truncated));
+        let missing = Reader::new(fields(&[long])).value(1 << 20);
+        assert_eq!(missing, Err(Malformed::Truncated));
+        let left = Reader::with_values(Bytes::new(), vec![value(1, long)]);
+        assert_eq!(left.finish(), Err(Malformed::Trailing));
     }
 
     #[test]

@@ -2,9 +2,8 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-
 use crate::stream::ClockOffset;
+use crate::wire::Reader;
 
 /// How long data may go unacknowledged before the kernel gives a connection up.
 pub(super) const UNACKNOWLEDGED_US: u64 = 20_000_000;
@@ -22,20 +21,20 @@ pub(super) const MEASURE_EVERY_US: u64 = 10_000_000;
 /// One direction: frames and when they arrive, never out of order.
 #[derive(Debug, Default)]
 pub(super) struct Pipe {
-    frames: VecDeque<(u64, Bytes)>,
+    frames: VecDeque<(u64, Reader)>,
     last_us: u64,
 }
 
 impl Pipe {
     /// Sends a frame; when it will arrive.
-    pub(super) fn push(&mut self, frame: Bytes, arrives_us: u64) -> u64 {
+    pub(super) fn push(&mut self, frame: Reader, arrives_us: u64) -> u64 {
         self.last_us = self.last_us.max(arrives_us);
         self.frames.push_back((self.last_us, frame));
         self.last_us
     }
 
     /// The next frame that has arrived.
-    pub(super) fn pop(&mut self, now_us: u64) -> Option<Bytes> {
+    pub(super) fn pop(&mut self, now_us: u64) -> Option<Reader> {
         if self.frames.front()?.0 > now_us {
             return None;
         }

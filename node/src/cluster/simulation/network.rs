@@ -10,8 +10,8 @@ use super::event::Event;
 use super::link::{KEPT_ALIVE_US, Link, MEASURE_EVERY_US, UNACKNOWLEDGED_US};
 use super::universe::Universe;
 use crate::stream::Host as _;
+use crate::wire::Rope;
 use crate::wire::frame::{Reply, Request};
-use crate::wire::{Reader, Rope};
 
 impl Universe {
     pub(super) fn send_datagram(&mut self, from: usize, to: SocketAddr, payload: &Bytes) {
@@ -153,7 +153,7 @@ impl Universe {
         link.offset.convert_question(&mut question);
         let mut rope = Rope::new();
         question.encode(&mut rope);
-        let at = link.forth.push(rope.into_bytes(), now_us + delay);
+        let at = link.forth.push(rope.into_reader(), now_us + delay);
         let session = link.session;
         self.at(at, Event::Frames { from, to, session });
     }
@@ -202,7 +202,7 @@ impl Universe {
             else {
                 return;
             };
-            let Some(frame) = link.forth.pop(now_us) else {
+            let Some(mut frame) = link.forth.pop(now_us) else {
                 return;
             };
             let Some(asker) = &self.slots[from].life else {
@@ -216,7 +216,7 @@ impl Universe {
             drop(state);
             let identity = lock(&asker.node.membership).identity().clone();
             let source = self.slots[from].address.ip();
-            let question = Request::decode(&mut Reader::new(frame)).expect("our own frame");
+            let question = Request::decode(&mut frame).expect("our own frame");
             let mut answers = Rope::new();
             self.with(to, |node| {
                 node.answer(&identity, source, question, &mut answers);
@@ -230,7 +230,7 @@ impl Universe {
                 return;
             };
             if !answers.is_empty() {
-                let at = link.back.push(answers.into_bytes(), now_us + delay);
+                let at = link.back.push(answers.into_reader(), now_us + delay);
                 self.at(at, Event::Frames { from, to, session });
             }
         }
@@ -253,8 +253,8 @@ impl Universe {
         else {
             return;
         };
-        while let Some(frame) = link.back.pop(now_us) {
-            let mut reply = Reply::decode(&mut Reader::new(frame)).expect("our own frame");
+        while let Some(mut frame) = link.back.pop(now_us) {
+            let mut reply = Reply::decode(&mut frame).expect("our own frame");
             link.offset.convert_answer(&mut reply);
             replies.push(reply);
         }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::coordinator::PutOutcome;
 use crate::store::{Entry, Reservation};
+use crate::wire::SharedDigest;
 
 /// What a client wants to write.
 #[derive(Debug)]
@@ -55,6 +56,8 @@ pub enum Effect<T> {
         key: Bytes,
         /// Its value.
         entry: Entry,
+        /// The digest of the value, shared by all to whom it is sent.
+        digest: SharedDigest,
     },
     /// Put into this node's own store, which is no holder: so the value can be read here, and
     /// holders that compare find it.

@@ -8,7 +8,7 @@ use crate::clock::BootMillis;
 use crate::membership::{MAX_MEMBERS, News, decode_news, encode_news};
 use crate::store::Entry;
 use crate::version::Version;
-use crate::wire::{MAX_PAYLOAD, Malformed, Reader, Rope};
+use crate::wire::{MAX_PAYLOAD, Malformed, Reader, Rope, SharedDigest};
 
 /// First byte of a question and of its answer.
 pub(super) mod kind {
@@ -62,7 +62,16 @@ pub(super) fn put_version(out: &mut BytesMut, version: Version) {
     out.put_u64(version.generation);
 }
 
-pub(super) fn put_entry(out: &mut Rope, entry: &Entry) {
+/// Bytes of the fields of a question or an answer around an entry, and a few more.
+const AROUND_ENTRY: usize = 96;
+
+/// Makes room for a frame with an entry in one go.
+pub(super) fn reserve_for(out: &mut Rope, key: &[u8], entry: &Entry) {
+    let value = Some(entry.value.len()).filter(|bytes| Rope::copies(*bytes));
+    out.reserve(AROUND_ENTRY + key.len() + value.unwrap_or(0));
+}
+
+pub(super) fn put_entry(out: &mut Rope, entry: &Entry, digest: &SharedDigest) {
     out.fields(|out| {
         put_version(out, entry.version);
         out.put_u64(entry.created_unix_ms);
@@ -71,7 +80,7 @@ pub(super) fn put_entry(out: &mut Rope, entry: &Entry) {
         out.put_u64(entry.kept_until.0);
         out.put_u32(u32::try_from(entry.value.len()).unwrap_or(u32::MAX));
     });
-    out.body(&entry.value);
+    out.value(&entry.value, digest);
 }
 
 pub(super) fn take_entry(from: &mut Reader) -> Result<Entry, Malformed> {
@@ -81,7 +90,7 @@ pub(super) fn take_entry(from: &mut Reader) -> Result<Entry, Malformed> {
         ttl_s: from.u32()?,
         deadline: BootMillis(from.u64()?),
         kept_until: BootMillis(from.u64()?),
-        value: from.long("value", MAX_VALUE)?,
+        value: from.value(MAX_VALUE)?,
     })
 }
 

@@ -8,7 +8,7 @@ use super::fields::{
 };
 use super::{Ack, Answer, DigestItem, DigestPage, KeysPage, MAX_CARRIED, MAX_KEY, PAGE_ITEMS};
 use crate::membership::News;
-use crate::wire::{Malformed, Reader, Rope};
+use crate::wire::{Malformed, Reader, Rope, SharedDigest};
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,10 +119,12 @@ impl Reply {
                     out.put_u8(tag);
                 });
                 match answer {
-                    Answer::Have(entry) | Answer::Perhaps(entry) => put_entry(out, entry),
+                    Answer::Have(entry) | Answer::Perhaps(entry) => {
+                        put_entry(out, entry, &SharedDigest::default());
+                    }
                     Answer::Vote(entry, of) => {
                         out.fields(|out| out.put_u16(*of));
-                        put_entry(out, entry);
+                        put_entry(out, entry, &SharedDigest::default());
                     }
                     Answer::Over(version) => out.fields(|out| put_version(out, *version)),
                     Answer::DoNotHave | Answer::DoNotKnow => {}
@@ -303,7 +305,7 @@ fn put_digest(out: &mut Rope, page: &DigestPage) {
             }
         });
         if let Some(entry) = &item.entry {
-            put_entry(out, entry);
+            put_entry(out, entry, &SharedDigest::default());
         }
     }
 }

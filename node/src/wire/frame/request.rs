@@ -1,16 +1,16 @@
 //! Questions.
 
-use bytes::{BufMut, Bytes};
+use bytes::{BufMut, Bytes, BytesMut};
 use uuid::Uuid;
 
 use super::fields::{
     flag, head, kind, put_entry, put_lives, put_news, put_optional, put_short, put_sums,
-    take_entry, take_lives, take_news, take_optional, take_payload, take_sums,
+    reserve_for, take_entry, take_lives, take_news, take_optional, take_payload, take_sums,
 };
 use super::{MAX_KEY, Origin, Sums};
 use crate::membership::{MAX_NEWS, News};
 use crate::store::Entry;
-use crate::wire::{Malformed, Reader, Rope};
+use crate::wire::{Malformed, Reader, Rope, SharedDigest};
 
 /// A question.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,8 @@ pub enum Request {
         key: Bytes,
         /// The value and what belongs to it.
         entry: Entry,
+        /// The digest of the value, shared with whoever else sends it.
+        digest: SharedDigest,
     },
     /// What do you have under this key?
     Get {
@@ -148,13 +150,11 @@ impl Request {
                 origin,
                 key,
                 entry,
+                digest,
             } => {
-                out.fields(|out| {
-                    head(out, kind::PUT, *id);
-                    out.put_u8(u8::from(*origin == Origin::Repair));
-                    put_short(out, key);
-                });
-                put_entry(out, entry);
+                reserve_for(out, key, entry);
+                out.fields(|out| put_origin(out, *id, *origin, key));
+                put_entry(out, entry, digest);
             }
             Self::Get { id, view, key } => out.fields(|out| {
                 head(out, kind::GET, *id);
@@ -230,6 +230,7 @@ impl Request {
                 },
                 key: from.short("key", MAX_KEY)?,
                 entry: take_entry(from)?,
+                digest: SharedDigest::default(),
             }),
             kind::GET => Ok(Self::Get {
                 id,
@@ -277,4 +278,11 @@ impl Request {
             }),
         }
     }
+}
+
+/// What stands before the entry that is to be kept.
+fn put_origin(out: &mut BytesMut, id: u64, origin: Origin, key: &Bytes) {
+    head(out, kind::PUT, id);
+    out.put_u8(u8::from(origin == Origin::Repair));
+    put_short(out, key);
 }
