@@ -294,6 +294,64 @@ fn bodies_are_bounded_and_may_come_in_pieces() {
     );
 }
 
+#[test]
+fn a_large_body_may_come_in_pieces_and_takes_nothing_of_what_follows() {
+    let node = Node::start(&[]);
+    for fields in ["", "x-other: 1\r\n"] {
+        for pieces in [
+            &[70_000][..],
+            &[0, 70_000],
+            &[1, 30_000, 39_999],
+            &[69_999, 1],
+        ] {
+            let mut client = node.client();
+            let value = vec![b'v'; 70_000];
+            let head = format!("host: x\r\n{fields}content-length: {}\r\n\r\n", value.len());
+            client.send(format!("PUT /data/k HTTP/1.1\r\n{head}"));
+            let mut rest = &value[..];
+            for (number, piece) in pieces.iter().enumerate() {
+                let (now, later) = rest.split_at(*piece);
+                rest = later;
+                let is_last = number + 1 == pieces.len();
+                let next = if is_last {
+                    "GET /data/k HTTP/1.1\r\nhost: x\r\n\r\n"
+                } else {
+                    ""
+                };
+                client.send([now, next.as_bytes()].concat());
+            }
+            assert_eq!(client.answer().status, 201, "{fields} {pieces:?}");
+            let answer = client.answer();
+            assert!(
+                answer.status == 200 && answer.body == value,
+                "{fields} {pieces:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_large_body_that_ends_early_is_refused_both_ways() {
+    let node = Node::start(&[]);
+    for fields in ["", "x-other: 1\r\n"] {
+        for here in [0, 1, 60_000] {
+            let mut client = node.client();
+            let head = format!("host: x\r\n{fields}content-length: 70000\r\n\r\n");
+            client.send(format!("PUT /data/k HTTP/1.1\r\n{head}"));
+            client.send(vec![b'v'; here]);
+            client.finish();
+            client.answer().check_problem(400);
+            assert!(client.is_closed(), "{fields} {here}");
+        }
+    }
+    let mut client = node.client();
+    assert_eq!(client.get("/data/k").status, 404);
+    let metrics = client.get("/metrics").body;
+    let metrics = String::from_utf8(metrics).expect("is text");
+    let counted = |line: &str| line.contains("\"400\"") && line.ends_with(" 6");
+    assert!(metrics.lines().any(counted), "{metrics}");
+}
+
 /// The end of a head without more fields.
 const END: &str = "HTTP/1.1\r\nhost: x\r\n\r\n";
 

@@ -19,7 +19,7 @@ use super::query::TtlBounds;
 use super::rate::{RateLimiter, forwarded_for};
 use super::reply::{self, Reply};
 use super::route::{self, Endpoint, Route};
-use super::shortcut::{Taken, Waiting};
+use super::shortcut::{Receiving, Taken, Waiting};
 use super::{Lifecycle, Stage, cors, data, keys, openapi, views};
 use crate::clock::{self, BootMillis};
 use crate::cluster::{Cluster, Me, PutOutcome};
@@ -269,6 +269,14 @@ impl Handler for Session {
 
     fn take(&self, bytes: &[u8], out: &mut Vec<u8>) -> Option<Taken> {
         self.take_plain(bytes, out)
+    }
+
+    fn received(&self, receiving: Receiving, out: &mut Vec<u8>) -> Taken {
+        self.put_received(receiving, out)
+    }
+
+    fn failed(&self, receiving: &Receiving, problem: &Problem) {
+        self.put_failed(receiving, problem);
     }
 
     fn ended(&self, waiting: &Waiting, outcome: PutOutcome, out: &mut Vec<u8>) {

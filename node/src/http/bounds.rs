@@ -59,6 +59,12 @@ pub const BODY_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// The whole body: 10 MiB at 0.7 Mbit/s.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(120);
 
+/// Checks that a body past hyper may make no progress: as [`BODY_PAUSE_MAX`].
+pub const BODY_CHECKS: u32 = 2;
+
+/// Checks that a whole body past hyper may take: as [`BODY_TIME_MAX`].
+pub const WHOLE_BODY_CHECKS: u32 = 24;
+
 /// How long a connection that is closed after an error is still read from, so that the
 /// client gets the answer and not a reset (RFC 9112, section 9.6).
 pub const LINGER: Duration = Duration::from_secs(2);

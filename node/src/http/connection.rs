@@ -20,13 +20,13 @@ use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use super::bounds::{
-    ANSWER_CHECKS, CHECK_EVERY, HEAD_CHECKS, HEAD_MAX, IDLE_CHECKS, LINGER, LINGER_BYTES,
-    READ_BUFFER_MAX, WHOLE_ANSWER_CHECKS,
+    ANSWER_CHECKS, BODY_CHECKS, CHECK_EVERY, HEAD_CHECKS, HEAD_MAX, IDLE_CHECKS, LINGER,
+    LINGER_BYTES, READ_BUFFER_MAX, WHOLE_ANSWER_CHECKS, WHOLE_BODY_CHECKS,
 };
 use super::guard::{Conversation, Guard, Turn};
 use super::problem::Problem;
 use super::reply::Reply;
-use super::shortcut::{Taken, Waiting};
+use super::shortcut::{Receiving, Taken, Waiting};
 use crate::cluster::PutOutcome;
 
 /// Bytes of a head at which hyper gives up by itself. Between [`HEAD_MAX`] and this our own
@@ -61,6 +61,12 @@ pub(super) trait Handler: Clone + Send + Sync + Unpin + 'static {
     /// Takes the request that is all of `bytes`, if it can be answered, or begun, without
     /// hyper; its answer is appended to `out`. Otherwise nothing has happened.
     fn take(&self, bytes: &[u8], out: &mut Vec<u8>) -> Option<Taken>;
+
+    /// The value of a write that was taken has come: how that goes on, as after [`Self::take`].
+    fn received(&self, receiving: Receiving, out: &mut Vec<u8>) -> Taken;
+
+    /// The value of a write that was taken does not come, and `problem` is answered.
+    fn failed(&self, receiving: &Receiving, problem: &Problem);
 
     /// A write that was taken has ended: its answer is appended to `out`.
     fn ended(&self, waiting: &Waiting, outcome: PutOutcome, out: &mut Vec<u8>);
@@ -159,7 +165,12 @@ where
             }
         }
     };
-    let stream = connection.into_parts().io.into_inner().into_stream();
+    let problem = match &ending {
+        Ending::Owed(problem) => Some(problem),
+        Ending::Over | Ending::Stalled => None,
+    };
+    let guard = connection.into_parts().io.into_inner();
+    let stream = guard.into_stream(problem);
     close(stream, &ending, conversation.is_unread()).await;
 }
 
@@ -199,7 +210,7 @@ async fn more_was_asked(conversation: &Conversation) -> bool {
 async fn idle(conversation: &Conversation) {
     poll_fn(|_| match conversation.turn() {
         Turn::Idle => Poll::Ready(()),
-        Turn::Head | Turn::Work | Turn::Answer => Poll::Pending,
+        Turn::Head | Turn::Work | Turn::Answer | Turn::Body => Poll::Pending,
     })
     .await;
 }
@@ -207,6 +218,9 @@ async fn idle(conversation: &Conversation) {
 /// What is left to do when hyper is done. It refuses most malformed heads with an answer
 /// that [`Guard`] keeps back, and some (the preface of HTTP/2) without a word.
 fn over(conversation: &Conversation, malformed: bool) -> Ending {
+    if let Some(problem) = conversation.failed() {
+        return Ending::Owed(problem);
+    }
     match conversation.refusal() {
         // The bound of the head comes before hyper's own of the target.
         Some(414 | 431) => Ending::Owed(Problem::HeadTooLarge),
@@ -242,10 +256,13 @@ impl Watch {
         match conversation.turn() {
             Turn::Answer if self.within >= WHOLE_ANSWER_CHECKS => Some(Ending::Stalled),
             Turn::Head if self.stalled >= HEAD_CHECKS => Some(Ending::Owed(Problem::HeadTimeout)),
+            Turn::Body if self.stalled >= BODY_CHECKS || self.within >= WHOLE_BODY_CHECKS => {
+                Some(Ending::Owed(Problem::BodyTimeout))
+            }
             Turn::Answer if self.stalled >= ANSWER_CHECKS => Some(Ending::Stalled),
             Turn::Idle if self.stalled >= IDLE_CHECKS => Some(Ending::Stalled),
             // What works on a request has time-outs of its own.
-            Turn::Head | Turn::Answer | Turn::Idle | Turn::Work => None,
+            Turn::Head | Turn::Body | Turn::Answer | Turn::Idle | Turn::Work => None,
         }
     }
 }
@@ -295,7 +312,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::http::bounds::HEADERS_MAX;
+    use crate::http::bounds::{BODY_PAUSE_MAX, BODY_TIME_MAX, HEADERS_MAX};
     use crate::http::reply;
 
     /// Answers with the path, and on `/read` with what the body was.
@@ -345,6 +362,14 @@ mod tests {
                     started_ns: 0,
                 })
             })
+        }
+
+        fn received(&self, _receiving: Receiving, _out: &mut Vec<u8>) -> Taken {
+            unreachable!("no body is taken")
+        }
+
+        fn failed(&self, _receiving: &Receiving, _problem: &Problem) {
+            unreachable!("no body is taken")
         }
 
         fn ended(&self, _waiting: &Waiting, outcome: PutOutcome, out: &mut Vec<u8>) {
@@ -488,6 +513,28 @@ mod tests {
         serving.await.expect("does not panic");
         let least = CHECK_EVERY * ANSWER_CHECKS;
         assert!((least..least + 2 * CHECK_EVERY).contains(&start.elapsed()));
+    }
+
+    #[test]
+    fn a_body_past_hyper_is_waited_for_as_long_as_any() {
+        let conversation = Conversation::default();
+        conversation.set(Turn::Body);
+        let mut watch = Watch::default();
+        let late = Some(Ending::Owed(Problem::BodyTimeout));
+        // The first check sees that it has begun.
+        for _ in 0..BODY_CHECKS {
+            assert_eq!(watch.check(&conversation), None);
+        }
+        assert_eq!(watch.check(&conversation), late);
+        assert!(CHECK_EVERY * BODY_CHECKS >= BODY_PAUSE_MAX);
+        conversation.set(Turn::Body);
+        for _ in 0..WHOLE_BODY_CHECKS {
+            conversation.advance();
+            assert_eq!(watch.check(&conversation), None);
+        }
+        conversation.advance();
+        assert_eq!(watch.check(&conversation), late);
+        assert!(CHECK_EVERY * WHOLE_BODY_CHECKS >= BODY_TIME_MAX);
     }
 
     fn check_problem(answer: &str, status: u16) {

@@ -10,15 +10,16 @@ use std::cell::RefCell;
 use std::future::Future as _;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::Handler;
-use super::shortcut::{Taken, Waiting};
+use super::problem::Problem;
+use super::shortcut::{Receiving, Taken, Waiting};
 use crate::cluster::PutOutcome;
 
 /// Whose turn it is.
@@ -33,6 +34,8 @@ pub(super) enum Turn {
     Work,
     /// Ours: an answer is being written.
     Answer,
+    /// The client's: the body of a request that hyper does not see is coming.
+    Body,
 }
 
 /// What a connection, its socket and its service know of each other. All of them run on one
@@ -45,6 +48,7 @@ pub(super) struct Conversation {
     refusal: AtomicU16,
     unread: AtomicBool,
     hungry: AtomicBool,
+    failed: OnceLock<Problem>,
 }
 
 impl Conversation {
@@ -53,17 +57,18 @@ impl Conversation {
             0 => Turn::Idle,
             1 => Turn::Head,
             2 => Turn::Work,
-            _ => Turn::Answer,
+            3 => Turn::Answer,
+            _ => Turn::Body,
         }
     }
 
-    fn set(&self, turn: Turn) {
+    pub(super) fn set(&self, turn: Turn) {
         self.turn.store(turn as u8, Ordering::Relaxed);
         self.turns.fetch_add(1, Ordering::Relaxed);
         self.advance();
     }
 
-    fn advance(&self) {
+    pub(super) fn advance(&self) {
         self.progress.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -105,6 +110,11 @@ impl Conversation {
         Some(self.refusal.load(Ordering::Relaxed)).filter(|status| *status != 0)
     }
 
+    /// What is to be answered to a body that hyper does not see, before the connection ends.
+    pub(super) fn failed(&self) -> Option<Problem> {
+        self.failed.get().copied()
+    }
+
     /// Whether the client may still be sending the body of the last request.
     pub(super) fn is_unread(&self) -> bool {
         self.unread.load(Ordering::Relaxed)
@@ -118,6 +128,10 @@ impl Conversation {
 /// no bytes itself, or answers would come in another order than requests. While a request is
 /// worked on hyper reads only when it has used up everything that it read before, so
 /// then it is known to hold nothing, until it gets the next bytes.
+///
+/// The rest of a body that hyper does not see goes from the socket into its own buffer, and no
+/// byte of the next request with it. If it does not come, hyper is told that the client has
+/// gone, and the connection's driver answers.
 pub(super) struct Guard<S, H> {
     stream: S,
     handler: H,
@@ -129,6 +143,8 @@ pub(super) struct Guard<S, H> {
 
 /// How far a request is that hyper does not see.
 enum Progress {
+    /// Its body is coming.
+    Receives(Receiving),
     /// Its answer has to wait.
     Waits(Waiting),
     /// Its answer is being written; this is left of it.
@@ -141,7 +157,7 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-impl<S, H> Guard<S, H> {
+impl<S, H: Handler> Guard<S, H> {
     pub(super) const fn new(stream: S, handler: H, conversation: Arc<Conversation>) -> Self {
         Self {
             stream,
@@ -152,14 +168,18 @@ impl<S, H> Guard<S, H> {
         }
     }
 
-    pub(super) fn into_stream(self) -> S {
+    /// The socket, when it ends with this problem or without any.
+    pub(super) fn into_stream(self, problem: Option<&Problem>) -> S {
+        if let (Some(Progress::Receives(receiving)), Some(problem)) = (&self.taken, problem) {
+            self.handler.failed(receiving, problem);
+        }
         self.stream
     }
 
     /// Whether `bytes` are hyper's own answer, which then counts as written.
     fn keeps_back(&self, bytes: &[u8]) -> bool {
         match self.conversation.turn() {
-            Turn::Work | Turn::Answer => false,
+            Turn::Work | Turn::Answer | Turn::Body => false,
             Turn::Idle | Turn::Head => {
                 self.conversation
                     .refusal
@@ -180,28 +200,72 @@ fn status_of(bytes: &[u8]) -> u16 {
         .unwrap_or(400)
 }
 
-impl<S: AsyncWrite + Unpin, H: Handler> Guard<S, H> {
+impl<S: AsyncRead + AsyncWrite + Unpin, H: Handler> Guard<S, H> {
     /// Takes the request that is all of `bytes`, if that can be done without hyper; whether
     /// it was. Its answer is written as far as the socket takes it.
     fn take(&mut self, bytes: &[u8], context: &mut Context<'_>) -> io::Result<bool> {
         SCRATCH.with_borrow_mut(|out| {
             out.clear();
-            match self.handler.take(bytes, out) {
-                None => return Ok(false),
-                Some(Taken::Answered(body)) => self.send(out, body, context)?,
-                Some(Taken::Waits(waiting)) => {
-                    self.conversation.set(Turn::Work);
-                    self.taken = Some(Progress::Waits(waiting));
-                }
-            }
+            let Some(taken) = self.handler.take(bytes, out) else {
+                return Ok(false);
+            };
+            self.follow(taken, out, context)?;
             Ok(true)
         })
     }
 
-    /// Goes on with the request that was taken, until it is answered.
+    /// Goes on after a step with a request that was taken; `out` is what is to be written.
+    fn follow(&mut self, taken: Taken, out: &[u8], context: &mut Context<'_>) -> io::Result<()> {
+        match taken {
+            Taken::Answered(body) => self.send(out, body, context)?,
+            Taken::Waits(waiting) => {
+                self.conversation.set(Turn::Work);
+                self.taken = Some(Progress::Waits(waiting));
+            }
+            Taken::Receives(receiving) => {
+                self.conversation.set(Turn::Body);
+                self.taken = Some(Progress::Receives(receiving));
+            }
+        }
+        Ok(())
+    }
+
+    /// Receives the body of the request that was taken, and begins to work on it.
+    fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(Progress::Receives(receiving)) = &mut self.taken
+            && self.conversation.failed().is_none()
+        {
+            if receiving.missing() > 0 {
+                let came = ready!(receiving.poll_more(&mut self.stream, context))?;
+                self.conversation.advance();
+                if let Err(problem) = came {
+                    // It can have failed only once.
+                    let _ = self.conversation.failed.set(problem);
+                }
+                continue;
+            }
+            let Some(Progress::Receives(receiving)) = self.taken.take() else {
+                continue;
+            };
+            SCRATCH.with_borrow_mut(|out| {
+                out.clear();
+                let taken = self.handler.received(receiving, out);
+                self.follow(taken, out, context)
+            })?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Goes on with the request that was taken, until it is answered, or its body has failed.
     fn poll_taken(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(progress) = &mut self.taken {
             match progress {
+                Progress::Receives(_) => {
+                    ready!(self.poll_body(context))?;
+                    if self.conversation.failed().is_some() {
+                        break;
+                    }
+                }
                 Progress::Waits(waiting) => {
                     let outcome = ready!(Pin::new(&mut waiting.outcome).poll(context));
                     let outcome = outcome.unwrap_or(PutOutcome::Unavailable);
@@ -275,6 +339,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Handler> AsyncRead for Guard<S, H> {
         let guard = &mut *self;
         loop {
             ready!(guard.poll_taken(context))?;
+            if guard.conversation.failed().is_some() {
+                // To hyper the client has gone.
+                return Poll::Ready(Ok(()));
+            }
             let turn = guard.conversation.turn();
             if turn == Turn::Work {
                 guard.conversation.hungry.store(true, Ordering::Relaxed);

@@ -9,7 +9,9 @@ use http::Method;
 use httparse::{Request, Status};
 
 use super::api::is_host;
+use super::bounds::BODY_MAX;
 use super::route::{self, Route};
+use crate::store::PACKED_MAX;
 
 /// Fields of a head: what programs send; browsers send more, and something else, too.
 const FIELDS_MAX: usize = 16;
@@ -28,7 +30,7 @@ const WITHOUT_MEANING: [&str; 7] = [
     "user-agent",
 ];
 
-/// One whole request, and nothing after it.
+/// One whole request, or one whose large body is still coming, and nothing after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Plain<'a> {
     /// A value is asked for.
@@ -44,7 +46,9 @@ pub(super) enum Plain<'a> {
         query: Option<&'a str>,
         /// X-TTL, if it is there.
         x_ttl: Option<&'a [u8]>,
-        /// The bytes.
+        /// Bytes of the body.
+        length: usize,
+        /// All of it, or of a large one what has come.
         body: &'a [u8],
     },
 }
@@ -85,12 +89,15 @@ impl<'a> Plain<'a> {
             (false, None) if body.is_empty() && query.is_none() && fields.x_ttl.is_none() => {
                 Some(Self::Get { key })
             }
-            (true, Some(length)) if length == body.len() => Some(Self::Put {
-                key,
-                query,
-                x_ttl: fields.x_ttl,
-                body,
-            }),
+            (true, Some(length)) if length == body.len() || is_to_come(length, body) => {
+                Some(Self::Put {
+                    key,
+                    query,
+                    x_ttl: fields.x_ttl,
+                    length,
+                    body,
+                })
+            }
             _ => None,
         }
     }
@@ -126,6 +133,11 @@ impl<'a> Fields<'a> {
         }
         fields.has_host.then_some(fields)
     }
+}
+
+/// Whether more of a body has to come, which is worth to be received into its own buffer.
+const fn is_to_come(length: usize, here: &[u8]) -> bool {
+    length > PACKED_MAX && length <= BODY_MAX && here.len() < length
 }
 
 /// The key as it stands in a target, and the query; a key with anything in it that would
@@ -183,6 +195,7 @@ mod tests {
             key: key.as_bytes(),
             query,
             x_ttl: ttl.map(str::as_bytes),
+            length: body.len(),
             body: body.as_bytes(),
         }
     }
@@ -213,6 +226,30 @@ mod tests {
             "PUT /data/a?ttl=60 HTTP/1.1\r\nHost: h\r\nX-TTL: 7\r\nContent-Length: 3\r\n\r\nabc",
             Some(put("a", Some("ttl=60"), Some("7"), "abc")),
         );
+    }
+
+    #[test]
+    fn a_large_body_may_come_later() {
+        let check = |length: usize, here: usize, is_plain: bool| {
+            let body = "b".repeat(here);
+            let head = "PUT /data/a HTTP/1.1\r\nHost: h\r\nContent-Length:";
+            let text = format!("{head} {length}\r\n\r\n{body}");
+            let expect = is_plain.then_some(Plain::Put {
+                key: b"a",
+                query: None,
+                x_ttl: None,
+                length,
+                body: body.as_bytes(),
+            });
+            assert_eq!(Plain::parse(text.as_bytes()), expect, "{here} of {length}");
+        };
+        check(PACKED_MAX, PACKED_MAX - 1, false);
+        check(PACKED_MAX + 1, 0, true);
+        check(PACKED_MAX + 1, PACKED_MAX, true);
+        check(PACKED_MAX + 1, PACKED_MAX + 1, true);
+        check(PACKED_MAX + 1, PACKED_MAX + 2, false);
+        check(BODY_MAX, 7, true);
+        check(BODY_MAX + 1, 7, false);
     }
 
     #[test]

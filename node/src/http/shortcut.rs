@@ -6,20 +6,26 @@
 //! them against each other); whatever is rare is made by `data` and `problem`, and only
 //! written here.
 
+use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll, ready};
+
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
+use tokio::io::AsyncRead;
 use tokio::sync::oneshot;
 
 use super::api::Session;
 use super::data::put_answer;
 use super::plain::Plain;
+use super::problem::Problem;
 use super::reply::{self, Reply};
 use super::route::Route;
 use super::{Stage, cors, date, describe};
 use crate::clock::{self, BootMillis};
 use crate::cluster::PutOutcome;
 use crate::metrics::{MethodLabel, Observation};
-use crate::store::{Entry, PACKED_MAX};
+use crate::store::{Entry, PACKED_MAX, Reservation, ValueBuffer};
 
 /// Bodies up to this are copied behind their head: that costs less than having the kernel
 /// gather two pieces.
@@ -32,6 +38,46 @@ pub(super) enum Taken {
     Answered(Bytes),
     /// It is a write, and its answer has to wait.
     Waits(Waiting),
+    /// It is a write, and the rest of its value has to come.
+    Receives(Receiving),
+}
+
+/// A write whose value is coming in, into the buffer in which it will be kept.
+#[derive(Debug)]
+pub(super) struct Receiving {
+    key: Bytes,
+    ttl_s: u32,
+    value: ValueBuffer,
+    /// Bytes of the whole value.
+    length: usize,
+    /// What came so far counts for the limit of the store.
+    reservation: Reservation,
+    started_ns: u64,
+}
+
+impl Receiving {
+    /// Bytes that have to come.
+    pub(super) fn missing(&self) -> usize {
+        self.length - self.value.len()
+    }
+
+    /// Takes more of it from `stream`, and none of what comes behind it.
+    pub(super) fn poll_more<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<Result<(), Problem>>> {
+        let missing = self.missing();
+        let read = pin!(self.value.read_from(stream, missing));
+        let count = ready!(read.poll(context))?;
+        Poll::Ready(Ok(if count == 0 {
+            Err(Problem::BodyBroken)
+        } else {
+            self.reservation
+                .grow(count as u64)
+                .map_err(|_| Problem::Full)
+        }))
+    }
 }
 
 /// A write under way.
@@ -65,25 +111,78 @@ impl Session {
                 key,
                 query,
                 x_ttl,
+                length,
                 body,
             } => {
-                // The buffer of a larger one is kept, so it must not be shared with a head.
-                if body.len() > PACKED_MAX {
-                    return None;
-                }
                 let ttl_s = self.api.ttl.of(query, x_ttl.into_iter()).ok()?;
+                if length > PACKED_MAX {
+                    return self.receive(key, ttl_s, (length, body), started_ns);
+                }
                 self.api.admit(self.client, started_ns)?;
                 let mut key = Bytes::from([key, body].concat());
                 let value = key.split_off(key.len() - body.len());
-                let begun = self.api.cluster.begin_put(key, value, ttl_s);
-                Some(match begun {
-                    Ok(outcome) => Taken::Waits(Waiting {
-                        outcome,
-                        started_ns,
-                    }),
-                    Err(outcome) => Taken::Answered(self.put_ended(outcome, started_ns, out)),
-                })
+                Some(self.begin(key, value, ttl_s, started_ns, out))
             }
+        }
+    }
+
+    /// Begins to receive a value of so many bytes, of which the first are here, if there is room
+    /// for it. The buffer of a large value is kept, so it must not be shared with a head.
+    fn receive(
+        &self,
+        key: &[u8],
+        ttl_s: u32,
+        (length, here): (usize, &[u8]),
+        started_ns: u64,
+    ) -> Option<Taken> {
+        // As in `body`: nothing is set aside for what was only announced.
+        drop(self.api.store.reserve(length as u64).ok()?);
+        let reservation = self.api.store.reserve(here.len() as u64).ok()?;
+        self.api.admit(self.client, started_ns)?;
+        let mut value = ValueBuffer::with_capacity(length);
+        value.extend(here);
+        Some(Taken::Receives(Receiving {
+            key: Bytes::copy_from_slice(key),
+            ttl_s,
+            value,
+            length,
+            reservation,
+            started_ns,
+        }))
+    }
+
+    /// All of a value has come.
+    pub(super) fn put_received(&self, receiving: Receiving, out: &mut Vec<u8>) -> Taken {
+        let value = receiving.reservation.hold(receiving.value.freeze());
+        let Receiving {
+            key,
+            ttl_s,
+            started_ns,
+            ..
+        } = receiving;
+        self.begin(key, value, ttl_s, started_ns, out)
+    }
+
+    /// The rest of a value does not come, or is not taken.
+    pub(super) fn put_failed(&self, receiving: &Receiving, problem: &Problem) {
+        self.count(MethodLabel::Put, problem.status(), receiving.started_ns);
+    }
+
+    /// Begins a write; when that cannot be done its answer is appended.
+    fn begin(
+        &self,
+        key: Bytes,
+        value: Bytes,
+        ttl_s: u32,
+        started_ns: u64,
+        out: &mut Vec<u8>,
+    ) -> Taken {
+        match self.api.cluster.begin_put(key, value, ttl_s) {
+            Ok(outcome) => Taken::Waits(Waiting {
+                outcome,
+                started_ns,
+            }),
+            Err(outcome) => Taken::Answered(self.put_ended(outcome, started_ns, out)),
         }
     }
 
