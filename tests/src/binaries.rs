@@ -7,6 +7,9 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+/// The variable that names a folder in which both programs are already: they are not built then.
+const PROGRAMS: &str = "REPRAM_PROGRAMS";
+
 /// Where the built programs are.
 #[derive(Debug)]
 pub struct Binaries {
@@ -18,7 +21,8 @@ pub struct Binaries {
 
 impl Binaries {
     /// Both programs, built once per test process in the profile of the test itself:
-    /// `cargo test --release` tests release builds.
+    /// `cargo test --release` tests release builds. Or those in the folder that `REPRAM_PROGRAMS`
+    /// names.
     ///
     /// # Panics
     /// When they do not build.
@@ -28,6 +32,12 @@ impl Binaries {
     }
 
     fn build() -> Self {
+        if let Some(folder) = std::env::var_os(PROGRAMS).map(PathBuf::from) {
+            return Self {
+                supervisor: folder.join("supervisor"),
+                node: folder.join("repram-node"),
+            };
+        }
         let packages = ["--package", "repram-node", "--package", "repram-supervisor"];
         let mut command = Command::new(env!("CARGO"));
         command.args([

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::command::{cannot_start, cargo, shown};
 use crate::containers::{Engine, IMAGE};
+use crate::count::{building, counting};
 use crate::deny::Deny;
 use crate::pages::PAGES;
 use crate::tally::Tally;
@@ -185,10 +186,11 @@ fn instructions(site: &mut Site<'_>) -> Verdict {
     if let Err(error) = valgrind {
         return Verdict::Skipped(format!("valgrind cannot be started: {error}"));
     }
-    let mut count = cargo(["run", "--quiet", "--locked", "--profile", "counting"]);
-    count.args(["--package", "repram-bench", "--", "count", "--against"]);
-    count.arg(site.workspace.path("bench/instructions.json"));
-    match site.judge(count) {
+    let mut count = counting(site.workspace);
+    let before = site.workspace.path("bench/instructions.json");
+    count.arg("--against").arg(before);
+    let outcome = site.judge(building()).and_then(|_| site.judge(count));
+    match outcome {
         // The report comes last, behind what the benchmark says of its progress.
         Ok(said) => {
             let report = said.find("## ").map_or("", |start| &said[start..]);

@@ -2,6 +2,7 @@
 //!
 //! - `verify [--quick]` runs every gate and changes no file of the repository;
 //! - `containers` builds the image and tests it, which `verify` does as well;
+//! - `count [ARGS]` counts the instructions of the hot paths, which `verify` does as well;
 //! - `fix` formats, applies what clippy can mend and regenerates the reference pages;
 //! - `run [ARGS]` builds both binaries in release mode and becomes `supervisor run ARGS`.
 //!
@@ -11,6 +12,7 @@
 
 mod command;
 mod containers;
+mod count;
 mod deny;
 mod fix;
 mod gates;
@@ -29,6 +31,7 @@ usage: cargo xtask COMMAND
 
   verify [--quick]   run every gate; --quick leaves out the slow ones
   containers         build the image and test it in a Docker engine
+  count [ARGS]       count the instructions of the hot paths: --against FILE, --write FILE
   fix                format, apply clippy's fixes, regenerate the reference pages
   run [ARGS]         build both binaries in release mode and run the fleet
 ";
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
             verify::verify(&workspace, verify::Extent::Quick)
         }
         ("containers", []) => verify::verify(&workspace, verify::Extent::Containers),
+        ("count", rest) => count::count(&workspace, rest),
         ("fix", []) => fix::fix(&workspace),
         ("run", rest) => run::run(&workspace, rest),
         ("help" | "--help" | "-h", []) => {
