@@ -105,6 +105,8 @@ fn render(samples: &Path, options: &Options) -> Result<(), String> {
     let mut collapse = Command::new("inferno-collapse-perf");
     collapse.stdin(stacks).stdout(create(&folded)?);
     let collapsed = succeed(&mut collapse, inferno);
+    // With it goes the end of the pipe that is read: perf does not wait when nobody reads.
+    drop(collapse);
     let _reaped = script.wait();
     collapsed?;
     let text = fs::read_to_string(&folded).map_err(|error| of(&folded, &error))?;

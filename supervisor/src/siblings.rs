@@ -75,7 +75,9 @@ impl SiblingLink {
                 let _ = self.shared.send_now(&bytes);
                 return Ok(());
             }
-            SupervisorMessage::Siblings(_) if outbox.stop_together.is_some() => {
+            SupervisorMessage::Siblings(_)
+                if outbox.stop_together.is_some() || outbox.siblings_since.is_some() =>
+            {
                 outbox.siblings_since = Some(bytes);
             }
             SupervisorMessage::Siblings(_) => outbox.siblings = Some(bytes),
@@ -220,6 +222,22 @@ mod tests {
         }
         read.retain(|message| *message != siblings(0));
         assert_eq!(read, [siblings(4), stop(1), siblings(6)]);
+    }
+
+    #[tokio::test]
+    async fn siblings_of_later_never_overtake_those_of_before() {
+        let (link, _node) = SiblingLink::open().expect("opens");
+        let siblings = || SupervisorMessage::Siblings(Vec::new());
+        {
+            // Those that stop were told, and there was no more room.
+            let mut outbox = link.shared.outbox();
+            outbox.siblings_since = Some(b"old".to_vec());
+            outbox.waiting = true;
+        }
+        link.send(&siblings()).expect("fits");
+        let outbox = link.shared.outbox();
+        assert_eq!(outbox.siblings, None);
+        assert_eq!(outbox.siblings_since, siblings().encode().ok());
     }
 
     #[tokio::test]

@@ -49,10 +49,13 @@ impl<W: World> Node<W> {
         };
         // Writes go by the new members before anybody is told what this node has for them,
         // so that what is acknowledged for the old ones is among it.
-        let effects = if other_view {
-            lock(&self.writes).members_changed(Arc::clone(&placement), now)
-        } else {
-            Vec::new()
+        let effects = {
+            let mut writes = lock(&self.writes);
+            if other_view {
+                writes.members_changed(Arc::clone(&placement), &leaving, now)
+            } else {
+                writes.leavers_changed(&leaving, now)
+            }
         };
         let others = staying.iter().map(|seat| seat.uuid);
         let others = others.filter(|uuid| *uuid != self.own.uuid);

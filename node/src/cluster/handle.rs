@@ -321,7 +321,8 @@ impl Cluster {
         let (waiting, mut all_done) = mpsc::unbounded_channel::<()>();
         let (unheard, _) = mpsc::unbounded_channel();
         for peer in self.node.world.streams().up() {
-            let waits = if leaving_too.iter().any(|(uuid, _)| *uuid == peer) {
+            let life = self.node.life_of(peer);
+            let waits = if life.is_some_and(|life| leaving_too.contains(&life)) {
                 &unheard
             } else {
                 &waiting

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::Life;
 use super::asks::Asks;
 use super::home::{Reader, Waiter};
 use super::leaving::Leaving;
@@ -110,6 +111,8 @@ pub(super) struct Node<W> {
     /// Votes like this node's that contain one of every acknowledged write; 0 when it has
     /// none.
     pub(super) votes: AtomicU16,
+    /// Whether everyone to whom there is a stream has told all for the members of `view`.
+    pub(super) heard_reachable: AtomicBool,
     pub(super) asks: Asks,
     pub(super) counters: Counters,
     pub(super) joined: watch::Sender<bool>,
@@ -173,6 +176,7 @@ impl<W: World> Node<W> {
             knows_all: AtomicBool::new(true),
             sure: AtomicBool::new(true),
             votes: AtomicU16::new(1),
+            heard_reachable: AtomicBool::new(false),
             asks: Asks::default(),
             counters: Counters::default(),
             joined: watch::Sender::new(false),
@@ -407,6 +411,13 @@ impl<W: World> Node<W> {
         self.world
             .unix_now_ms()
             .saturating_sub(self.world.boot_now().since(member.heard))
+    }
+
+    /// The life that a member has, as far as is known.
+    pub(super) fn life_of(&self, uuid: Uuid) -> Option<Life> {
+        let membership = lock(&self.membership);
+        let member = membership.members().get(uuid)?;
+        Some((uuid, member.identity.generation))
     }
 
     /// Which lives there are: for messages of the supervisor about them.

@@ -31,6 +31,11 @@ impl<W: World> Node<W> {
         self.knows_all.load(Ordering::SeqCst)
     }
 
+    /// Whether everyone to whom there is a stream has told all of what it has.
+    pub(super) fn has_heard_reachable(&self) -> bool {
+        self.heard_reachable.load(Ordering::SeqCst)
+    }
+
     /// Keeps what the refill's core says where readers look. The caller holds the core's
     /// lock, so this is never older than what the core says.
     pub(super) fn note_completeness(&self, refill: &Refill) {
@@ -40,6 +45,9 @@ impl<W: World> Node<W> {
             view.complete = refill.view();
         }
         self.knows_all.store(complete, Ordering::SeqCst);
+        let heard_reachable = refill.has_heard_reachable();
+        self.heard_reachable
+            .store(heard_reachable, Ordering::SeqCst);
         self.sure.store(refill.is_sure(), Ordering::SeqCst);
         let votes = refill
             .votes()

@@ -20,8 +20,8 @@ pub(super) const APART: Duration = Duration::from_secs(DOWN_FORGET.as_secs() / 2
 const AWAY: Duration = Duration::from_secs(1);
 
 /// Whoever was away finds its streams broken, though everyone may be there, and somebody may
-/// have come of whom it has not heard: so long does it take nobody for gone, and not itself for
-/// alone. What waited in the kernel for it to run takes milliseconds, and a candidate is given
+/// have come of whom it has not heard: so long does it take nobody for gone, and itself neither for
+/// alone nor for one that counts. What waited in the kernel for it to run takes milliseconds, and a candidate is given
 /// as long to answer.
 const REACHES_AFTER: Duration = Duration::from_secs(2);
 
@@ -73,12 +73,18 @@ impl<W: World> Node<W> {
 
     /// What this node says of a value that it has. It may be taken for the newest, or at
     /// least counts as a vote, where this node is a holder, and has been one, without a pause,
-    /// since it knew of everything.
+    /// since it knew of everything; after having been away not before everyone in reach has
+    /// told what it has, or for [`REACHES_AFTER`].
     pub(super) fn presence(&self, key: &[u8], entry: Entry, now: BootMillis) -> Answer {
-        let votes = self.votes.load(Ordering::SeqCst);
-        let knows_all = self.knows_all();
-        // Whoever was to leave while it was away is left out of writes, and reads that soon.
-        if votes == 0 || !self.is_awake(now) || !knows_all && !self.has_been_back(now) {
+        // First: what is noted of an absence is noted before its end is.
+        if !self.is_awake(now) {
+            return Answer::Perhaps(entry);
+        }
+        let (votes, knows_all) = (self.votes.load(Ordering::SeqCst), self.knows_all());
+        // Others may have been told meanwhile that this node is to leave, and write without it:
+        // it hears of that within this time, or from who does not see the members that it sees.
+        let still_counts = || knows_all || self.has_heard_reachable() || self.has_been_back(now);
+        if votes == 0 || !still_counts() {
             return Answer::Perhaps(entry);
         }
         let has_held = {
@@ -113,7 +119,7 @@ impl<W: World> Node<W> {
     /// Whether this node may say of keys that it does not have them: it has heard of all that
     /// it should hold, and no member may have given it up and acknowledge writes without it.
     pub(super) fn knows_what_is_missing(&self, now: BootMillis) -> bool {
-        self.knows_all() && self.is_awake(now) && !self.is_apart(now)
+        self.is_awake(now) && self.knows_all() && !self.is_apart(now)
     }
 
     /// Whether some member that counts has been out of reach for so long that it may not

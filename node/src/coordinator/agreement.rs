@@ -7,7 +7,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::clock::BootMillis;
-use crate::placement::Placement;
+use crate::placement::{Placement, Seat};
 
 /// How long the others are waited for after the members have changed, and after somebody was
 /// last heard to see others. News of a change reaches everyone who answers in a fraction of
@@ -27,11 +27,13 @@ const ASK_EVERY: Duration = Duration::from_millis(20);
 /// have" from enough of the former holders although the present ones have acknowledged a
 /// write. So nothing is acknowledged before every member has been heard to see the same, or
 /// has been waited for long enough; and a holder's copy counts only while it does.
+/// Whoever is to leave is waited for as well: it may have been stopped before it was told, and
+/// still count itself.
 #[derive(Debug)]
 pub(super) struct Agreement {
     own: Uuid,
     view: u64,
-    /// The members that count.
+    /// The members that count, and those that leave and have not gone.
     members: BTreeSet<Uuid>,
     agreeing: BTreeSet<Uuid>,
     /// Those whose answer is waited for.
@@ -45,7 +47,7 @@ impl Agreement {
         Self {
             own,
             view: placement.fingerprint(),
-            members: uuids(placement),
+            members: uuids(placement.seats()),
             agreeing: BTreeSet::new(),
             awaited: BTreeSet::new(),
             settle_by: BootMillis(0),
@@ -53,10 +55,15 @@ impl Agreement {
         }
     }
 
-    /// Other members count now.
-    pub(super) fn members_changed(&mut self, placement: &Placement, now: BootMillis) {
+    /// Other members count now, and these leave.
+    pub(super) fn members_changed(
+        &mut self,
+        placement: &Placement,
+        leaving: &[Seat],
+        now: BootMillis,
+    ) {
         self.view = placement.fingerprint();
-        self.members = uuids(placement);
+        self.members = uuids(placement.seats().iter().chain(leaving));
         self.agreeing.clear();
         self.awaited = self.members.clone();
         self.awaited.remove(&self.own);
@@ -84,6 +91,14 @@ impl Agreement {
     /// A peer is known not to answer: it is not waited for. Whether that is news.
     pub(super) fn silent(&mut self, peer: Uuid) -> bool {
         self.awaited.remove(&peer)
+    }
+
+    /// Only these leave still; the others are gone. Whether somebody was waited for in vain.
+    pub(super) fn gone(&mut self, placement: &Placement, leaving: &[Seat]) -> bool {
+        self.members = uuids(placement.seats().iter().chain(leaving));
+        let before = self.awaited.len();
+        self.awaited.retain(|uuid| self.members.contains(uuid));
+        self.awaited.len() < before
     }
 
     /// Whether nobody is waited for any more.
@@ -120,14 +135,13 @@ impl Agreement {
     }
 }
 
-fn uuids(placement: &Placement) -> BTreeSet<Uuid> {
-    placement.seats().iter().map(|seat| seat.uuid).collect()
+fn uuids<'a>(seats: impl IntoIterator<Item = &'a Seat>) -> BTreeSet<Uuid> {
+    seats.into_iter().map(|seat| seat.uuid).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::placement::Seat;
 
     const NOW: BootMillis = BootMillis(1_000);
     const TENTH: Duration = Duration::from_millis(100);
@@ -136,19 +150,22 @@ mod tests {
         Uuid::from_u128(number)
     }
 
-    fn placement(members: u128) -> Placement {
-        let seat = |number| Seat {
+    fn seat(number: u128) -> Seat {
+        Seat {
             uuid: uuid(number),
             generation: 1,
             host: 0,
-        };
+        }
+    }
+
+    fn placement(members: u128) -> Placement {
         Placement::new((1..=members).map(seat), 3)
     }
 
     /// Node 1 among three members since just now, of whom the second sees the same.
     fn changed() -> (Agreement, u64) {
         let mut agreement = Agreement::new(uuid(1), &placement(1));
-        agreement.members_changed(&placement(3), NOW);
+        agreement.members_changed(&placement(3), &[], NOW);
         let view = placement(3).fingerprint();
         assert!(agreement.told(uuid(2), view, NOW));
         (agreement, view)
@@ -188,6 +205,20 @@ mod tests {
             agreement.is_settled(later),
             "nobody else is waited for again"
         );
+    }
+
+    #[test]
+    fn who_is_said_to_leave_is_waited_for_until_it_knows_or_is_gone() {
+        let mut agreement = Agreement::new(uuid(1), &placement(3));
+        let (view, leaving) = (placement(1).fingerprint(), [seat(2), seat(3)]);
+        agreement.members_changed(&placement(1), &leaving, NOW);
+        assert_eq!(agreement.ask(NOW), [uuid(2), uuid(3)]);
+        assert!(agreement.told(uuid(2), view, NOW));
+        assert!(!agreement.told(uuid(3), view ^ 1, NOW));
+        assert!(!agreement.is_settled(NOW), "it still counts itself");
+        assert!(!agreement.gone(&placement(1), &leaving));
+        assert!(agreement.gone(&placement(1), &leaving[..1]));
+        assert!(agreement.is_settled(NOW));
     }
 
     #[test]

@@ -26,8 +26,8 @@ pub enum Step {
 ///
 /// One holder that is sure of its value is enough. Others only vote: so many have to say
 /// what they have that an acknowledged write must have met one of them, and then the newest
-/// of it is the answer. One that was away for long, or has become a holder just now, has no
-/// vote, and its value counts only when the others know of nothing newer. Where all others are
+/// of it is the answer. One that was away and may have been left out, or has become a
+/// holder just now, has no vote, and its value counts only when the others know of nothing newer. Where all others are
 /// out of reach, the votes that there are have to do: a value is readable as long as one of its
 /// copies can be reached. Whoever asks says who is out of reach; after having been away itself
 /// it only cannot tell.

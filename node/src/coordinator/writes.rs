@@ -305,14 +305,16 @@ impl<T> Writes<T> {
         effects
     }
 
-    /// Other members count now.
+    /// Other members count now, and those of `leaving` do not, but have not gone yet.
     pub fn members_changed(
         &mut self,
         placement: Arc<Placement>,
+        leaving: &[Seat],
         now: BootMillis,
     ) -> Vec<Effect<T>> {
         self.placement = placement;
-        self.agreement.members_changed(&self.placement, now);
+        self.agreement
+            .members_changed(&self.placement, leaving, now);
         let mut effects = Vec::new();
         let ids: Vec<u64> = self.operations.keys().copied().collect();
         for id in ids {
@@ -326,6 +328,15 @@ impl<T> Writes<T> {
             effects.extend(self.ask_views(now));
         }
         effects
+    }
+
+    /// The same members count, and only those of `leaving` have not gone yet.
+    pub fn leavers_changed(&mut self, leaving: &[Seat], now: BootMillis) -> Vec<Effect<T>> {
+        if self.agreement.gone(&self.placement, leaving) {
+            self.settle_waiting(now)
+        } else {
+            Vec::new()
+        }
     }
 
     /// When [`Writes::tick`] has something to do next.

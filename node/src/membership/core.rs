@@ -280,14 +280,14 @@ impl Membership {
             renewed.gossip.set_ip(ip);
             let result = self.foca.change_identity(renewed, &mut self.effects);
             self.settle(result, now, output);
-            self.go_on(now, output);
+            self.restart_timers(now, output);
         }
     }
 
     /// foca 2.0 drops all its timers when its identity changes, and sets new ones when somebody
     /// says something. Where nobody does any more, nobody would be found to be silent. To be
     /// told of nothing is enough.
-    fn go_on(&mut self, now: BootMillis, output: &mut Output) {
+    fn restart_timers(&mut self, now: BootMillis, output: &mut Output) {
         let nothing = std::iter::empty();
         let result = self.foca.apply_many(nothing, false, &mut self.effects);
         self.settle(result, now, output);
@@ -354,7 +354,7 @@ impl Membership {
             self.bury(uuid, now, output);
         }
         if rejoins {
-            self.go_on(now, output);
+            self.restart_timers(now, output);
         }
     }
 

@@ -568,6 +568,36 @@ fn who_has_left_does_not_come_back() {
 }
 
 #[test]
+fn an_end_is_told_of_a_life_that_was_heard_of_later() {
+    let (now, uuid) = (BootMillis(1_000), identity(1, 1).uuid);
+    let died = || Input::Ended {
+        uuid,
+        generation: 1,
+        fate: Fate::Died,
+    };
+    let said = |update: Update, silent_for| Input::Learned {
+        source: LOCAL,
+        news: vec![alive_news(2), News { update, silent_for }],
+    };
+    let heard = [
+        said(Update::alive(identity(1, 1)), None),
+        said(Update::down(identity(1, 1)), Some(SECOND * 20)),
+    ];
+    for heard in heard {
+        let mut membership = Membership::new(identity(0, 1), Profile::Machine, 7);
+        membership.handle(died(), now);
+        membership.handle(heard, now);
+        assert!(!membership.members().get(uuid).is_some_and(Member::counts));
+        let told = membership.knowledge(now);
+        let told = told.iter().find(|it| it.update.id().uuid == uuid);
+        let told = told.expect("it is told of");
+        assert_eq!(told.update.state(), foca::State::Down);
+        assert_eq!(told.update.id().fate, Some(Fate::Died));
+        assert_eq!(told.silent_for, None);
+    }
+}
+
+#[test]
 fn whoever_renewed_its_identity_still_notices_who_falls_silent() {
     let moved = || Input::Moved([127, 0, 0, 2].into());
     let told_that_it_is_down = || Input::Learned {

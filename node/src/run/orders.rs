@@ -135,16 +135,29 @@ fn is_everyone(uuids: &[Uuid], siblings: &[Sibling]) -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn everyone_is_whoever_has_a_process() {
-        let sibling = |number: u128, state| Sibling {
+    fn sibling(number: u128, state: SiblingState) -> Sibling {
+        Sibling {
             node_id: format!("flux-node-{number}"),
             uuid: Uuid::from_u128(number),
             generation: 1,
             port: 1,
             gossip_port: 2,
             state,
-        };
+        }
+    }
+
+    #[test]
+    fn whoever_stops_is_meant_in_the_life_that_it_has() {
+        let mut second = sibling(2, SiblingState::Ready);
+        second.generation = 5;
+        let siblings = [second, sibling(3, SiblingState::Starting)];
+        // This node itself, one of another life, and one that is not known.
+        let named = [1, 2, 9].map(Uuid::from_u128);
+        assert_eq!(lives_of(&named, &siblings), [(Uuid::from_u128(2), 5)]);
+    }
+
+    #[test]
+    fn everyone_is_whoever_has_a_process() {
         let siblings = [
             sibling(2, SiblingState::Ready),
             sibling(3, SiblingState::Dead),

@@ -226,11 +226,11 @@ impl Universe {
         let placement = reader.placement();
         for (other, place) in self.slots.iter().enumerate() {
             let Some(life) = &place.life else { continue };
-            // It may have what it has from members of whom the reader has not heard yet.
+            // It may have what it has from members of whom the reader has never heard yet.
             let sees = life.node.placement();
-            let mut seen = sees.seats().iter();
-            let knows_more =
-                self.is_or_was_cut() && seen.any(|seat| !placement.contains(seat.uuid));
+            let mut seen = sees.seats().iter().map(|seat| seat.uuid);
+            let unheard = |uuid| uuid != reader.own.uuid && reader.life_of(uuid).is_none();
+            let knows_more = self.is_or_was_cut() && seen.any(unheard);
             if !placement.contains(place.uuid) || self.is_cut(slot, other) || knows_more {
                 continue;
             }

@@ -55,6 +55,10 @@ pub(super) struct Life {
 /// after pauses that grow with the cut.
 const REUNITED_US: u64 = 30_000_000;
 
+/// Time after which whoever began without another meets it: a round of somebody who is alone,
+/// and what it takes to compare copies.
+const MET_US: u64 = 7_000_000;
+
 /// Everything there is.
 pub(super) struct Universe {
     pub(super) true_us: TrueTime,
@@ -67,9 +71,11 @@ pub(super) struct Universe {
     pub(super) links: BTreeMap<(usize, usize), Link>,
     /// Pairs of hosts that cannot reach each other, the lower one first.
     pub(super) cuts: BTreeSet<(usize, usize)>,
-    /// Processes that were frozen when others began without having heard of them.
+    /// Processes that were frozen when others began of which nobody could tell those.
     pub(super) unmet: BTreeSet<u64>,
-    /// When those that were cut off or frozen could be met again, the last time.
+    /// When such a process could be met again, the last time.
+    pub(super) met_us: Option<u64>,
+    /// When hosts that were cut off could reach each other again, the last time.
     pub(super) healed_us: Option<u64>,
     pub(super) lives: u64,
     /// Processes that were killed.
@@ -109,6 +115,7 @@ impl Universe {
             links: BTreeMap::new(),
             cuts: BTreeSet::new(),
             unmet: BTreeSet::new(),
+            met_us: None,
             healed_us: None,
             lives: 0,
             kills: 0,
@@ -175,6 +182,7 @@ impl Universe {
     pub(super) fn is_or_was_cut(&self) -> bool {
         !self.cuts.is_empty()
             || !self.unmet.is_empty()
+            || self.met_us.is_some_and(|at| self.now_us() < at + MET_US)
             || self
                 .healed_us
                 .is_some_and(|at| self.now_us() < at + REUNITED_US)
@@ -183,19 +191,27 @@ impl Universe {
     /// Who begins while all are frozen that could tell it of some member begins without that
     /// member, as on a host that is cut off.
     fn note_unmet(&mut self, slot: usize) {
-        let met = self.slots[slot].life.as_ref().expect("lives").node.view();
+        let could_tell_of = |uuid| {
+            let mut places = self.slots.iter().enumerate();
+            places.any(|(other, place)| {
+                let life = place.life.as_ref();
+                let running = life.filter(|it| !it.frozen && !self.is_cut(slot, other));
+                running.is_some_and(|life| life.node.view().wide.contains(uuid))
+            })
+        };
         let lives = self.slots.iter().filter_map(|place| {
             let life = place.life.as_ref()?;
-            let unmet = life.frozen && !met.wide.contains(place.uuid);
+            let unmet = life.frozen && !could_tell_of(place.uuid);
             unmet.then_some(life.number)
         });
-        self.unmet.extend(lives);
+        let unmet: Vec<u64> = lives.collect();
+        self.unmet.extend(unmet);
     }
 
     /// Such a member can be met, or is no more.
     pub(super) fn note_met(&mut self, life: u64) {
         if self.unmet.remove(&life) {
-            self.healed_us = Some(self.now_us());
+            self.met_us = Some(self.now_us());
         }
     }
 

@@ -168,6 +168,20 @@ fn after_having_been_away_everyone_is_asked_for_all() {
     assert_eq!(refill.progress().waiting_for, 2);
 }
 
+#[test]
+fn whoever_was_away_waits_for_those_in_reach_alone() {
+    let mut refill = settled();
+    assert!(refill.has_heard_reachable());
+    // The second one is dead, and counts still.
+    refill.lost(uuid(2), NOW);
+    let pulls = refill.away(false, NOW);
+    assert!(!refill.has_heard_reachable());
+    answer_all(&mut refill, pulls);
+    assert!(refill.has_heard_reachable() && !refill.is_complete());
+    refill.lost(uuid(1), NOW);
+    assert!(!refill.has_heard_reachable(), "nobody can tell");
+}
+
 /// A refill among three members, each with a stream to the other, that is complete.
 fn settled() -> Refill {
     let (mut refill, mut pulls) = started();

@@ -112,7 +112,7 @@ fn check(members: &[u128], events: &[(Event, &[&str])]) -> Writes<&'static str> 
             }
             Lost(peer) => writes.lost(uuid(*peer), now),
             Connected(peer) => writes.connected(uuid(*peer)),
-            Members(members) => writes.members_changed(placement(members), now),
+            Members(members) => writes.members_changed(placement(members), &[], now),
             After(millis) => {
                 now = NOW + Duration::from_millis(*millis);
                 writes.tick(now)
@@ -359,7 +359,7 @@ fn a_new_life_has_no_copy() {
     writes.begin(value("key"), "client", NOW, WALL);
     answer_of(&mut writes, 1, uuid(2), Ack::Stored, NOW);
     let reborn = Placement::new([seat(1, 1), seat(2, 2)], 3);
-    let effects = writes.members_changed(Arc::new(reborn), NOW);
+    let effects = writes.members_changed(Arc::new(reborn), &[], NOW);
     assert_eq!(words(&effects), ["ask view of 2", "send 1 to 2"]);
     assert_eq!(
         words(&answer_of(&mut writes, 1, uuid(1), Ack::Stored, NOW)),
@@ -590,7 +590,7 @@ impl Model {
         self.awaited = others;
         self.settle_by = self.now + SETTLE_WITHIN;
         self.writes
-            .members_changed(Arc::clone(&self.members), self.now)
+            .members_changed(Arc::clone(&self.members), &[], self.now)
     }
 
     fn pass(&mut self, time: Duration) -> Vec<Effect<u64>> {

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Membership, Output};
 use crate::clock::BootMillis;
-use crate::membership::members::End;
+use crate::membership::members::{End, Members};
 use crate::membership::{Fate, Identity, Update};
 
 impl Membership {
@@ -14,11 +14,7 @@ impl Membership {
     pub(super) fn fates(&mut self, updates: &[Update], now: BootMillis, output: &mut Output) {
         for identity in updates.iter().map(Update::id) {
             if let Some(fate) = identity.fate {
-                let (uuid, generation) = (identity.uuid, identity.generation);
-                if let Some(change) = self.table.ended(uuid, generation, fate, now) {
-                    output.changes.push(change);
-                    self.bury(uuid, now, output);
-                }
+                self.end(identity.uuid, identity.generation, fate, now, output);
             }
         }
     }
@@ -32,14 +28,31 @@ impl Membership {
         now: BootMillis,
         output: &mut Output,
     ) {
-        let Some(change) = self.table.ended(uuid, generation, fate, now) else {
-            return;
-        };
-        output.changes.push(change);
-        self.bury(uuid, now, output);
-        // The others learn of it now, not with the next period.
-        let result = self.foca.gossip(&mut self.effects);
-        self.settle(result, now, output);
+        if self.end(uuid, generation, fate, now, output) {
+            // The others learn of it now, not with the next period.
+            let result = self.foca.gossip(&mut self.effects);
+            self.settle(result, now, output);
+        }
+    }
+
+    /// A life is over; whether that is news.
+    fn end(
+        &mut self,
+        uuid: Uuid,
+        generation: u64,
+        fate: Fate,
+        now: BootMillis,
+        output: &mut Output,
+    ) -> bool {
+        let last = |table: &Members| table.end_of(uuid).map(|end| end.generation);
+        let before = last(&self.table);
+        let change = self.table.ended(uuid, generation, fate, now);
+        output.changes.extend(change);
+        let is_news = last(&self.table) != before;
+        if is_news {
+            self.bury(uuid, now, output);
+        }
+        is_news
     }
 
     /// Tells foca that a life is over which the table knows to be. A renewal of it may still

@@ -42,20 +42,16 @@ impl Membership {
     fn told(&self, update: &Update, now: BootMillis) -> News {
         let mut identity = self.best_known(update.id()).clone();
         let (mut state, mut silent_for) = (update.state(), None);
-        if let Some(member) = self.table.get(identity.uuid)
-            && identity.generation <= member.identity.generation
+        let end = self.table.end_of(identity.uuid);
+        if let Some(end) = end.filter(|end| identity.generation <= end.generation) {
+            identity.fate = Some(end.fate);
+            state = State::Down;
+        } else if let Some(member) = self.table.get(identity.uuid)
+            && let Liveness::Unreachable(since) = member.liveness
+            && member.identity == identity
         {
-            match member.liveness {
-                Liveness::Ended(fate, _) => {
-                    identity.fate = Some(fate);
-                    state = State::Down;
-                }
-                Liveness::Unreachable(since) if member.identity == identity => {
-                    let silence = Duration::from_millis(now.since(since));
-                    silent_for = Some(silence).filter(|it| *it < DOWN_FORGET);
-                }
-                Liveness::Alive | Liveness::Unreachable(_) | Liveness::Forgotten(_) => {}
-            }
+            let silence = Duration::from_millis(now.since(since));
+            silent_for = Some(silence).filter(|it| *it < DOWN_FORGET);
         }
         News {
             silent_for: silent_for.filter(|_| state == State::Down),
