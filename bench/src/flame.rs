@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::node::rival::Rival;
-use crate::node::throughput::{Workload, load};
+use crate::node::throughput::{KEYS, Workload, load};
 
 /// What can be chosen.
 #[derive(Args)]
@@ -55,7 +55,7 @@ pub(crate) fn draw(options: &Options) -> Result<(), String> {
         &running,
         rival,
         options.workload,
-        size,
+        (KEYS.into(), size),
         CONNECTIONS,
         THREADS,
     );

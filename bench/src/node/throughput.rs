@@ -26,6 +26,9 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',', default_values_t = [64, 1024, 65_536],
           value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     sizes: Vec<u32>,
+    /// Keys, fewer of large values: all values together have 16 MiB at most.
+    #[arg(long, default_value_t = KEYS, value_parser = clap::value_parser!(u16).range(1..))]
+    keys: u16,
     /// Connections, each with one request under way.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     connections: u16,
@@ -61,8 +64,8 @@ impl fmt::Display for Workload {
 /// Answers per second, two quantiles, and processor time.
 const FIGURES: usize = 4;
 
-/// Keys, and bytes of all values together at most.
-const KEYS: usize = 1000;
+/// Keys, where nobody chooses, and bytes of all values together at most.
+pub(crate) const KEYS: u16 = 1000;
 const REQUEST_BYTES: usize = 16 << 20;
 
 impl Workload {
@@ -113,6 +116,7 @@ pub(crate) fn measure(options: &Options) -> Report {
         seconds,
         connections,
         threads,
+        keys,
         runs,
         ..
     } = options;
@@ -120,7 +124,7 @@ pub(crate) fn measure(options: &Options) -> Report {
         title: "Values written and read",
         how: format!(
             "{connections} kept connections with one request under way each, for {seconds} s, by \
-             {threads} threads on the same processors as the servers; {KEYS} keys, fewer of large \
+             {threads} threads on the same processors as the servers; {keys} keys, fewer of large \
              values. CPU is that of all servers. Bare hyper answers with a constant and drops \
              what it is sent, on one copy. Median (smallest - largest) of {runs} runs, taken in \
              turns."
@@ -159,24 +163,33 @@ fn contest(workload: Workload, size: u32, options: &Options, table: &mut Table) 
 fn run(rival: Rival, workload: Workload, size: usize, options: &Options) -> [f64; FIGURES] {
     let running = rival.start(size);
     let (connections, threads) = (options.connections.into(), options.threads.into());
-    let asked = load(&running, rival, workload, size, connections, threads);
+    let keys = options.keys.into();
+    let asked = load(
+        &running,
+        rival,
+        workload,
+        (keys, size),
+        connections,
+        threads,
+    );
     let length = Duration::from_secs(options.seconds.into());
     let score = asked.run(length, &running.processes());
     // Whole answers: fractions of them are not what anyone means.
     [score.rate.round(), score.p50_us, score.p99_us, score.cpu_us]
 }
 
-/// The clients of this workload. Before values are read they are written.
+/// The clients of this workload, for so many keys at most and values of so many bytes. Before
+/// values are read they are written.
 pub(crate) fn load(
     running: &Running,
     rival: Rival,
     workload: Workload,
-    size: usize,
+    (keys, size): (usize, usize),
     connections: usize,
     threads: usize,
 ) -> Load {
     // As many reads as writes, or some would find nothing.
-    let keys = (REQUEST_BYTES / size).clamp(1, KEYS);
+    let keys = (REQUEST_BYTES / size).clamp(1, keys);
     let load = |request: &dyn Fn(&str) -> Vec<u8>| Load {
         dialect: running.dialect,
         port: running.port,
