@@ -22,6 +22,9 @@ def session():
         os.setpgid(0, 0)
         os.read(wait, 1)
         signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+        # Ignored where the tests were started in the background, and a shell cannot trap what
+        # was ignored when it began.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.execvp(sys.argv[1], sys.argv[1:])
     os.setpgid(job, job)
     os.tcsetpgrp(0, job)
