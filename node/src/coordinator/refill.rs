@@ -140,18 +140,6 @@ impl Refill {
             .all(|source| source.told_for == Some(self.view))
     }
 
-    /// Whether all members to whom there is a stream, and there is one, have told all that
-    /// they have: they see the same members, this node among them.
-    #[must_use]
-    pub fn has_heard_reachable(&self) -> bool {
-        let sources = self.sources.iter();
-        let mut reachable = sources
-            .filter(|(uuid, _)| self.connected.contains(uuid))
-            .peekable();
-        reachable.peek().is_some()
-            && reachable.all(|(_, source)| source.told_for == Some(self.view))
-    }
-
     /// Fingerprint of the members that count.
     #[must_use]
     pub const fn view(&self) -> u64 {

@@ -18,6 +18,18 @@ pub(super) const RESENT_FOR: Duration = Duration::from_millis(500);
 const HEARS_WITHIN: Duration = Duration::from_secs(2);
 
 impl Refill {
+    /// Whether all members to whom there is a stream, and there is one, have told all that
+    /// they have: they see the same members, this node among them.
+    #[must_use]
+    pub fn has_heard_reachable(&self) -> bool {
+        let sources = self.sources.iter();
+        let mut reachable = sources
+            .filter(|(uuid, _)| self.connected.contains(uuid))
+            .peekable();
+        reachable.peek().is_some()
+            && reachable.all(|(_, source)| source.told_for == Some(self.view))
+    }
+
     /// Whether what this node has may be taken for the newest: nothing can have been
     /// acknowledged without its hearing of it.
     #[must_use]
