@@ -203,7 +203,9 @@ impl Membership {
                 generation,
                 fate,
             } => {
-                self.ended(uuid, generation, fate, now, &mut output);
+                if self.end(uuid, generation, fate, now, &mut output) {
+                    self.tell_of_an_end(now, &mut output);
+                }
             }
             Input::Moved(ip) => self.moved(ip, now, &mut output),
             Input::Tick => self.tick(now, &mut output),

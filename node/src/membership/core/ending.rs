@@ -19,24 +19,8 @@ impl Membership {
         }
     }
 
-    /// The supervisor says that a life is over, or the member itself.
-    pub(super) fn ended(
-        &mut self,
-        uuid: Uuid,
-        generation: u64,
-        fate: Fate,
-        now: BootMillis,
-        output: &mut Output,
-    ) {
-        if self.end(uuid, generation, fate, now, output) {
-            // The others learn of it now, not with the next period.
-            let result = self.foca.gossip(&mut self.effects);
-            self.settle(result, now, output);
-        }
-    }
-
     /// A life is over; whether that is news.
-    fn end(
+    pub(super) fn end(
         &mut self,
         uuid: Uuid,
         generation: u64,
@@ -76,6 +60,12 @@ impl Membership {
         };
         let down = std::iter::once(Update::down(identity));
         let result = self.foca.apply_many(down, true, &mut self.effects);
+        self.settle(result, now, output);
+    }
+
+    /// The others learn of an end now, not with the next period.
+    pub(super) fn tell_of_an_end(&mut self, now: BootMillis, output: &mut Output) {
+        let result = self.foca.gossip(&mut self.effects);
         self.settle(result, now, output);
     }
 
