@@ -29,7 +29,8 @@ pub struct HeldSignals {
 }
 
 impl HeldSignals {
-    /// Blocks every signal. To be called by the only thread of a process.
+    /// Blocks every signal that is meant for this thread; those for the process wait only when
+    /// it has no other.
     ///
     /// # Panics
     /// Never: the kernel takes any set.

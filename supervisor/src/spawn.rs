@@ -1,12 +1,16 @@
 //! Starting a process: the one module that needs `unsafe`.
 //!
 //! [`std::process::Command`] cannot put the child's own pid into the child's environment
-//! (`LISTEN_PID`), so this is fork(2) and execve(2) by hand. Everything that allocates is
-//! done before the fork: between fork and exec only async-signal-safe calls are made
-//! (signal-safety(7)), because other threads of the supervisor may hold any lock.
+//! (`LISTEN_PID`), so this is clone(2) and execve(2) by hand, in the way of the C library's
+//! posix_spawn(3): until exec the child runs in our memory, on a stack of its own, and the
+//! thread that started it waits (`CLONE_VM | CLONE_VFORK`). No memory is copied, and how it
+//! went is known when the call returns. Meanwhile our other threads go on and may hold any
+//! lock, so everything that allocates is done before, and the child makes async-signal-safe
+//! calls only (signal-safety(7)); and no handler of ours may run in it, so signals are
+//! blocked until it has put them back to their defaults.
 //!
 //! The child dies with the supervisor: `PR_SET_PDEATHSIG` fires when the *thread* that
-//! forked ends, so [`Spawn::start`] must be called by the main thread; and because a
+//! started it ends, so [`Spawn::start`] must be called by the main thread; and because a
 //! parent that is gone before the prctl leaves no signal, the child checks its parent
 //! after it.
 //!
@@ -16,7 +20,7 @@
 //! together with what it used. A fourth one, giving back memory, lives here so that `unsafe`
 //! has one place only.
 
-#![expect(unsafe_code, reason = "fork and exec, see the module's documentation")]
+#![expect(unsafe_code, reason = "clone and exec, see the module's documentation")]
 
 mod footprint;
 mod search;
@@ -24,21 +28,25 @@ mod signals;
 mod wait;
 
 use std::ffi::{CStr, CString, OsStr, OsString};
-use std::io::{self, Read};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
 
-use nix::fcntl::OFlag;
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, clone};
 use nix::sys::signal::SigSet;
-use nix::unistd::{Pid, pipe2};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
 
 pub use footprint::give_back_memory;
 use search::find_program;
 use signals::ChildSignals;
 pub use signals::signal_group;
 pub use wait::{Change, Changes, next_change};
+
+use crate::signals::HeldSignals;
 
 /// Descriptors that a process can be given beyond the standard three.
 const DESCRIPTORS_MAX: usize = 60;
@@ -128,7 +136,7 @@ impl SpawnError {
             Self::NotFound { .. } => Some(127),
             Self::ZeroByte { .. } | Self::Fork(_) => None,
             Self::Child { what, source, .. } => match source.kind() {
-                _ if *what != STEPS[EXEC] => None,
+                _ if *what != EXEC => None,
                 io::ErrorKind::NotFound => Some(127),
                 _ => Some(126),
             },
@@ -136,58 +144,57 @@ impl SpawnError {
     }
 }
 
-/// The steps of the child that can fail, in the order of their numbers on the pipe.
-const STEPS: [&str; 5] = ["setpgid", "prctl", "the check of the parent", "dup", "exec"];
+/// What the child could not do, and what the system said.
+struct Failure {
+    step: &'static str,
+    errno: Errno,
+}
 
-/// The number of the last step.
-const EXEC: usize = 4;
+/// The last step of the child.
+const EXEC: &str = "exec";
+
+/// The stack of the child until exec: it calls a few functions of the C library, of which none
+/// needs more than a page.
+const STACK_BYTES: usize = 64 << 10;
 
 impl Spawn<'_> {
-    /// Starts the process. Must be called by the main thread.
+    /// Starts the process, and waits until its program is executed. Must be called by the
+    /// main thread.
     ///
     /// # Errors
     /// [`SpawnError`]; no process is left behind then.
     pub fn start(&self) -> Result<Pid, SpawnError> {
         let program = find_program(&self.arguments[0])?;
-        let image = Image::build(self, &program)?;
-        let (mut report, report_write) = error_pipe().map_err(SpawnError::Fork)?;
-        let plan = Plan::new(&self.surroundings, report_write.as_raw_fd());
-        // SAFETY: the child runs `run_child` only, which is async-signal-safe and never
-        // returns; what it uses was allocated above and is not changed by the parent.
-        let pid = match unsafe { libc::fork() } {
-            -1 => return Err(SpawnError::Fork(io::Error::last_os_error())),
-            0 => unsafe { run_child(image, &plan) },
-            pid => Pid::from_raw(pid),
+        let mut image = Image::build(self, &program)?;
+        let plan = Plan::new(&self.surroundings);
+        let mut stack = vec![0; STACK_BYTES];
+        let mut failure = None;
+        let _held = HeldSignals::hold();
+        let child = Box::new(|| {
+            // SAFETY: this is the fresh child, in which all signals are blocked.
+            failure = Some(unsafe { run_child(&mut image, &plan) });
+            127
+        });
+        let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
+        // SAFETY: the child runs `run_child` only, which is async-signal-safe; this thread
+        // waits until it has ended or executed its program, so that nothing it uses is
+        // changed or let go of before.
+        let pid = unsafe { clone(child, &mut stack, flags, Some(libc::SIGCHLD)) };
+        let pid = pid.map_err(|errno| SpawnError::Fork(errno.into()))?;
+        let Some(Failure { step, errno }) = failure else {
+            return Ok(pid);
         };
-        drop(report_write);
-        // Both sides do it, so that the group exists before either goes on.
-        let _ = nix::unistd::setpgid(pid, pid);
-        let mut failure = [0; 5];
-        match report.read_exact(&mut failure) {
-            // The pipe was closed by a successful exec.
-            Err(_) => Ok(pid),
-            Ok(()) => {
-                let _ = nix::sys::wait::waitpid(pid, None);
-                let step = usize::from(failure[0]).min(STEPS.len() - 1);
-                let errno = i32::from_ne_bytes([failure[1], failure[2], failure[3], failure[4]]);
-                let source = io::Error::from_raw_os_error(errno);
-                Err(SpawnError::Child {
-                    what: STEPS[step],
-                    program,
-                    source,
-                })
-            }
-        }
+        // Nothing interrupts this.
+        let _ = waitpid(pid, None);
+        Err(SpawnError::Child {
+            what: step,
+            program,
+            source: errno.into(),
+        })
     }
 }
 
-/// The pipe by which the child tells what failed.
-fn error_pipe() -> io::Result<(std::fs::File, OwnedFd)> {
-    let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
-    Ok((std::fs::File::from(read), write))
-}
-
-/// What execve needs, allocated before the fork.
+/// What execve needs, allocated before the clone.
 struct Image {
     program: CString,
     /// Not read: `argv` points into it.
@@ -260,7 +267,7 @@ impl Image {
     }
 }
 
-/// What the child does between fork and exec.
+/// What the child does between clone and exec.
 struct Plan {
     parent: Pid,
     /// What becomes descriptor 0, 1, ..., and all others are closed by exec; when there is
@@ -268,11 +275,10 @@ struct Plan {
     descriptors: Vec<RawFd>,
     terminal: Option<RawFd>,
     signals: ChildSignals,
-    report: RawFd,
 }
 
 impl Plan {
-    fn new(surroundings: &Surroundings<'_>, report: RawFd) -> Self {
+    fn new(surroundings: &Surroundings<'_>) -> Self {
         let parent = Pid::this();
         match surroundings {
             Surroundings::Own(own) => {
@@ -287,7 +293,6 @@ impl Plan {
                     descriptors: all.map(AsRawFd::as_raw_fd).collect(),
                     terminal: None,
                     signals: ChildSignals::usual(),
-                    report,
                 }
             }
             Surroundings::Inherited(inherited) => Self {
@@ -295,7 +300,6 @@ impl Plan {
                 descriptors: Vec::new(),
                 terminal: inherited.terminal.map(|fd| fd.as_raw_fd()),
                 signals: ChildSignals::inherited(inherited.blocked),
-                report,
             },
         }
     }
@@ -305,29 +309,28 @@ impl Plan {
     /// descriptors may be low.
     fn parking(&self) -> RawFd {
         let places = self.descriptors.len() as RawFd;
-        let given = self.descriptors.iter().chain([&self.report]);
-        given.fold(
+        self.descriptors.iter().fold(
             places,
             |highest, &fd| if fd < highest { highest } else { fd + 1 },
         )
     }
 }
 
-/// The child's way from fork to exec.
+/// The child's way from clone to exec; returns only when it came to no good.
 ///
 /// # Safety
-/// Only to be called in a fresh child. Makes async-signal-safe calls only.
-unsafe fn run_child(mut image: Image, plan: &Plan) -> ! {
+/// Only to be called in a fresh child with all signals blocked. Makes async-signal-safe calls
+/// only.
+unsafe fn run_child(image: &mut Image, plan: &Plan) -> Failure {
+    let failed = |step| Failure {
+        step,
+        errno: Errno::last(),
+    };
     // SAFETY: plain system calls on values that outlive them; the vectors behind `argv`
     // and `envp` are owned by `image`, end with a null pointer and hold C strings.
     unsafe {
-        let parking = plan.parking();
-        let report = libc::fcntl(plan.report, libc::F_DUPFD_CLOEXEC, parking);
-        if report == -1 {
-            fail(plan.report, 3);
-        }
         if libc::setpgid(0, 0) == -1 {
-            fail(report, 0);
+            return failed("setpgid");
         }
         if let Some(terminal) = plan.terminal {
             // Before exec, so that the program never finds itself in the background. The
@@ -335,13 +338,13 @@ unsafe fn run_child(mut image: Image, plan: &Plan) -> ! {
             libc::tcsetpgrp(terminal, libc::getpid());
         }
         if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == -1 {
-            fail(report, 1);
+            return failed("prctl");
         }
         if libc::getppid() != plan.parent.as_raw() {
-            fail(report, 2);
+            return failed("the check of the parent");
         }
-        if !plan.descriptors.is_empty() && !lay_out(plan, parking) {
-            fail(report, 3);
+        if !plan.descriptors.is_empty() && !lay_out(plan) {
+            return failed("dup");
         }
         if !image.oom_score_adj.is_empty() {
             write_file(c"/proc/self/oom_score_adj", &image.oom_score_adj);
@@ -353,26 +356,15 @@ unsafe fn run_child(mut image: Image, plan: &Plan) -> ! {
             image.argv.as_ptr(),
             image.envp.as_ptr(),
         );
-        fail(report, EXEC as u8)
     }
-}
-
-/// Tells the parent which step failed and why, and ends.
-unsafe fn fail(report: RawFd, step: u8) -> ! {
-    // SAFETY: errno is this thread's; the buffer lives on this stack.
-    unsafe {
-        let [a, b, c, d] = (*libc::__errno_location()).to_ne_bytes();
-        let message = [step, a, b, c, d];
-        libc::write(report, message.as_ptr().cast(), message.len());
-        libc::_exit(127)
-    }
+    failed(EXEC)
 }
 
 /// Moves every descriptor to its place, and marks all others to be closed by exec.
-unsafe fn lay_out(plan: &Plan, parking: RawFd) -> bool {
+unsafe fn lay_out(plan: &Plan) -> bool {
     // SAFETY: system calls on numbers.
     unsafe {
-        let count = plan.descriptors.len();
+        let (count, parking) = (plan.descriptors.len(), plan.parking());
         let mut parked = [-1; 3 + DESCRIPTORS_MAX];
         for (place, &fd) in parked.iter_mut().zip(&plan.descriptors) {
             *place = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, parking);
@@ -431,10 +423,13 @@ fn c_string(text: &OsStr) -> Result<CString, SpawnError> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
+    use std::fs::{File, read_to_string};
+    use std::io::Read;
     use std::os::fd::AsFd;
 
-    use nix::sys::wait::{WaitStatus, waitpid};
+    use nix::fcntl::OFlag;
+    use nix::sys::wait::WaitStatus;
+    use nix::unistd::pipe2;
 
     use super::*;
 
@@ -495,7 +490,25 @@ mod tests {
 
     #[test]
     fn out_of_memory_takes_the_child_first() {
+        let ours = || read_to_string("/proc/self/oom_score_adj").expect("it is there");
+        let before = ours();
         assert_eq!(run("cat /proc/self/oom_score_adj", &[]).output, "500\n");
+        // Though the child was in our memory when it wrote that.
+        assert_eq!(ours(), before);
+    }
+
+    #[test]
+    fn no_signal_is_blocked_in_the_child_nor_longer_than_before_here() {
+        let blocked = |status: &str| {
+            let mut lines = status.lines();
+            let line = lines.find(|line| line.starts_with("SigBlk:"));
+            line.expect("Linux tells it").to_owned()
+        };
+        let ours = || read_to_string("/proc/thread-self/status").expect("it is there");
+        let before = blocked(&ours());
+        let theirs = run("cat /proc/$$/status", &[]).output;
+        assert_eq!(blocked(&ours()), before);
+        assert_eq!(blocked(&theirs), "SigBlk:\t0000000000000000");
     }
 
     #[test]

@@ -20,23 +20,32 @@ static IGNORED_AT_START: AtomicU64 = AtomicU64::new(0);
 static LOOK: extern "C" fn() = look_at_signals;
 
 extern "C" fn look_at_signals() {
-    let ignored = (1..=SIGNALS).filter(|signal| {
-        // SAFETY: without a new action sigaction only fills in the old one, for which
-        // zeroes are a valid value.
-        unsafe {
-            let mut found: libc::sigaction = std::mem::zeroed();
-            libc::sigaction(*signal, ptr::null(), &raw mut found) == 0
-                && found.sa_sigaction == libc::SIG_IGN
-        }
-    });
+    let ignored = (1..=SIGNALS).filter(|signal| effect(*signal) == Some(libc::SIG_IGN));
     let ignored = ignored.fold(0, |set, signal| set | 1 << (signal - 1));
     IGNORED_AT_START.store(ignored, Ordering::Relaxed);
 }
 
+/// What a signal does in this process: nothing, its default, or a handler. None for those that
+/// belong to the C library.
+fn effect(signal: libc::c_int) -> Option<libc::sighandler_t> {
+    // SAFETY: without a new action sigaction only fills in the old one, for which zeroes are a
+    // valid value.
+    unsafe {
+        let mut found: libc::sigaction = std::mem::zeroed();
+        let known = libc::sigaction(signal, ptr::null(), &raw mut found) == 0;
+        known.then_some(found.sa_sigaction)
+    }
+}
+
+/// Whether a signal calls a function of this program.
+fn handled(signal: libc::c_int) -> bool {
+    effect(signal).is_some_and(|effect| ![libc::SIG_DFL, libc::SIG_IGN].contains(&effect))
+}
+
 /// What signals do in a child when its program begins.
 pub(super) struct ChildSignals {
-    /// As in [`IGNORED_AT_START`]; none means that only SIGPIPE, which our runtime ignores,
-    /// is put back to its default.
+    /// As in [`IGNORED_AT_START`]; none means that those that we handle, and SIGPIPE, which our
+    /// runtime ignores, are put back to their defaults.
     ignored: Option<u64>,
     blocked: libc::sigset_t,
 }
@@ -58,7 +67,8 @@ impl ChildSignals {
         }
     }
 
-    /// Makes it so for this process. Handlers are left to exec, which resets them.
+    /// Makes it so for this process. Handlers are not left to exec: the child may be in its
+    /// parent's memory until then.
     ///
     /// # Safety
     /// Only to be called in a fresh child. Makes async-signal-safe calls only.
@@ -67,7 +77,9 @@ impl ChildSignals {
         unsafe {
             match self.ignored {
                 None => {
-                    libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+                    for signal in (1..=SIGNALS).filter(|it| *it == libc::SIGPIPE || handled(*it)) {
+                        libc::signal(signal, libc::SIG_DFL);
+                    }
                 }
                 Some(ignored) => {
                     for signal in 1..=SIGNALS {
