@@ -40,12 +40,18 @@ pub async fn end(uuids: &[Uuid]) -> Vec<String> {
 }
 
 fn find(uuids: &[Uuid]) -> Vec<Pid> {
+    if uuids.is_empty() {
+        return Vec::new();
+    }
     let us = geteuid().as_raw();
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
-        .filter(|entry| entry.metadata().is_ok_and(|data| data.uid() == us))
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid::from_raw))
-        .filter(|pid| *pid != Pid::this() && uuids.iter().any(|uuid| carries(*pid, *uuid)))
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry)))
+        .map(|(pid, entry)| (Pid::from_raw(pid), entry))
+        .filter(|(pid, _)| *pid != Pid::this())
+        .filter(|(_, entry)| entry.metadata().is_ok_and(|data| data.uid() == us))
+        .map(|(pid, _)| pid)
+        .filter(|pid| carries(*pid, uuids))
         .collect()
 }
 
@@ -102,7 +108,7 @@ mod tests {
         };
         let (mut ours, mut other) = (start(uuid), start(Uuid::new_v4()));
         // The environment is to be seen once the program is executed.
-        while !carries(Pid::from_raw(ours.id().cast_signed()), uuid) {
+        while !carries(Pid::from_raw(ours.id().cast_signed()), &[uuid]) {
             sleep(PAUSE).await;
         }
         assert_eq!(end(&[uuid]).await, [format!("pid {} (sleep)", ours.id())]);

@@ -156,7 +156,7 @@ fn late(question: &Question) -> String {
 fn listens(port: u16, owner: Owner) -> bool {
     holders_of(port, Transport::Tcp).iter().any(|holder| {
         let pid = Pid::from_raw(holder.pid.cast_signed());
-        getpgid(Some(pid)) == Ok(owner.group) || carries(pid, owner.uuid)
+        getpgid(Some(pid)) == Ok(owner.group) || carries(pid, &[owner.uuid])
     })
 }
 

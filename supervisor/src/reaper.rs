@@ -6,8 +6,6 @@
 //! that ended is a zombie until it is reaped here.
 
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
@@ -58,7 +56,7 @@ pub fn group_lives(group: Pid, signal: Option<Signal>) -> bool {
 /// are none of `others`, which are the main processes of nodes. Signals them when asked.
 #[must_use]
 pub fn strays_of(uuid: Uuid, others: &[Pid], signal: Option<Signal>) -> usize {
-    let strays = children().filter(|child| !others.contains(child) && carries(*child, uuid));
+    let strays = children().filter(|child| !others.contains(child) && carries(*child, &[uuid]));
     strays.filter(|stray| kill(*stray, signal).is_ok()).count()
 }
 
@@ -144,15 +142,18 @@ fn parent_in_stat(stat: &str) -> Option<Pid> {
         .map(Pid::from_raw)
 }
 
-/// Whether a process was started with `REPRAM_NODE_UUID` set to this UUID.
-pub(crate) fn carries(pid: Pid, uuid: Uuid) -> bool {
-    let entry = format!("REPRAM_NODE_UUID={uuid}");
-    environment_has(Path::new(&format!("/proc/{pid}/environ")), &entry)
+/// Whether a process was started with `REPRAM_NODE_UUID` set to one of these UUIDs.
+pub(crate) fn carries(pid: Pid, uuids: &[Uuid]) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    names_one_of(&environment, uuids)
 }
 
-fn environment_has(file: &Path, entry: &str) -> bool {
-    let wanted = std::ffi::OsStr::new(entry).as_bytes();
-    fs::read(file).is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|one| one == wanted))
+/// The same of the bytes of an environment.
+fn names_one_of(environment: &[u8], uuids: &[Uuid]) -> bool {
+    let entries = environment.split(|byte| *byte == 0);
+    entries
+        .filter_map(|entry| Uuid::try_parse_ascii(entry.strip_prefix(b"REPRAM_NODE_UUID=")?).ok())
+        .any(|uuid| uuids.contains(&uuid))
 }
 
 #[cfg(test)]
@@ -172,10 +173,13 @@ mod tests {
 
     #[test]
     fn a_variable_counts_only_as_a_whole() {
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        fs::write(file.path(), b"A=1\0REPRAM_NODE_UUID=abc\0B=2\0").expect("written");
-        assert!(environment_has(file.path(), "REPRAM_NODE_UUID=abc"));
-        assert!(!environment_has(file.path(), "REPRAM_NODE_UUID=ab"));
-        assert!(!environment_has(Path::new("/no/such/file"), "A=1"));
+        let [ours, other] = [Uuid::from_u128(1), Uuid::from_u128(2)];
+        let environment = format!("A=1\0REPRAM_NODE_UUID={ours}\0B=REPRAM_NODE_UUID={other}\0");
+        let named = |uuids: &[Uuid]| names_one_of(environment.as_bytes(), uuids);
+        assert!(named(&[other, ours]));
+        assert!(!named(&[other]));
+        assert!(!named(&[]));
+        let cut = format!("REPRAM_NODE_UUID={ours}");
+        assert!(!names_one_of(&cut.as_bytes()[..cut.len() - 1], &[ours]));
     }
 }

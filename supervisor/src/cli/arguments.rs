@@ -83,7 +83,7 @@ fn run() -> Command {
              the log files anew, SIGUSR2 prints the status.",
         )
         .arg(config_file())
-        .args(flags::all())
+        .defer(|command| command.args(flags::all()))
 }
 
 fn status() -> Command {
@@ -423,7 +423,7 @@ fn config() -> Command {
         .after_help("Example:\n  supervisor config --config repram.toml --node-count 5")
         .arg(config_file())
         .arg(json("Print the settings as a JSON object"))
-        .args(flags::all())
+        .defer(|command| command.args(flags::all()))
 }
 
 fn completions() -> Command {

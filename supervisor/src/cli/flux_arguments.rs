@@ -46,7 +46,7 @@ pub(super) fn command(config_file: Arg) -> Command {
         .args(app())
         .args(size())
         .arg(config_file)
-        .args(flags::all())
+        .defer(|command| command.args(flags::all()))
 }
 
 /// What the app is.

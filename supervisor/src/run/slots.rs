@@ -54,17 +54,17 @@ impl Slots {
         secrets: &Secrets,
         state: &mut StateDir,
     ) -> Result<Self, NoSlots> {
+        // Of earlier runs, whose fleets may have been larger: what is new here nobody has.
+        let all = (0..settings.max_ports).map(|index| NodeIndex(index).name());
+        let uuids: Vec<Uuid> = all
+            .filter_map(|name| Some(state.kept_identity(&name)?.uuid))
+            .collect();
         let members = (0..settings.node_count).map(NodeIndex).map(|index| {
             let name = index.name();
             let uuid = state.identity(&name).uuid;
             Member::new(index, name, uuid)
         });
         let members: Vec<Member> = members.collect();
-        // The earlier fleet may have been a larger one.
-        let all = (0..settings.max_ports).map(|index| NodeIndex(index).name());
-        let uuids: Vec<Uuid> = all
-            .filter_map(|name| Some(state.kept_identity(&name)?.uuid))
-            .collect();
         let ended = leftovers::end(&uuids).await;
         wait_for_the_ending(settings, &members, state).await;
         let mut slots = match settings.claim_scope {
