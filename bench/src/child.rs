@@ -38,6 +38,11 @@ pub(crate) enum Child {
     Stubborn,
     /// The same as the first, with a helper in a session of its own.
     Helped,
+    /// Writes down the moment at which it was started, and is as the first.
+    Begin {
+        /// Where.
+        record: PathBuf,
+    },
     /// Answers on a port with the moment at which it was started, which it writes down,
     /// too.
     Serve {
@@ -107,6 +112,9 @@ impl Child {
             "rest" => Self::Rest,
             "stubborn" => Self::Stubborn,
             "helped" => Self::Helped,
+            "begin" => Self::Begin {
+                record: record?.into(),
+            },
             "serve" => Self::Serve {
                 record: record?.into(),
                 port: u16::try_from(number()?).ok()?,
@@ -132,6 +140,7 @@ impl Child {
             Self::Rest => command.push("rest".into()),
             Self::Stubborn => command.push("stubborn".into()),
             Self::Helped => command.push("helped".into()),
+            Self::Begin { record } => command.extend(["begin".into(), record.into()]),
             Self::Serve { record, port } => {
                 add(["serve".into(), record.into(), port.to_string().into()]);
             }
@@ -175,6 +184,10 @@ impl Child {
             Self::Helped => {
                 let mut helper = Command::new("setsid");
                 helper.args(Self::Rest.command()).spawn()?;
+                rest()
+            }
+            Self::Begin { record } => {
+                write_down(started, &record)?;
                 rest()
             }
             Self::Serve { record, port } => serve(started, &record, port),
@@ -231,9 +244,23 @@ fn rest() -> io::Result<()> {
     }
 }
 
-fn serve(started: Moment, record: &Path, port: u16) -> io::Result<()> {
+/// Adds a line with the moment and the pid, in one write, to what others have written there.
+fn write_down(started: Moment, record: &Path) -> io::Result<()> {
     let mut file = File::options().create(true).append(true).open(record)?;
-    file.write_all(format!("{} {}\n", started.to_text(), std::process::id()).as_bytes())?;
+    file.write_all(format!("{} {}\n", started.to_text(), std::process::id()).as_bytes())
+}
+
+/// What was written down: moments and pids, without a line that is not whole yet.
+pub(crate) fn starts(text: &str) -> impl Iterator<Item = (Moment, i32)> {
+    let whole = text.split_inclusive('\n').filter(|it| it.ends_with('\n'));
+    whole.filter_map(|line| {
+        let (moment, pid) = line.trim_end().split_once(' ')?;
+        Some((Moment::from_text(moment)?, pid.parse().ok()?))
+    })
+}
+
+fn serve(started: Moment, record: &Path, port: u16) -> io::Result<()> {
+    write_down(started, record)?;
     let passed = ListenFd::from_env().take_tcp_listener(0)?;
     let listener = match passed {
         Some(listener) => listener,

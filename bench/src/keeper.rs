@@ -6,6 +6,7 @@ use std::process::{self, Command};
 use nix::sys::signal::Signal;
 use repram_tests::{Binaries, Container, Process, Sandbox};
 
+use crate::moment::Moment;
 use crate::recipe::{KEPT, ROTATE_AT};
 
 /// Something that keeps programs running.
@@ -37,6 +38,7 @@ pub(crate) enum Keeper {
 pub(crate) struct Kept {
     keeper: Keeper,
     sandbox: Sandbox,
+    started: Moment,
     child: process::Child,
     command: Vec<OsString>,
 }
@@ -137,10 +139,12 @@ impl Keeper {
     }
 
     fn started(self, sandbox: Sandbox, mut keeper: Command, command: Vec<OsString>) -> Kept {
+        let started = Moment::now();
         let (child, _output) = sandbox.spawn(&mut keeper, "keeper");
         Kept {
             keeper: self,
             sandbox,
+            started,
             child,
             command,
         }
@@ -148,11 +152,13 @@ impl Keeper {
 
     /// Keeps our own nodes running.
     pub(crate) fn keep_nodes(sandbox: Sandbox) -> Kept {
+        let started = Moment::now();
         let (child, _output) = sandbox.spawn(&mut sandbox.supervisor(&["run"]), "keeper");
         let command = vec![Binaries::built().node.clone().into()];
         Kept {
             keeper: Self::Ours,
             sandbox,
+            started,
             child,
             command,
         }
@@ -160,6 +166,11 @@ impl Keeper {
 }
 
 impl Kept {
+    /// When the command was given.
+    pub(crate) fn started(&self) -> Moment {
+        self.started
+    }
+
     /// The programs that are kept.
     pub(crate) fn programs(&self) -> Vec<Process> {
         self.divided().0

@@ -11,6 +11,7 @@
 
 mod chart;
 mod child;
+mod cluster;
 mod contest;
 mod cores;
 mod count;
@@ -62,12 +63,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Benchmark {
-    /// The supervisor beside others: start, restart, stop, rest, logs and orphans.
+    /// The supervisor beside others: start, cluster, restart, stop, rest, logs and orphans.
     Supervisor(suite::Options),
     /// The node beside other stores: throughput, footprint, lag, expiry and membership.
     Node(suite::Options),
-    /// From the command to all nodes answering and knowing each other.
+    /// From the command of a keeper to the last program that it starts.
     Start(start::Options),
+    /// From the command to all nodes answering and knowing each other.
+    Cluster(cluster::Options),
     /// Memory, processor time and wake-ups while nothing happens.
     Rest(rest::Options),
     /// From the kill of a program to its successor.
@@ -148,6 +151,7 @@ impl Benchmark {
                 return Ok(None);
             }
             Self::Start(options) => start::measure(&options),
+            Self::Cluster(options) => cluster::measure(&options),
             Self::Rest(options) => rest::measure(&options),
             Self::Restart(options) => restart::measure(&options),
             Self::Stop(options) => stop::measure(&options),

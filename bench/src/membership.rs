@@ -8,10 +8,10 @@ use nix::sys::signal::Signal;
 use repram_tests::{Node, PATIENCE, Process, Sandbox, get, poll_until};
 use serde_json::Value;
 
+use crate::cluster::PAUSE;
 use crate::contest::{Contestant, compete};
 use crate::report::Report;
 use crate::sample::in_ms;
-use crate::start::PAUSE;
 use crate::table::{Cell, Table};
 
 /// What can be chosen.

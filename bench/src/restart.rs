@@ -11,7 +11,7 @@ use clap::Args;
 use nix::sys::signal::Signal;
 use repram_tests::{PATIENCE, Process, poll_until};
 
-use crate::child::Child;
+use crate::child::{self, Child};
 use crate::contest::{Contestant, compete};
 use crate::keeper::Keeper;
 use crate::moment::Moment;
@@ -114,6 +114,5 @@ fn answer_after(port: u16, earlier: Moment) -> (Moment, Moment) {
 /// The last start that was written down, with its pid.
 fn last_start(record: &Path) -> Option<(Moment, i32)> {
     let text = fs::read_to_string(record).ok()?;
-    let (moment, pid) = text.lines().last()?.split_once(' ')?;
-    Some((Moment::from_text(moment)?, pid.parse().ok()?))
+    child::starts(&text).last()
 }

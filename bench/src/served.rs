@@ -7,9 +7,9 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 use repram_tests::{Binaries, KeptConnection, Node, PATIENCE, Process, Sandbox, poll_until};
 
+use crate::cluster::PAUSE;
 use crate::count::collected;
 use crate::node::second_port;
-use crate::start::PAUSE;
 
 /// A request that a node answers again and again.
 pub(crate) struct Served {

@@ -1,11 +1,14 @@
-//! `start`: from the command to all nodes answering, and to all knowing each other.
+//! `start`: from the command of a keeper to the last of the programs that it starts.
 
-use std::time::{Duration, Instant};
+use std::fs;
+use std::time::Duration;
 
 use clap::Args;
-use repram_tests::{Binaries, Node, PATIENCE, Sandbox, poll_until};
+use repram_tests::{PATIENCE, poll_until};
 
+use crate::child::{self, Child};
 use crate::contest::{Contestant, compete};
+use crate::keeper::Keeper;
 use crate::report::Report;
 use crate::sample::in_ms;
 use crate::table::{Cell, Table};
@@ -14,127 +17,81 @@ use crate::table::{Cell, Table};
 #[derive(Args)]
 pub(crate) struct Options {
     /// Measured runs of each contestant.
-    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
-    /// Numbers of nodes.
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 3, 10],
+    /// Numbers of programs.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 3, 10, 50],
           value_parser = clap::value_parser!(u16).range(1..=64))]
-    nodes: Vec<u16>,
+    children: Vec<u16>,
 }
 
-/// The pause between two looks at a node that does not answer yet: short beside
-/// what is measured, long enough to leave the processor to the nodes.
-pub(crate) const PAUSE: Duration = Duration::from_micros(500);
+/// The pause between two looks: nothing that is measured depends on it, so that it leaves the
+/// processor to those who start.
+const PAUSE: Duration = Duration::from_millis(5);
 
-/// A shell that starts the nodes without waiting, each with its ports, a directory
-/// of its own and the first node as its seed.
-const LOOP: &str = r#"
-slot=0
-while [ "$slot" -lt "$NODE_COUNT" ]; do
-    REPRAM_NODE_ID="flux-node-$((slot + 1))" \
-    REPRAM_HTTP_PORT="$((BASE_PORT + slot))" \
-    REPRAM_GOSSIP_PORT="$((BASE_PORT + slot + GOSSIP_PORT_OFFSET))" \
-    REPRAM_PEERS="127.0.0.1:$BASE_PORT" \
-    STATE_DIR="$STATE_DIR/$slot" \
-        "$NODE" >"$LOG_DIR/flux-node-$((slot + 1)).log" 2>&1 &
-    slot=$((slot + 1))
-done
-wait
-"#;
-
-/// Measures all numbers of nodes and reports.
+/// Measures all keepers and reports.
 pub(crate) fn measure(options: &Options) -> Report {
     let mut table = Table::new(&[
-        "nodes",
+        "programs",
         "started by",
-        "all answer, ms",
-        "all know each other, ms",
+        "the last has begun after, ms",
         "times the shell loop",
     ]);
-    for count in &options.nodes {
-        eprintln!("{count} nodes, {} runs ...", options.runs);
-        let contestants = [
-            Contestant {
-                name: "supervisor".to_owned(),
-                run: Box::new(|| start_fleet(*count)),
-            },
-            Contestant {
-                name: "shell loop".to_owned(),
-                run: Box::new(|| start_loop(*count)),
-            },
-        ];
+    for &count in &options.children {
+        eprintln!("{count} programs ...");
+        let mut keepers = Keeper::here();
+        if count == 1 {
+            keepers.extend(Keeper::inits());
+        }
+        let contestants: Vec<_> = keepers
+            .iter()
+            .map(|keeper| Contestant {
+                name: keeper.name().to_owned(),
+                run: Box::new(move || [start(*keeper, count)]),
+            })
+            .collect();
         let standings = compete(&contestants, options.runs.into());
-        let [_, reference] = &standings[standings.len() - 1].figures;
-        for standing in &standings {
-            let [answering, acquainted] = &standing.figures;
+        let of_shell = keepers.iter().position(|it| *it == Keeper::Shell);
+        let [reference] = standings[of_shell.expect("every machine has a shell")]
+            .figures
+            .clone();
+        for standing in standings {
+            let [after] = standing.figures;
+            let times = after.ratio_to(&reference);
             table.row(vec![
                 Cell::Text(count.to_string()),
-                Cell::Text(standing.name.clone()),
-                Cell::Measured(answering.clone()),
-                Cell::Measured(acquainted.clone()),
-                Cell::Times(acquainted.ratio_to(reference)),
+                Cell::Text(standing.name),
+                Cell::Measured(after),
+                Cell::Times(times),
             ]);
         }
     }
-    let runs = options.runs;
     Report {
-        title: "From the command to a working cluster",
+        title: "Start of programs that do nothing",
         how: format!(
-            "START_STAGGER=0; median (smallest - largest) of {runs} runs, taken in turns."
+            "From the command to the first instruction of the last program's `main`. \
+             START_STAGGER=0; median (smallest - largest) of {} runs, taken in turns.",
+            options.runs
         ),
         table,
     }
 }
 
-/// One start by the supervisor.
-fn start_fleet(count: u16) -> [f64; 2] {
-    let sandbox = sandbox_for(count);
-    let start = Instant::now();
-    let fleet = sandbox.start();
-    let figures = times(start, fleet.http_port(0), count);
-    fleet.stop();
-    figures
-}
-
-/// One start by the loop.
-fn start_loop(count: u16) -> [f64; 2] {
-    let sandbox = sandbox_for(count).set("NODE", Binaries::built().node.display());
-    for slot in 0..count {
-        let directory = sandbox.path("state").join(slot.to_string());
-        std::fs::create_dir(directory).expect("the sandbox is ours");
-    }
-    let mut shell = sandbox.program("/bin/sh".as_ref());
-    shell.args(["-c", LOOP]);
-    let start = Instant::now();
-    let (mut child, _output) = sandbox.spawn(&mut shell, "shell");
-    let figures = times(start, sandbox.http_port(0), count);
-    sandbox.end_all();
-    child.wait().expect("it is our child");
-    figures
-}
-
-fn sandbox_for(count: u16) -> Sandbox {
-    Sandbox::new()
-        .set("NODE_COUNT", count)
-        .set("MAX_PORTS", count)
-}
-
-/// Waits until all nodes answer as ready, then until each knows all others.
-fn times(start: Instant, base: u16, count: u16) -> [f64; 2] {
-    let ports = base..base + count;
-    let nodes: Vec<Node> = ports
-        .map(|port| poll_until("a ready node", PAUSE, PATIENCE, || Node::at(port)))
-        .collect();
-    let answering = in_ms(start.elapsed());
-    for node in &nodes {
-        poll_until("a node that knows the others", PAUSE, PATIENCE, || {
-            let known = node.peers()?.len() + 1;
-            if known == usize::from(count) {
-                Ok(())
-            } else {
-                Err(format!("{known} of {count}"))
-            }
-        });
-    }
-    [answering, in_ms(start.elapsed())]
+/// One start; milliseconds.
+fn start(keeper: Keeper, count: u16) -> f64 {
+    let sandbox = keeper.sandbox(count);
+    let record = sandbox.path("starts");
+    let child = Child::Begin {
+        record: record.clone(),
+    };
+    let kept = keeper.keep(sandbox, child.command(), count);
+    let last = poll_until("all programs", PAUSE, PATIENCE, || {
+        let text = fs::read_to_string(&record).unwrap_or_default();
+        let begun: Vec<_> = child::starts(&text).map(|(moment, _)| moment).collect();
+        match begun.iter().max() {
+            Some(last) if begun.len() >= count.into() => Ok(*last),
+            _ => Err(format!("{} of {count}", begun.len())),
+        }
+    });
+    in_ms(last.since(kept.started()))
 }

@@ -4,7 +4,7 @@ use clap::{Args, Command};
 
 use crate::machine::Machine;
 use crate::report::Report;
-use crate::{logs, membership, node, orphans, rest, restart, start, stop};
+use crate::{cluster, logs, membership, node, orphans, rest, restart, start, stop};
 
 /// What can be chosen.
 #[derive(Args)]
@@ -35,6 +35,10 @@ impl Suite {
             Part {
                 name: "start",
                 measure: |words| Some(start::measure(&options(words))),
+            },
+            Part {
+                name: "cluster",
+                measure: |words| Some(cluster::measure(&options(words))),
             },
             Part {
                 name: "restart",
@@ -122,6 +126,7 @@ mod tests {
             let _with_runs: T = options(&["--runs".to_owned(), "3".to_owned()]);
         }
         check::<start::Options>();
+        check::<cluster::Options>();
         check::<restart::Options>();
         check::<stop::Options>();
         check::<rest::Options>();

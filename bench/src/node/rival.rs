@@ -13,7 +13,7 @@ use super::load::Load;
 use super::peers;
 use super::talk::Talk;
 use crate::child::Child;
-use crate::start::PAUSE;
+use crate::cluster::PAUSE;
 
 /// Something that answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
