@@ -82,6 +82,7 @@ pub(crate) fn measure(options: &Options) -> Report {
         how: format!(
             "START_STAGGER=0; median (smallest - largest) of {runs} runs, taken in turns."
         ),
+        beside: Vec::new(),
         table,
     }
 }

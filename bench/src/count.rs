@@ -82,6 +82,7 @@ pub(crate) fn measure(options: &Options) -> Result<Report, String> {
                 compiler => compiler,
             },
         ),
+        beside: Vec::new(),
         table,
     })
 }

@@ -8,6 +8,7 @@ use repram_tests::{Binaries, Container, Process, Sandbox};
 
 use crate::moment::Moment;
 use crate::recipe::{KEPT, ROTATE_AT};
+use crate::version::Version;
 
 /// Something that keeps programs running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,11 @@ impl Keeper {
         Self::present(&[Self::Exec, Self::Tini])
     }
 
+    /// All of these.
+    pub(crate) fn all() -> Vec<Self> {
+        [Self::here(), Self::inits()].concat()
+    }
+
     fn present(all: &[Self]) -> Vec<Self> {
         let (here, missing): (Vec<_>, Vec<_>) = all.iter().copied().partition(|one| one.is_here());
         for missing in missing {
@@ -85,6 +91,24 @@ impl Keeper {
             Self::Exec => "supervisor exec",
             Self::Tini => "tini -g",
         }
+    }
+
+    /// Those of them that were not built here, with their versions.
+    pub(crate) fn versions(keepers: &[Self]) -> Vec<String> {
+        let with_version = |keeper: &Self| {
+            let (program, version) = match keeper {
+                Self::Ours | Self::Shell | Self::Exec => return None,
+                Self::S6 => ("s6-svscan", Version::OfPackage("s6")),
+                Self::Runit => ("runsvdir", Version::OfPackage("runit")),
+                Self::Supervisord => ("supervisord", Version::Said("--version")),
+                Self::Circus => ("circusd", Version::Said("--version")),
+                Self::Pm2 => ("pm2-runtime", Version::Said("--version")),
+                Self::Horust => ("horust", Version::Said("--version")),
+                Self::Tini => ("tini", Version::Said("--version")),
+            };
+            Some(format!("{} {}", keeper.name(), version.of(program)))
+        };
+        keepers.iter().filter_map(with_version).collect()
     }
 
     fn is_here(self) -> bool {

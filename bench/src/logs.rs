@@ -48,7 +48,8 @@ pub(crate) fn measure(options: &Options) -> Report {
             run: Box::new(move || flood(keeper, shown, options)),
         });
     };
-    for keeper in Keeper::here() {
+    let keepers = Keeper::here();
+    for keeper in keepers.iter().copied() {
         if keeper == Keeper::Ours {
             enter("supervisor, LOG_STDOUT=events", keeper, "events");
             enter("supervisor, LOG_STDOUT=all", keeper, "all");
@@ -80,6 +81,7 @@ pub(crate) fn measure(options: &Options) -> Report {
             line::LENGTH,
             options.runs
         ),
+        beside: Keeper::versions(&keepers),
         table,
     }
 }

@@ -39,6 +39,7 @@ mod stop;
 mod suite;
 mod table;
 mod usage;
+mod version;
 
 use std::process::ExitCode;
 
@@ -172,7 +173,7 @@ impl Benchmark {
                 flame::draw(&options)?;
                 return Ok(None);
             }
-            Self::Scale(options) => scale::measure(&options),
+            Self::Scale(options) => scale::measure(&options)?,
             Self::Membership(options) => membership::measure(&options),
         };
         Ok(Some(report))

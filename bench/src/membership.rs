@@ -59,6 +59,7 @@ pub(crate) fn measure(options: &Options) -> Report {
              - largest) of {} runs, taken in turns.",
             options.runs
         ),
+        beside: Vec::new(),
         table,
     }
 }

@@ -54,7 +54,7 @@ done
 /// Measures all keepers and reports; nothing where no process can be the first one.
 pub(crate) fn measure(options: &Options) -> Option<Report> {
     let container = Container::with_process_1("the benchmark")?;
-    let keepers: Vec<_> = Keeper::here().into_iter().chain(Keeper::inits()).collect();
+    let keepers = Keeper::all();
     let contestants: Vec<_> = keepers
         .iter()
         .map(|keeper| Contestant {
@@ -82,6 +82,7 @@ pub(crate) fn measure(options: &Options) -> Option<Report> {
             LONGEST.as_secs(),
             options.runs
         ),
+        beside: Keeper::versions(&keepers),
         table,
     })
 }

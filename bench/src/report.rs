@@ -11,6 +11,8 @@ pub(crate) struct Report {
     pub(crate) title: &'static str,
     /// How it was measured, and what has to be known to read the table.
     pub(crate) how: String,
+    /// What took part beside what is built here, with versions.
+    pub(crate) beside: Vec<String>,
     /// The figures.
     pub(crate) table: Table,
 }
@@ -18,8 +20,17 @@ pub(crate) struct Report {
 impl Report {
     /// As Markdown.
     pub(crate) fn markdown(&self, machine: &Machine) -> String {
-        let Self { title, how, table } = self;
-        format!("## {title}\n\n{how}\n\n{table}\n{}\n", machine.described())
+        let Self {
+            title, how, table, ..
+        } = self;
+        let beside = match &self.beside[..] {
+            [] => String::new(),
+            beside => format!(" Beside it: {}.", beside.join(", ")),
+        };
+        format!(
+            "## {title}\n\n{how}\n\n{table}\n{}{beside}\n",
+            machine.described()
+        )
     }
 
     /// As one JSON object.
@@ -29,6 +40,7 @@ impl Report {
             "how": self.how,
             "rows": self.table.to_json(),
             "machine": machine.described(),
+            "beside": self.beside,
         });
         format!("{object:#}\n")
     }

@@ -44,7 +44,8 @@ pub(crate) fn measure(options: &Options) -> Report {
             run: Box::new(move || at_rest(&keep(), options)),
         });
     };
-    for keeper in Keeper::here() {
+    let keepers = Keeper::here();
+    for keeper in keepers.iter().copied() {
         let command = Child::Rest.command();
         if keeper != Keeper::Ours {
             let keep = move || keeper.keep(keeper.sandbox(count), command.clone(), count);
@@ -74,6 +75,7 @@ pub(crate) fn measure(options: &Options) -> Report {
              asked. Median (smallest - largest) of {} runs, taken in turns.",
             options.settle, options.seconds, options.runs
         ),
+        beside: Keeper::versions(&keepers),
         table,
     }
 }

@@ -69,6 +69,7 @@ pub(crate) fn measure(options: &Options) -> Report {
              successor did. Median (smallest - largest) of {} runs, taken in turns.",
             options.early, options.late, options.runs
         ),
+        beside: Keeper::versions(&keepers),
         table,
     }
 }

@@ -1,5 +1,6 @@
 //! `scale`: how cost grows with the number of nodes, of keys, and with the size of values.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -106,17 +107,17 @@ impl By {
         }
     }
 
-    /// Whether a step makes sense.
-    fn check(self, step: u32) {
+    /// Whether a step makes sense; if not, what is wrong with it.
+    fn check(self, step: u32) -> Result<(), String> {
         let most = match self {
             Self::Nodes => NODES_MAX,
             Self::Keys => u32::MAX,
             Self::Size => SIZE_MAX,
         };
-        assert!(
-            step <= most,
-            "steps of {self:?}: found {step}, allowed is 1 to {most}"
-        );
+        if step > most {
+            return Err(format!("--steps: found {step}, allowed is 1 to {most}"));
+        }
+        Ok(())
     }
 
     fn run(self, step: u32) -> [f64; FIGURES] {
@@ -129,13 +130,21 @@ impl By {
 }
 
 /// Measures and reports.
-pub(crate) fn measure(options: &Options) -> Report {
+///
+/// # Errors
+/// When a step makes no sense, or the chart cannot be written, and why.
+pub(crate) fn measure(options: &Options) -> Result<Report, String> {
     let by = options.by;
     let steps = match &options.steps[..] {
         [] => by.steps(),
         chosen => chosen.to_vec(),
     };
-    steps.iter().for_each(|step| by.check(*step));
+    steps.iter().try_for_each(|step| by.check(*step))?;
+    if let Some(path) = &options.chart {
+        // Better now than after a quarter of an hour.
+        let opened = File::options().create(true).append(true).open(path);
+        opened.map_err(|error| format!("--chart {}: {error}", path.display()))?;
+    }
     let contestants: Vec<_> = steps
         .iter()
         .map(|step| Contestant {
@@ -147,7 +156,7 @@ pub(crate) fn measure(options: &Options) -> Report {
     if let Some(path) = &options.chart {
         let chart = chart(by, &steps, &standings);
         let drawn = chart.write(path);
-        drawn.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        drawn.map_err(|error| format!("--chart {}: {error}", path.display()))?;
     }
     let mut table = Table::new(&by.columns());
     table.standings(standings);
@@ -156,14 +165,15 @@ pub(crate) fn measure(options: &Options) -> Report {
         By::Keys => "One node, values of 100 bytes, 64 connections.",
         By::Size => "One node, 64 connections; fewer keys of large values.",
     };
-    Report {
+    Ok(Report {
         title: "How cost grows",
         how: format!(
             "{how} Median (smallest - largest) of {} runs.",
             options.runs
         ),
+        beside: Vec::new(),
         table,
-    }
+    })
 }
 
 fn chart(by: By, steps: &[u32], standings: &[Standing<FIGURES>]) -> Chart {

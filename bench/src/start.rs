@@ -39,10 +39,11 @@ pub(crate) fn measure(options: &Options) -> Report {
     ]);
     for &count in &options.children {
         eprintln!("{count} programs ...");
-        let mut keepers = Keeper::here();
-        if count == 1 {
-            keepers.extend(Keeper::inits());
-        }
+        let keepers = if count == 1 {
+            Keeper::all()
+        } else {
+            Keeper::here()
+        };
         let contestants: Vec<_> = keepers
             .iter()
             .map(|keeper| Contestant {
@@ -73,6 +74,7 @@ pub(crate) fn measure(options: &Options) -> Report {
              START_STAGGER=0; median (smallest - largest) of {} runs, taken in turns.",
             options.runs
         ),
+        beside: Keeper::versions(&Keeper::all()),
         table,
     }
 }

@@ -86,10 +86,11 @@ pub(crate) fn measure(options: &Options) -> Report {
     let mut table = Table::new(&["", "kept by", "nothing left after, ms", "left behind"]);
     for scene in Scene::ALL {
         eprintln!("{} ...", scene.named());
-        let mut keepers = Keeper::here();
-        if scene.children(options.children) == 1 {
-            keepers.extend(Keeper::inits());
-        }
+        let keepers = if scene.children(options.children) == 1 {
+            Keeper::all()
+        } else {
+            Keeper::here()
+        };
         let contestants: Vec<_> = keepers
             .iter()
             .map(|keeper| Contestant {
@@ -123,6 +124,7 @@ pub(crate) fn measure(options: &Options) -> Report {
             stop_timeout_s(options),
             options.runs
         ),
+        beside: Keeper::versions(&Keeper::all()),
         table,
     }
 }

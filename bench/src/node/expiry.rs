@@ -80,6 +80,7 @@ pub(crate) fn measure(options: &Options) -> Report {
              value; the figures are what is certain whichever it was. Median (smallest - largest) \
              of {runs} runs, taken in turns."
         ),
+        beside: Rival::versions(&rivals.map(|(rival, _)| rival)),
         table,
     }
 }

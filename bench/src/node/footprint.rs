@@ -59,6 +59,7 @@ pub(crate) fn measure(options: &Options) -> Report {
              taken in turns.",
             SETTLE.as_secs()
         ),
+        beside: Rival::versions(&rivals),
         table,
     }
 }

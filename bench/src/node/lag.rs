@@ -65,6 +65,7 @@ pub(crate) fn measure(options: &Options) -> Report {
              {runs} runs, taken in turns.",
             APART.as_millis()
         ),
+        beside: Rival::versions(&rivals.map(|(rival, _)| rival)),
         table,
     }
 }

@@ -14,6 +14,7 @@ use super::peers;
 use super::talk::Talk;
 use crate::child::Child;
 use crate::cluster::PAUSE;
+use crate::version::Version;
 
 /// Something that answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +86,24 @@ impl Rival {
     /// Whether a value has to be written before it can be read.
     pub(crate) fn keeps_values(self) -> bool {
         !matches!(self, Self::Hyper(_) | Self::Nginx)
+    }
+
+    /// Those of them that were not built here, each program once with its version.
+    pub(crate) fn versions(rivals: &[Self]) -> Vec<String> {
+        let mut programs: Vec<_> = rivals.iter().filter_map(|rival| rival.program()).collect();
+        programs.sort_unstable();
+        programs.dedup();
+        let path = |program| peers::path_of(program).map(|path| (program, path));
+        let here = programs.into_iter().filter_map(path);
+        here.map(|(program, path)| {
+            let version = Version::Said(if program == "nginx" {
+                "-v"
+            } else {
+                "--version"
+            });
+            format!("{program} {}", version.of(&path.to_string_lossy()))
+        })
+        .collect()
     }
 
     fn program(self) -> Option<&'static str> {

@@ -112,6 +112,8 @@ pub(crate) fn measure(options: &Options) -> Report {
             contest(*workload, *size, options, &mut table);
         }
     }
+    let rivals = options.only.iter().flat_map(|workload| workload.rivals());
+    let rivals: Vec<_> = rivals.copied().collect();
     let Options {
         seconds,
         connections,
@@ -129,6 +131,7 @@ pub(crate) fn measure(options: &Options) -> Report {
              what it is sent, on one copy. Median (smallest - largest) of {runs} runs, taken in \
              turns."
         ),
+        beside: Rival::versions(&rivals),
         table,
     }
 }
