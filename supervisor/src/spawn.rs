@@ -7,7 +7,7 @@
 //! went is known when the call returns. Meanwhile our other threads go on and may hold any
 //! lock, so everything that allocates is done before, and the child makes async-signal-safe
 //! calls only (signal-safety(7)); and no handler of ours may run in it, so signals are
-//! blocked until it has put them back to their defaults.
+//! blocked until none of them has a handler in it.
 //!
 //! The child dies with the supervisor: `PR_SET_PDEATHSIG` fires when the *thread* that
 //! started it ends, so [`Spawn::start`] must be called by the main thread; and because a
@@ -181,6 +181,9 @@ impl Spawn<'_> {
         // changed or let go of before.
         let pid = unsafe { clone(child, &mut stack, flags, Some(libc::SIGCHLD)) };
         let pid = pid.map_err(|errno| SpawnError::Fork(errno.into()))?;
+        // The child did it, too. Where an emulator makes a fork of this, it may not have come so
+        // far.
+        let _ = nix::unistd::setpgid(pid, pid);
         let Some(Failure { step, errno }) = failure else {
             return Ok(pid);
         };

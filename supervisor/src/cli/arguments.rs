@@ -62,7 +62,9 @@ pub(crate) fn with_json(tell: &mut dyn FnMut(&str)) {
             walk(below, format!("{words} {}", below.get_name()).trim(), tell);
         }
     }
-    walk(&command(), "", tell);
+    let mut root = command();
+    root.build();
+    walk(&root, "", tell);
 }
 
 /// The examples of the command that these arguments begin with, or of the whole program.
@@ -514,6 +516,9 @@ mod tests {
             assert!(after.contains("Example"), "{name}");
             command.get_subcommands().for_each(check);
         }
-        check(&command());
+        let mut root = command().disable_help_subcommand(true);
+        // With the flags that are added only where they are asked for.
+        root.build();
+        check(&root);
     }
 }

@@ -55,9 +55,9 @@ impl Slots {
         state: &mut StateDir,
     ) -> Result<Self, NoSlots> {
         // Of earlier runs, whose fleets may have been larger: what is new here nobody has.
-        let all = (0..settings.max_ports).map(|index| NodeIndex(index).name());
-        let uuids: Vec<Uuid> = all
-            .filter_map(|name| Some(state.kept_identity(&name)?.uuid))
+        let all = (0..settings.max_ports).map(NodeIndex);
+        let mut kept: Vec<(NodeIndex, Uuid)> = all
+            .filter_map(|index| Some((index, state.kept_identity(&index.name())?.uuid)))
             .collect();
         let members = (0..settings.node_count).map(NodeIndex).map(|index| {
             let name = index.name();
@@ -65,6 +65,13 @@ impl Slots {
             Member::new(index, name, uuid)
         });
         let members: Vec<Member> = members.collect();
+        // Where a member got another UUID than the one that is kept, a program that is not ours
+        // runs with that one.
+        kept.retain(|(index, uuid)| {
+            let member = members.get(usize::from(index.0));
+            member.is_none_or(|member| member.uuid == *uuid)
+        });
+        let uuids: Vec<Uuid> = kept.into_iter().map(|(_, uuid)| uuid).collect();
         let ended = leftovers::end(&uuids).await;
         wait_for_the_ending(settings, &members, state).await;
         let mut slots = match settings.claim_scope {

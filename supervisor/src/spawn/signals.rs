@@ -21,8 +21,7 @@ static LOOK: extern "C" fn() = look_at_signals;
 
 extern "C" fn look_at_signals() {
     let ignored = (1..=SIGNALS).filter(|signal| effect(*signal) == Some(libc::SIG_IGN));
-    let ignored = ignored.fold(0, |set, signal| set | 1 << (signal - 1));
-    IGNORED_AT_START.store(ignored, Ordering::Relaxed);
+    IGNORED_AT_START.store(ignored.map(bit).sum(), Ordering::Relaxed);
 }
 
 /// What a signal does in this process: nothing, its default, or a handler. None for those that
@@ -42,59 +41,63 @@ fn handled(signal: libc::c_int) -> bool {
     effect(signal).is_some_and(|effect| ![libc::SIG_DFL, libc::SIG_IGN].contains(&effect))
 }
 
-/// What signals do in a child when its program begins.
+/// What signals do in a child when its program begins: each nothing or its default.
 pub(super) struct ChildSignals {
-    /// As in [`IGNORED_AT_START`]; none means that those that we handle, and SIGPIPE, which our
-    /// runtime ignores, are put back to their defaults.
-    ignored: Option<u64>,
+    /// Those that get their default: bit n-1 for signal n.
+    default: u64,
+    /// Those that are ignored. The others stay as they are here, where nothing handles them.
+    ignored: u64,
     blocked: libc::sigset_t,
 }
 
 impl ChildSignals {
-    /// None blocked, and all of them with their usual effect.
+    /// None blocked, and none ignored that was not ignored when this program was executed.
     pub(super) fn usual() -> Self {
+        // Which ones we handle does not change meanwhile, and the child is to do little.
+        let ours = (1..=SIGNALS).filter(|it| *it == libc::SIGPIPE || handled(*it));
         Self {
-            ignored: None,
+            default: ours.map(bit).sum(),
+            ignored: 0,
             blocked: *SigSet::empty().as_ref(),
         }
     }
 
     /// Everything as it was when this program was executed, with these blocked.
     pub(super) fn inherited(blocked: &SigSet) -> Self {
+        let ignored = IGNORED_AT_START.load(Ordering::Relaxed);
         Self {
-            ignored: Some(IGNORED_AT_START.load(Ordering::Relaxed)),
+            default: !ignored,
+            ignored,
             blocked: *blocked.as_ref(),
         }
     }
 
-    /// Makes it so for this process. Handlers are not left to exec: the child may be in its
+    /// Makes it so for this process. Handlers are not left to exec: the child is in its
     /// parent's memory until then.
     ///
     /// # Safety
     /// Only to be called in a fresh child. Makes async-signal-safe calls only.
     pub(super) unsafe fn set(&self) {
-        // SAFETY: system calls on numbers, and on a set that is initialised.
+        for signal in 1..=SIGNALS {
+            let effect = match bit(signal) {
+                bit if self.default & bit != 0 => libc::SIG_DFL,
+                bit if self.ignored & bit != 0 => libc::SIG_IGN,
+                _ => continue,
+            };
+            // SAFETY: a system call on numbers. Signals that have no other effect, such as
+            // SIGKILL, refuse.
+            unsafe { libc::signal(signal, effect) };
+        }
+        // SAFETY: a system call on a set that is initialised.
         unsafe {
-            match self.ignored {
-                None => {
-                    for signal in (1..=SIGNALS).filter(|it| *it == libc::SIGPIPE || handled(*it)) {
-                        libc::signal(signal, libc::SIG_DFL);
-                    }
-                }
-                Some(ignored) => {
-                    for signal in 1..=SIGNALS {
-                        let effect = match ignored >> (signal - 1) & 1 {
-                            0 => libc::SIG_DFL,
-                            _ => libc::SIG_IGN,
-                        };
-                        // Those that have no other effect, such as SIGKILL, refuse.
-                        libc::signal(signal, effect);
-                    }
-                }
-            }
             libc::sigprocmask(libc::SIG_SETMASK, &raw const self.blocked, ptr::null_mut());
         }
     }
+}
+
+/// The bit of a signal in a set.
+fn bit(signal: libc::c_int) -> u64 {
+    1 << (signal - 1)
 }
 
 /// Sends a signal, which may be a real-time one and so have no name, to a process group.
