@@ -25,7 +25,7 @@ impl Report {
         } = self;
         let beside = match &self.beside[..] {
             [] => String::new(),
-            beside => format!(" Beside it: {}.", beside.join(", ")),
+            beside => format!(" Also measured: {}.", beside.join(", ")),
         };
         format!(
             "## {title}\n\n{how}\n\n{table}\n{}{beside}\n",

@@ -39,11 +39,7 @@ pub(crate) fn measure(options: &Options) -> Report {
     ]);
     for &count in &options.children {
         eprintln!("{count} programs ...");
-        let keepers = if count == 1 {
-            Keeper::all()
-        } else {
-            Keeper::here()
-        };
+        let keepers = keepers_of(count == 1);
         let contestants: Vec<_> = keepers
             .iter()
             .map(|keeper| Contestant {
@@ -71,11 +67,21 @@ pub(crate) fn measure(options: &Options) -> Report {
         title: "Start of programs that do nothing",
         how: format!(
             "From the command to the first instruction of the last program's `main`. \
-             START_STAGGER=0; median (smallest - largest) of {} runs, taken in turns.",
+             START_STAGGER=0; runsvdir is spared the second that it waits after a change of its folder. \
+             Median (smallest - largest) of {} runs, taken in turns.",
             options.runs
         ),
-        beside: Keeper::versions(&Keeper::all()),
+        beside: Keeper::versions(&keepers_of(options.children.contains(&1))),
         table,
+    }
+}
+
+/// Those that keep many programs, and those that keep one.
+fn keepers_of(single: bool) -> Vec<Keeper> {
+    if single {
+        Keeper::all()
+    } else {
+        Keeper::here()
     }
 }
 

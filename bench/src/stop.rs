@@ -117,7 +117,8 @@ pub(crate) fn measure(options: &Options) -> Report {
         how: format!(
             "{} willing children, or one of another kind. From the signal that asks the keeper \
              to stop, or its kill -9, until no process is left; after {} s those that are left \
-             are counted. STOP_TIMEOUT is {} s. Median (smallest - largest) of {} runs, taken in \
+             are counted. STOP_TIMEOUT is {} s; the others have their \
+             defaults. Median (smallest - largest) of {} runs, taken in \
              turns.",
             options.children,
             options.patience,
