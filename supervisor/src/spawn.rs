@@ -509,7 +509,7 @@ mod tests {
         };
         let ours = || read_to_string("/proc/thread-self/status").expect("it is there");
         let before = blocked(&ours());
-        let theirs = run("cat /proc/$$/status", &[]).output;
+        let theirs = run("exec cat /proc/self/status", &[]).output;
         assert_eq!(blocked(&ours()), before);
         assert_eq!(blocked(&theirs), "SigBlk:\t0000000000000000");
     }
