@@ -56,7 +56,7 @@ impl Slots {
     ) -> Result<Self, NoSlots> {
         // Of earlier runs, whose fleets may have been larger: what is new here nobody has.
         let all = (0..settings.max_ports).map(NodeIndex);
-        let mut kept: Vec<(NodeIndex, Uuid)> = all
+        let kept: Vec<(NodeIndex, Uuid)> = all
             .filter_map(|index| Some((index, state.kept_identity(&index.name())?.uuid)))
             .collect();
         let members = (0..settings.node_count).map(NodeIndex).map(|index| {
@@ -65,14 +65,7 @@ impl Slots {
             Member::new(index, name, uuid)
         });
         let members: Vec<Member> = members.collect();
-        // Where a member got another UUID than the one that is kept, a program that is not ours
-        // runs with that one.
-        kept.retain(|(index, uuid)| {
-            let member = members.get(usize::from(index.0));
-            member.is_none_or(|member| member.uuid == *uuid)
-        });
-        let uuids: Vec<Uuid> = kept.into_iter().map(|(_, uuid)| uuid).collect();
-        let ended = leftovers::end(&uuids).await;
+        let ended = leftovers::end(&of_our_fleets(&kept, &members)).await;
         wait_for_the_ending(settings, &members, state).await;
         let mut slots = match settings.claim_scope {
             ClaimScope::Host => Self::on_host(settings, members, state).await,
@@ -209,6 +202,16 @@ pub(super) fn applicants(members: &[Member], state: &mut StateDir) -> Vec<Applic
     members.iter().map(applicant).collect()
 }
 
+/// Of the UUIDs that are kept those with which only nodes of ours have run. Where a member got
+/// another one, a program that is not ours holds the one that is kept, and runs.
+fn of_our_fleets(kept: &[(NodeIndex, Uuid)], members: &[Member]) -> Vec<Uuid> {
+    let ours = kept.iter().filter(|(index, uuid)| {
+        let member = members.get(usize::from(index.0));
+        member.is_none_or(|member| member.uuid == *uuid)
+    });
+    ours.map(|(_, uuid)| *uuid).collect()
+}
+
 async fn claimer(
     settings: &Settings,
     secrets: &Secrets,
@@ -285,4 +288,23 @@ fn too_few(settings: &Settings, held: usize, needed: usize, found: &[String]) ->
     };
     lines.push(advice);
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_is_not_ours_keeps_its_process() {
+        let uuid = |number: u16| Uuid::from_u128(number.into());
+        let member = |number: u16, uuid| {
+            let index = NodeIndex(number);
+            Member::new(index, index.name(), uuid)
+        };
+        let kept = [0, 1, 2].map(|number| (NodeIndex(number), uuid(number)));
+        // Somebody else holds the lock of the second one, and the third is of a larger fleet.
+        let members = [member(0, uuid(0)), member(1, uuid(9))];
+        assert_eq!(of_our_fleets(&kept, &members), [uuid(0), uuid(2)]);
+        assert!(of_our_fleets(&[], &members).is_empty());
+    }
 }
