@@ -46,12 +46,12 @@ fn find(uuids: &[Uuid]) -> Vec<Pid> {
     let us = geteuid().as_raw();
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry)))
-        .map(|(pid, entry)| (Pid::from_raw(pid), entry))
-        .filter(|(pid, _)| *pid != Pid::this())
-        .filter(|(_, entry)| entry.metadata().is_ok_and(|data| data.uid() == us))
-        .map(|(pid, _)| pid)
-        .filter(|pid| carries(*pid, uuids))
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let is_ours = entry.metadata().ok()?.uid() == us;
+            is_ours.then(|| Pid::from_raw(pid))
+        })
+        .filter(|pid| *pid != Pid::this() && carries(*pid, uuids))
         .collect()
 }
 
