@@ -103,6 +103,15 @@ impl Dialect {
         }
     }
 
+    /// Bytes of the answer that it cannot be told yet; none when what came is another one, or
+    /// that cannot be told yet.
+    pub(crate) fn later(self, came: &[u8]) -> Option<usize> {
+        match http_end(came) {
+            Ok(Some((503, end))) if self == Self::Node => Some(end),
+            _ => None,
+        }
+    }
+
     /// Bytes of the answer that there is no such value; none when what came is another one, or
     /// that cannot be told yet.
     pub(crate) fn absent(self, came: &[u8]) -> Option<usize> {
@@ -276,6 +285,18 @@ mod tests {
         check(Dialect::RedisQuorum, "+OK\r\n:2\r\n", 9);
         check(Dialect::Memcached, "STORED\r\n", 8);
         check(Dialect::Memcached, "VALUE k 0 5\r\nhello\r\nEND\r\n", 13);
+    }
+
+    #[test]
+    fn a_node_that_cannot_tell_yet_is_no_refusal() {
+        let later = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n";
+        let check = |dialect: Dialect, answer: &str, expect| {
+            assert_eq!(dialect.later(answer.as_bytes()), expect, "{answer:?}");
+        };
+        check(Dialect::Node, later, Some(later.len() + 2));
+        check(Dialect::Node, &later[..later.len() - 1], None);
+        check(Dialect::Node, &later.replace("503", "500"), None);
+        check(Dialect::Etcd, later, None);
     }
 
     #[test]

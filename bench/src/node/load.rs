@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::dialect::Dialect;
 use crate::usage::Usage;
@@ -189,6 +190,15 @@ impl Load {
     }
 }
 
+/// Before a server is asked again that could not tell.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// A minute of it.
+const ASKED_AT_MOST: u16 = 1200;
+
+/// That it was, once for all connections.
+static TOLD: Once = Once::new();
+
 /// One connection.
 struct Client {
     dialect: Dialect,
@@ -208,20 +218,37 @@ impl Client {
         })
     }
 
-    /// Asks, and reads the whole answer.
+    /// Asks, and reads the whole answer; again as long as it is that it cannot be told yet, as
+    /// by a node that was stopped for a second.
     async fn ask(&mut self, request: &[u8]) -> io::Result<()> {
+        for _ in 0..ASKED_AT_MOST {
+            if !self.is_told_to_wait(request).await? {
+                return Ok(());
+            }
+            TOLD.call_once(|| eprintln!("a server could not tell yet, and is asked again"));
+            sleep(AGAIN).await;
+        }
+        Err(io::Error::other("could not tell for a minute"))
+    }
+
+    /// Asks once; whether the answer is to ask again.
+    async fn is_told_to_wait(&mut self, request: &[u8]) -> io::Result<bool> {
         self.stream.write_all(request).await?;
         self.came.clear();
+        let mut waits = false;
         let mut length = None;
         while length.is_none_or(|length| self.came.len() < length) {
             if self.stream.read_buf(&mut self.came).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             if length.is_none() {
-                length = self.dialect.answer(&self.came)?;
+                length = self.dialect.answer(&self.came).or_else(|refused| {
+                    waits = true;
+                    self.dialect.later(&self.came).map(Some).ok_or(refused)
+                })?;
             }
         }
-        Ok(())
+        Ok(waits)
     }
 }
 
