@@ -31,6 +31,7 @@ pub mod addresses;
 pub mod auth;
 pub mod chain;
 pub mod claim;
+pub mod descriptors;
 pub mod domain;
 pub mod fetch;
 pub mod flux;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use repram_config::{Environment, Flag, Loaded, Problems, Role, load};
 use repram_discovery::chain::chain;
+use repram_discovery::descriptors::make_room;
 use tracing::warn;
 
 use super::arguments::{self, Invocation};
@@ -50,6 +51,7 @@ fn settings(config: Option<&std::path::Path>, flags: &[Flag]) -> Result<Loaded, 
 
 fn run(loaded: Loaded) -> ExitCode {
     panic::ends_the_process();
+    make_room();
     logging::start(&loaded.settings, std::env::var_os(SUPERVISOR_FD).is_some());
     for warning in &loaded.warnings {
         warn!("{warning}");

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 use repram_config::{ClaimScope, Loaded, LogDir, Problem, Problems, Settings};
 use repram_discovery::chain::chain;
+use repram_discovery::descriptors::make_room;
 use repram_discovery::domain;
 use repram_discovery::state_dir::{DirLock, StateDir, StateDirError};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -55,6 +56,7 @@ pub(super) enum Refused {
 #[must_use]
 pub fn run(options: RunOptions, held: HeldSignals) -> ExitCode {
     warn_on_stderr();
+    make_room();
     let origin = Origin::of_this_process();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
