@@ -1,17 +1,18 @@
 //! `membership`: how soon all nodes know that one has come, or has died.
 
+use std::fs;
 use std::ops::Range;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
+use jiff::{SignedDuration, Timestamp};
 use nix::sys::signal::Signal;
-use repram_tests::{Node, PATIENCE, Process, Sandbox, get, poll_until};
-use serde_json::Value;
+use repram_tests::{Node, PATIENCE, Process, Sandbox, poll_until};
 
 use crate::cluster::PAUSE;
 use crate::contest::{Contestant, compete};
 use crate::report::Report;
-use crate::sample::in_ms;
 use crate::table::{Cell, Table};
 
 /// What can be chosen.
@@ -28,6 +29,15 @@ pub(crate) struct Options {
 
 /// A join and a death, in milliseconds.
 const FIGURES: usize = 2;
+
+/// What a node writes of one that has come.
+const JOINED: &[&str] = &["joined"];
+
+/// What it writes of one that has gone, without and with a supervisor's word.
+const GONE: &[&str] = &["does not answer", "died"];
+
+/// The pause between two looks into logs: nothing that is measured depends on it.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Measures and reports.
 pub(crate) fn measure(options: &Options) -> Report {
@@ -53,8 +63,8 @@ pub(crate) fn measure(options: &Options) -> Report {
     Report {
         title: "What nodes know of each other",
         how: format!(
-            "From the start of one more node until all others know it, and from its kill -9 until \
-             none takes it for alive; asked again and again over HTTP, one node after the other. \
+            "From the start of one more node until the last of the others has written into its log \
+             that it has joined, and from its kill -9 until the last has written that it is gone. \
              Each by itself is what nodes on different hosts are to each other. Median (smallest \
              - largest) of {} runs, taken in turns.",
             options.runs
@@ -74,14 +84,17 @@ fn under_a_supervisor(count: u16) -> [f64; FIGURES] {
         .start();
     let port = fleet.http_port(count - 1);
     acquainted(fleet.http_port(0)..port, count - 1);
-    let start = Instant::now();
+    let name = |slot: u16| format!("flux-node-{}", slot + 1);
+    let logs: Vec<_> = (0..count - 1)
+        .map(|slot| fleet.log_file(&name(slot)))
+        .collect();
+    let start = Timestamp::now();
     let scaled = fleet.finish(&["scale", &count.to_string(), "--no-wait"]);
     assert_eq!(scaled.code(), Some(0), "{}", scaled.said());
-    let others = acquainted(fleet.http_port(0)..port, count);
-    let join = in_ms(start.elapsed());
-    let last = poll_until("the last node", PAUSE, PATIENCE, || Node::at(port));
-    let process = fleet.process_of(&last.id);
-    let death = death_of(&last, process, &others);
+    let newcomer = name(count - 1);
+    let join = known_after(start, &logs, &newcomer, JOINED);
+    acquainted(fleet.http_port(0)..port + 1, count);
+    let death = death_of(fleet.process_of(&newcomer), &logs, &newcomer);
     fleet.stop();
     [join, death]
 }
@@ -89,13 +102,14 @@ fn under_a_supervisor(count: u16) -> [f64; FIGURES] {
 fn each_by_itself(count: u16) -> [f64; FIGURES] {
     let sandbox = Sandbox::new();
     let first = sandbox.http_port(0);
+    let name = |slot: u16| format!("node-{slot}");
     let start_one = |slot: u16| {
         let (http, state) = (
             sandbox.http_port(slot),
             sandbox.path(&format!("state-{slot}")),
         );
         let mut node = sandbox.node();
-        node.env("REPRAM_NODE_ID", format!("node-{slot}"))
+        node.env("REPRAM_NODE_ID", name(slot))
             .env("REPRAM_HTTP_PORT", http.to_string())
             .env(
                 "REPRAM_GOSSIP_PORT",
@@ -103,21 +117,23 @@ fn each_by_itself(count: u16) -> [f64; FIGURES] {
             )
             .env("REPRAM_PEERS", format!("127.0.0.1:{first}"))
             .env("STATE_DIR", state);
-        sandbox.spawn(&mut node, &format!("node-{slot}")).0
+        sandbox.spawn(&mut node, &name(slot)).0
     };
     let mut children: Vec<_> = (0..count - 1).map(start_one).collect();
     let port = sandbox.http_port(count - 1);
     acquainted(first..port, count - 1);
-    let start = Instant::now();
+    let log = |slot| sandbox.path(&name(slot)).with_extension("out");
+    let logs: Vec<_> = (0..count - 1).map(log).collect();
+    let start = Timestamp::now();
     let last = start_one(count - 1);
     let process = Process {
         pid: last.id().cast_signed(),
     };
     children.push(last);
-    let others = acquainted(first..port, count);
-    let join = in_ms(start.elapsed());
-    let last = poll_until("the last node", PAUSE, PATIENCE, || Node::at(port));
-    let death = death_of(&last, process, &others);
+    let newcomer = name(count - 1);
+    let join = known_after(start, &logs, &newcomer, JOINED);
+    acquainted(first..port + 1, count);
+    let death = death_of(process, &logs, &newcomer);
     sandbox.end_all();
     for mut child in children {
         // They are our children, so they are ours to reap as well.
@@ -141,20 +157,69 @@ pub(crate) fn acquainted(ports: Range<u16>, count: u16) -> Vec<Node> {
     nodes
 }
 
-/// Milliseconds from the kill of a node until none of these takes it for alive.
-fn death_of(node: &Node, process: Process, others: &[Node]) -> f64 {
-    let start = Instant::now();
+/// Milliseconds from the kill of a node until all others have written that it is gone.
+fn death_of(process: Process, logs: &[PathBuf], name: &str) -> f64 {
+    let start = Timestamp::now();
     process.signal(Signal::SIGKILL);
-    for other in others {
-        poll_until("a death that is known", PAUSE, PATIENCE, || {
-            let answer = get(other.port, "/peers")?.json();
-            let peers = answer["peers"].as_array().cloned().unwrap_or_default();
-            let alive = |peer: &Value| peer["uuid"] == node.uuid && peer["state"] == "alive";
-            match peers.iter().find(|peer| alive(peer)) {
-                Some(peer) => Err(peer.to_string()),
-                None => Ok(()),
-            }
-        });
+    known_after(start, logs, name, GONE)
+}
+
+/// Milliseconds from `start` until the last of these logs said one of `words` of the node
+/// `name`.
+fn known_after(start: Timestamp, logs: &[PathBuf], name: &str, words: &[&str]) -> f64 {
+    let said = |log: &PathBuf| {
+        poll_until(&format!("{name} in a log"), LOOK, PATIENCE, || {
+            said_at(log, name, words)
+        })
+    };
+    let last = logs.iter().map(said).max().expect("there are others");
+    last.duration_since(start).as_secs_f64() * 1e3
+}
+
+/// When a log said one of `words` of the node `name` for the first time: each line begins with
+/// its time.
+fn said_at(log: &Path, name: &str, words: &[&str]) -> Result<Timestamp, String> {
+    let text = fs::read_to_string(log).map_err(|error| error.to_string())?;
+    let says = |line: &&str| {
+        let mut sayings = words.iter().map(|word| format!(" {name} {word} "));
+        sayings.any(|saying| line.contains(&saying))
+    };
+    let line = text.lines().find(says).ok_or("nothing of it yet")?;
+    end_of(line.split(' ').next().unwrap_or_default()).map_err(|error| format!("{line}: {error}"))
+}
+
+/// The end of what a time stands for, whose last digits were cut off: of a millisecond when it
+/// has three.
+fn end_of(time: &str) -> Result<Timestamp, jiff::Error> {
+    let digits = time.rsplit('.').next().unwrap_or_default();
+    let digits = digits.trim_end_matches('Z').len().min(9);
+    let unit = SignedDuration::from_nanos(10_i64.pow(9 - digits as u32));
+    time.parse::<Timestamp>()?.checked_add(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_word_of_a_node_counts() {
+        let sandbox = tempfile::tempdir().unwrap();
+        let log = sandbox.path().join("log");
+        fs::write(
+            &log,
+            "2026-11-22T03:02:53.439Z  INFO node-12 joined uuid=1\n\
+             2026-11-22T03:02:53.440Z  INFO node-1 joined uuid=2\n\
+             2026-11-22T03:02:54.440Z  INFO node-1 joined uuid=3\n\
+             2026-11-22T03:02:55.440123Z  WARN node-1 does not answer uuid=3\n",
+        )
+        .unwrap();
+        let check = |name, words, expect: Option<&str>| {
+            let found = said_at(&log, name, words).ok();
+            assert_eq!(found, expect.map(|time| time.parse().unwrap()));
+        };
+        check("node-1", JOINED, Some("2026-11-22T03:02:53.441Z"));
+        check("node-1", GONE, Some("2026-11-22T03:02:55.440124Z"));
+        check("node-12", GONE, None);
+        check("node-3", JOINED, None);
     }
-    in_ms(start.elapsed())
 }
