@@ -32,7 +32,11 @@ const STARTING_WITHIN: Duration = Duration::from_secs(60);
 /// eighth of the usual limit on descriptors.
 const INTRODUCTIONS: usize = 128;
 
-/// Pause between two rounds as long as there is nobody.
+/// The first pause between two rounds as long as there is nobody; each is twice the one before.
+/// Of several nodes that start at once one may be looked for before it listens.
+const ROUND_ALONE_FIRST: Duration = Duration::from_millis(100);
+
+/// The longest such pause.
 const ROUND_ALONE: Duration = Duration::from_secs(5);
 
 /// Pause between two rounds otherwise: the members know each other without them, but two
@@ -42,6 +46,32 @@ const ROUND: Duration = Duration::from_secs(60);
 /// Pause between two push-pulls with some member. Gossip reaches nearly all at once; this
 /// reaches the rest.
 const PUSH_PULL: Duration = Duration::from_secs(30);
+
+/// Pauses between rounds.
+struct Pauses {
+    /// The next one if there is nobody.
+    alone: Duration,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self {
+            alone: ROUND_ALONE_FIRST,
+        }
+    }
+}
+
+impl Pauses {
+    fn next(&mut self, is_alone: bool) -> Duration {
+        if !is_alone {
+            *self = Self::default();
+            return ROUND;
+        }
+        let pause = self.alone;
+        self.alone = (pause * 2).min(ROUND_ALONE);
+        pause
+    }
+}
 
 /// Looks for peers for as long as the node lives.
 pub(super) struct Joining {
@@ -82,12 +112,9 @@ impl Joining {
         // Everyone who was found is to be joined, not only heard of.
         let _ = timeout(CANDIDATE_WITHIN, self.node.world.streams().tried()).await;
         self.node.note_joined();
+        let mut pauses = Pauses::default();
         loop {
-            let pause = if self.alive().is_empty() {
-                ROUND_ALONE
-            } else {
-                ROUND
-            };
+            let pause = pauses.next(self.alive().is_empty());
             sleep(jittered(pause)).await;
             self.round().await;
         }
@@ -282,4 +309,19 @@ async fn meet(node: Arc<Node<Sockets>>, place: SocketAddr, patience: Duration) {
 /// A fifth more or less, so that nodes that started together do not stay in step.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.8 + 0.4 * fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_alone_asks_soon_and_then_less_often() {
+        let mut pauses = Pauses::default();
+        let mut alone = || pauses.next(true).as_millis();
+        let first: Vec<_> = (0..8).map(|_| alone()).collect();
+        assert_eq!(first, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(pauses.next(false), ROUND);
+        assert_eq!(pauses.next(true), ROUND_ALONE_FIRST);
+    }
 }

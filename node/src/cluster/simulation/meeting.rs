@@ -9,7 +9,8 @@ use super::event::Event;
 use super::universe::Universe;
 use crate::membership::{Liveness, News};
 
-/// Pause between two rounds of discovery of a node that is alone, and of one that is not.
+/// Pause between two rounds of discovery of a node that is alone, at the longest, and of one that
+/// is not.
 const ROUND_ALONE_US: u64 = 5_000_000;
 const ROUND_US: u64 = 60_000_000;
 
