@@ -1,6 +1,7 @@
 //! The gates: what must hold before a change is done.
 
 use std::fs::{self, File};
+use std::num::NonZeroUsize;
 use std::process::{Command, Stdio};
 
 use crate::command::{cannot_start, cargo, shown};
@@ -69,6 +70,9 @@ pub(crate) struct Site<'a> {
     /// Present unless no gate of this run needs it.
     pub(crate) deny: Option<Deny>,
 }
+
+/// How many tests of one binary run at the same time; as many as there are processors otherwise.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
 
 /// The gate that tests the image.
 pub(crate) const CONTAINERS: &str = "containers";
@@ -166,7 +170,13 @@ fn documentation(site: &mut Site<'_>) -> Verdict {
 
 fn tests(site: &mut Site<'_>) -> Verdict {
     // All binaries run, also after one failed: one round names every failure.
-    counted(site.judge(cargo(["test", "--locked", "--workspace", "--no-fail-fast"])))
+    let mut command = cargo(["test", "--locked", "--workspace", "--no-fail-fast"]);
+    if std::env::var_os(TEST_THREADS).is_none() {
+        // Most of what the black-box tests do is to wait.
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        command.env(TEST_THREADS, (2 * processors).to_string());
+    }
+    counted(site.judge(command))
 }
 
 fn counted(outcome: Result<String, String>) -> Verdict {
