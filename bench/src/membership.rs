@@ -63,8 +63,9 @@ pub(crate) fn measure(options: &Options) -> Report {
     Report {
         title: "What nodes know of each other",
         how: format!(
-            "From the start of one more node until the last of the others has written into its log \
-             that it has joined, and from its kill -9 until the last has written that it is gone. \
+            "From the start of one more node until the last of the others has written that it has \
+             joined, and from its kill -9 until the last has written that it is gone; under a \
+             supervisor with its time of reading that, in milliseconds rounded up. \
              Each by itself is what nodes on different hosts are to each other. Median (smallest \
              - largest) of {} runs, taken in turns.",
             options.runs
@@ -169,23 +170,32 @@ fn death_of(process: Process, logs: &[PathBuf], name: &str) -> f64 {
 fn known_after(start: Timestamp, logs: &[PathBuf], name: &str, words: &[&str]) -> f64 {
     let said = |log: &PathBuf| {
         poll_until(&format!("{name} in a log"), LOOK, PATIENCE, || {
-            said_at(log, name, words)
+            said_at(log, start, name, words)
         })
     };
     let last = logs.iter().map(said).max().expect("there are others");
     last.duration_since(start).as_secs_f64() * 1e3
 }
 
-/// When a log said one of `words` of the node `name` for the first time: each line begins with
-/// its time.
-fn said_at(log: &Path, name: &str, words: &[&str]) -> Result<Timestamp, String> {
+/// When a log said one of `words` of the node `name`, for the first time after `start`: each line
+/// begins with its time.
+fn said_at(log: &Path, start: Timestamp, name: &str, words: &[&str]) -> Result<Timestamp, String> {
     let text = fs::read_to_string(log).map_err(|error| error.to_string())?;
-    let says = |line: &&str| {
-        let mut sayings = words.iter().map(|word| format!(" {name} {word} "));
-        sayings.any(|saying| line.contains(&saying))
-    };
-    let line = text.lines().find(says).ok_or("nothing of it yet")?;
-    end_of(line.split(' ').next().unwrap_or_default()).map_err(|error| format!("{line}: {error}"))
+    let sayings: Vec<_> = words
+        .iter()
+        .map(|word| format!(" {name} {word} "))
+        .collect();
+    let said = text
+        .lines()
+        .filter(|line| sayings.iter().any(|it| line.contains(it)));
+    for line in said {
+        let time = end_of(line.split(' ').next().unwrap_or_default());
+        let time = time.map_err(|error| format!("{line}: {error}"))?;
+        if time > start {
+            return Ok(time);
+        }
+    }
+    Err("nothing of it yet".to_owned())
 }
 
 /// The end of what a time stands for, whose last digits were cut off: of a millisecond when it
@@ -202,19 +212,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_word_of_a_node_counts() {
+    fn the_first_word_after_the_start_counts() {
         let sandbox = tempfile::tempdir().unwrap();
         let log = sandbox.path().join("log");
         fs::write(
             &log,
-            "2026-11-22T03:02:53.439Z  INFO node-12 joined uuid=1\n\
+            "2026-11-22T03:02:52.439Z  INFO node-1 joined uuid=0\n\
+             2026-11-22T03:02:53.440Z  INFO node-12 joined uuid=1\n\
              2026-11-22T03:02:53.440Z  INFO node-1 joined uuid=2\n\
              2026-11-22T03:02:54.440Z  INFO node-1 joined uuid=3\n\
              2026-11-22T03:02:55.440123Z  WARN node-1 does not answer uuid=3\n",
         )
         .unwrap();
         let check = |name, words, expect: Option<&str>| {
-            let found = said_at(&log, name, words).ok();
+            let start = "2026-11-22T03:02:53.440Z".parse().unwrap();
+            let found = said_at(&log, start, name, words).ok();
             assert_eq!(found, expect.map(|time| time.parse().unwrap()));
         };
         check("node-1", JOINED, Some("2026-11-22T03:02:53.441Z"));

@@ -14,7 +14,8 @@ pub(crate) struct Options {
     runs: u16,
 }
 
-/// Something that can be measured without being told more than how often; nothing where this machine cannot.
+/// Something that can be measured without being told more than how often; nothing where this
+/// machine cannot.
 struct Part {
     name: &'static str,
     measure: fn(&[String]) -> Option<Report>,
