@@ -172,7 +172,7 @@ fn tests(site: &mut Site<'_>) -> Verdict {
     // All binaries run, also after one failed: one round names every failure.
     let mut command = cargo(["test", "--locked", "--workspace", "--no-fail-fast"]);
     if std::env::var_os(TEST_THREADS).is_none() {
-        // Most of what the black-box tests do is to wait.
+        // Most of what the black-box tests do is to wait; those that compute share what there is.
         let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         command.env(TEST_THREADS, (2 * processors).to_string());
     }

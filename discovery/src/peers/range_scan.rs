@@ -85,7 +85,7 @@ impl RangeScan {
             .no_proxy()
             .redirect(redirect::Policy::none())
             .timeout(PROBE_TIMEOUT)
-            // Each port is asked once in a round, and rounds are far apart.
+            // Each port is asked once in a round, and rounds are seldom close together.
             .pool_max_idle_per_host(0)
             .build()
             .map_err(SourceError::Client)?;

@@ -9,7 +9,7 @@ use repram_discovery::peers::{Candidate, SiblingPorts, Sources};
 use repram_discovery::supervised::{Sibling, SiblingState, SupervisorMessage};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::Life;
@@ -33,7 +33,9 @@ const STARTING_WITHIN: Duration = Duration::from_secs(60);
 const INTRODUCTIONS: usize = 128;
 
 /// The first pause between two rounds as long as there is nobody; each is twice the one before.
-/// Of several nodes that start at once one may be looked for before it listens.
+/// Of several nodes that start at once one may be looked for before it listens. Sources that ask a
+/// service have a pace of their own; a scan of ports is at most about seven rounds in the first
+/// six seconds, and none begins sooner than the one before took.
 const ROUND_ALONE_FIRST: Duration = Duration::from_millis(100);
 
 /// The longest such pause.
@@ -113,10 +115,13 @@ impl Joining {
         let _ = timeout(CANDIDATE_WITHIN, self.node.world.streams().tried()).await;
         self.node.note_joined();
         let mut pauses = Pauses::default();
+        let mut took = Duration::ZERO;
         loop {
             let pause = pauses.next(self.alive().is_empty());
-            sleep(jittered(pause)).await;
+            sleep(jittered(pause).max(took)).await;
+            let begun = Instant::now();
             self.round().await;
+            took = begun.elapsed();
         }
     }
 

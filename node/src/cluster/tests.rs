@@ -592,7 +592,8 @@ async fn strangers_stay_apart() {
     let refused = counters
         .iter()
         .find(|(name, ..)| *name == "streams_refused_total");
-    assert_eq!(refused.map(|(_, _, count)| *count), Some(2));
+    // They look for somebody again and again.
+    assert!(refused.is_some_and(|(_, _, count)| *count >= 2));
 }
 
 /// The siblings of one supervisor as it tells them to each node.

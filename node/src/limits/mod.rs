@@ -6,6 +6,7 @@ mod storage;
 
 use std::num::NonZeroUsize;
 
+pub use descriptors::raise_descriptor_limit;
 pub use memory::{memory_limit, resident_bytes};
 pub use storage::{STORAGE_MIN, StorageBasis, TooSmall, connections_max, storage_limit};
 

@@ -12,6 +12,7 @@ use super::beginning::Origin;
 use super::failure::{self, Failure};
 use super::node::{self, Signals};
 use super::{logging, panic, start, workers};
+use crate::limits::raise_descriptor_limit;
 use crate::supervised::{InheritedSockets, inherit_sockets};
 
 /// The variable by which a supervisor makes itself known.
@@ -51,11 +52,12 @@ fn settings(config: Option<&std::path::Path>, flags: &[Flag]) -> Result<Loaded, 
 
 fn run(loaded: Loaded) -> ExitCode {
     panic::ends_the_process();
-    make_room();
     logging::start(&loaded.settings, std::env::var_os(SUPERVISOR_FD).is_some());
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
+    raise_descriptor_limit();
+    make_room();
     // Descriptors are taken before there is a second thread, because their variables are
     // taken out of the environment.
     let ended = inherit_sockets()

@@ -9,8 +9,8 @@ use super::event::Event;
 use super::universe::Universe;
 use crate::membership::{Liveness, News};
 
-/// Pause between two rounds of discovery of a node that is alone, at the longest, and of one that
-/// is not.
+/// Pause between two rounds of discovery of a node that is alone, and of one that is not. The
+/// shorter ones of a node that has just begun to be alone are left out: here it finds others later.
 const ROUND_ALONE_US: u64 = 5_000_000;
 const ROUND_US: u64 = 60_000_000;
 
