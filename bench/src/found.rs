@@ -25,13 +25,22 @@ pub(crate) struct Found {
     next: u64,
 }
 
+/// How the files are numbered in which a rotation leaves a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Numbering {
+    /// The one that is written has no number, and the oldest the highest.
+    ByAge,
+    /// The oldest has no number, and the one that is written the highest.
+    InTurn,
+}
+
 impl Found {
     /// Reads all files below a folder, the oldest first.
-    pub(crate) fn below(folder: &Path) -> io::Result<Self> {
+    pub(crate) fn below(folder: &Path, numbering: Numbering) -> io::Result<Self> {
         let mut found = Self::default();
         // What the file before had begun.
         let mut rest = Vec::new();
-        for path in files_below(folder)? {
+        for path in files_below(folder, numbering)? {
             let mut reader = open(&path)?;
             found.split += u64::from(!rest.is_empty());
             loop {
@@ -78,19 +87,23 @@ fn dropped(line: &[u8]) -> Option<u64> {
 
 /// Log files below a folder, the oldest first: `@TIME.s` of s6 and runit, then `LOG.2.gz`,
 /// `LOG.2`, `LOG.1` and so on, then the one that is written.
-pub(crate) fn files_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn files_below(folder: &Path, numbering: Numbering) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            files.extend(files_below(&path)?);
+            files.extend(files_below(&path, numbering)?);
         } else if is_log(&path) {
             files.push(path);
         }
     }
     files.sort_by_key(|path| {
         let name = name_of(path);
-        (!name.starts_with('@'), Reverse(rotation(&name)), name)
+        let (by_age, in_turn) = match (numbering, rotation(&name)) {
+            (Numbering::ByAge, number) => (Some(Reverse(number)), None),
+            (Numbering::InTurn, number) => (None, number),
+        };
+        (!name.starts_with('@'), by_age, in_turn, name)
     });
     Ok(files)
 }
@@ -144,7 +157,7 @@ mod tests {
         for (name, content) in files {
             fs::write(folder.path().join(name), content).expect("it is ours");
         }
-        let mut found = Found::below(folder.path()).expect("it is readable");
+        let mut found = Found::below(folder.path(), Numbering::ByAge).expect("it is readable");
         found.next = 0;
         found
     }
@@ -173,6 +186,20 @@ mod tests {
             ("lock", b"not a log"),
         ];
         assert_eq!(found(&files), expect);
+    }
+
+    #[test]
+    fn files_may_be_numbered_in_turn() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["a.log.10", "a.log", "a.log.2"] {
+            fs::write(folder.path().join(name), "").expect("it is ours");
+        }
+        let order = |numbering| {
+            let files = files_below(folder.path(), numbering).expect("it is readable");
+            files.iter().map(|path| name_of(path)).collect::<Vec<_>>()
+        };
+        assert_eq!(order(Numbering::InTurn), ["a.log", "a.log.2", "a.log.10"]);
+        assert_eq!(order(Numbering::ByAge), ["a.log.10", "a.log.2", "a.log"]);
     }
 
     #[test]

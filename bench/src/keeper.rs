@@ -6,6 +6,7 @@ use std::process::{self, Command};
 use nix::sys::signal::Signal;
 use repram_tests::{Binaries, Container, Process, Sandbox};
 
+use crate::found::Numbering;
 use crate::moment::Moment;
 use crate::recipe::{KEPT, ROTATE_AT};
 use crate::version::Version;
@@ -109,6 +110,14 @@ impl Keeper {
             Some(format!("{} {}", keeper.name(), version.of(program)))
         };
         keepers.iter().filter_map(with_version).collect()
+    }
+
+    /// How it numbers the files of a log.
+    pub(crate) fn numbering(self) -> Numbering {
+        match self {
+            Self::Horust => Numbering::InTurn,
+            _ => Numbering::ByAge,
+        }
     }
 
     fn is_here(self) -> bool {
