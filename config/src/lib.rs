@@ -42,7 +42,7 @@ pub use self::loaded::Loaded;
 pub use self::origin::{Origin, Origins};
 pub use self::problem::{Place, Problem, Problems};
 pub use self::reference::reference;
-pub use self::settings::Settings;
+pub use self::settings::{NODE_COUNT_MAX, Settings};
 pub use self::value::{
     AdvertisedPort, ClaimScope, LogDir, LogFormat, LogLevel, LogStdout, OnFailed, PeerAddress,
     Probe, ProbePort, ReplicationFactor, Secret,

@@ -4,15 +4,51 @@ use std::io;
 use std::os::fd::{AsFd, RawFd};
 
 use nix::fcntl::{FcntlArg, fcntl};
-use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::close;
 
-/// Descriptors for which there is room from the start: 16 KiB of the kernel's memory, enough for
+/// Descriptors for which there is room from the start: 32 KiB of the kernel's memory, enough for
 /// the largest fleet, and for all but the busiest node.
-const ROOM: RawFd = 2048;
+pub const ROOM: u16 = 4096;
 
-/// Makes the kernel's table of this process's descriptors large, as far as the soft limit
-/// (RLIMIT_NOFILE) allows. Call it before there is a second thread.
+/// How many descriptors a process may have open (RLIMIT_NOFILE).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DescriptorLimit {
+    /// Where the kernel refuses. The process may raise it.
+    pub soft: u64,
+    /// As far as it may.
+    pub hard: u64,
+}
+
+impl DescriptorLimit {
+    /// That of this process.
+    ///
+    /// # Errors
+    /// Where a filter of system calls forbids to ask.
+    pub fn of_this_process() -> io::Result<Self> {
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        Ok(Self { soft, hard })
+    }
+
+    /// Raises the soft limit of this process to `wanted`, or to the hard one where that is
+    /// lower, and gives what holds now. A soft limit that is higher already stays.
+    ///
+    /// # Errors
+    /// Where a filter of system calls forbids it.
+    pub fn raise(self, wanted: u64) -> io::Result<Self> {
+        let raised = Self {
+            soft: wanted.min(self.hard).max(self.soft),
+            ..self
+        };
+        if raised != self {
+            setrlimit(Resource::RLIMIT_NOFILE, raised.soft, raised.hard)?;
+        }
+        Ok(raised)
+    }
+}
+
+/// Makes the kernel's table of this process's descriptors as large as [`ROOM`], or as the soft
+/// limit allows. Call it before there is a second thread.
 ///
 /// Linux makes the table larger when it is full: at 64 descriptors, and at each power of two
 /// after that. While threads share the table, whoever opened the descriptor that did not fit
@@ -20,10 +56,15 @@ const ROOM: RawFd = 2048;
 /// milliseconds, in the middle of claiming ports or of accepting connections. With one thread
 /// nobody waits.
 pub fn make_room() {
-    let soft = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
-    let room = RawFd::try_from(soft).unwrap_or(RawFd::MAX).min(ROOM);
     // Without it some descriptors come a little later, and that is all.
-    let _not_vital = touch(io::stdin(), room - 1);
+    let _not_vital = touch(io::stdin(), room_allowed() - 1);
+}
+
+fn room_allowed() -> RawFd {
+    let soft = DescriptorLimit::of_this_process().map_or(u64::MAX, |limit| limit.soft);
+    u16::try_from(soft)
+        .map_or(ROOM, |soft| soft.min(ROOM))
+        .into()
 }
 
 /// Opens and closes the descriptor `last`, or the first behind it that is free.
@@ -46,8 +87,7 @@ mod tests {
 
     #[test]
     fn there_is_room_and_nothing_stays_open() {
-        let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-        let wanted = RawFd::try_from(soft).unwrap_or(RawFd::MAX).min(ROOM);
+        let wanted = room_allowed();
         let last = format!("/proc/self/fd/{}", wanted - 1);
         let is_open = || fs::symlink_metadata(&last).is_ok();
         let before = is_open();
@@ -60,5 +100,15 @@ mod tests {
     fn a_limit_is_a_limit() {
         assert!(touch(io::stdin(), RawFd::MAX).is_err());
         assert!(touch(io::stdin(), -1).is_err());
+    }
+
+    #[test]
+    fn a_soft_limit_is_raised_and_never_lowered() {
+        let before = DescriptorLimit::of_this_process().unwrap();
+        assert_eq!(before.raise(0).unwrap(), before);
+        assert_eq!(before.raise(before.soft).unwrap(), before);
+        let raised = before.raise(u64::MAX).unwrap();
+        assert_eq!(raised.soft, before.hard);
+        assert_eq!(DescriptorLimit::of_this_process().unwrap(), raised);
     }
 }

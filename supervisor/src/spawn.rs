@@ -39,6 +39,7 @@ use nix::sched::{CloneFlags, clone};
 use nix::sys::signal::SigSet;
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
+use repram_discovery::descriptors::DescriptorLimit;
 
 pub use footprint::give_back_memory;
 use search::find_program;
@@ -85,6 +86,8 @@ pub struct Own<'a> {
     pub output: BorrowedFd<'a>,
     /// Value for its `/proc/self/oom_score_adj`, -1000 to 1000.
     pub oom_score_adj: i16,
+    /// What it may open itself; none when that is as here.
+    pub descriptor_limit: Option<DescriptorLimit>,
 }
 
 /// What a process that stands in our place cannot take over by itself.
@@ -276,6 +279,7 @@ struct Plan {
     /// What becomes descriptor 0, 1, ..., and all others are closed by exec; when there is
     /// nothing, they stay as they are.
     descriptors: Vec<RawFd>,
+    descriptor_limit: Option<libc::rlimit>,
     terminal: Option<RawFd>,
     signals: ChildSignals,
 }
@@ -294,6 +298,10 @@ impl Plan {
                 Self {
                     parent,
                     descriptors: all.map(AsRawFd::as_raw_fd).collect(),
+                    descriptor_limit: own.descriptor_limit.map(|limit| libc::rlimit {
+                        rlim_cur: limit.soft,
+                        rlim_max: limit.hard,
+                    }),
                     terminal: None,
                     signals: ChildSignals::usual(),
                 }
@@ -301,6 +309,7 @@ impl Plan {
             Surroundings::Inherited(inherited) => Self {
                 parent,
                 descriptors: Vec::new(),
+                descriptor_limit: None,
                 terminal: inherited.terminal.map(|fd| fd.as_raw_fd()),
                 signals: ChildSignals::inherited(inherited.blocked),
             },
@@ -348,6 +357,12 @@ unsafe fn run_child(image: &mut Image, plan: &Plan) -> Failure {
         }
         if !plan.descriptors.is_empty() && !lay_out(plan) {
             return failed("dup");
+        }
+        // Only now: ours may be above it.
+        if let Some(limit) = &plan.descriptor_limit
+            && libc::setrlimit(libc::RLIMIT_NOFILE, limit) == -1
+        {
+            return failed("setrlimit");
         }
         if !image.oom_score_adj.is_empty() {
             write_file(c"/proc/self/oom_score_adj", &image.oom_score_adj);
@@ -455,6 +470,7 @@ mod tests {
                 stdin: null.as_fd(),
                 output: write.as_fd(),
                 oom_score_adj: 500,
+                descriptor_limit: None,
             }),
         };
         let pid = spawn.start().expect("sh starts");
@@ -527,6 +543,7 @@ mod tests {
                     stdin: null.as_fd(),
                     output: null.as_fd(),
                     oom_score_adj: 0,
+                    descriptor_limit: None,
                 }),
             };
             assert_eq!(spawn.start().expect_err("cannot start").to_string(), expect);

@@ -8,7 +8,7 @@ mod declare;
 mod environment;
 mod table;
 
-pub use self::table::Settings;
+pub use self::table::{NODE_COUNT_MAX, Settings};
 
 pub(crate) use self::declare::{Difference, Read};
 pub(crate) use self::table::{DECLARATIONS, Draft};

@@ -19,6 +19,9 @@ use crate::value::{
     Span, Switch, Text, Token, Url, Whole,
 };
 
+/// The most nodes of one fleet.
+pub const NODE_COUNT_MAX: u16 = 256;
+
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const TIB: u64 = 1024 * 1024 * MIB;
@@ -44,7 +47,7 @@ settings! {
         // A node is told of all its siblings in one message of 64 KiB, which has room for
         // so many with the longest names.
         node_count: u16 =
-            Fixed("3"), Whole::<u16>::new(1, 256), ["NODE_COUNT"], Effective, Scale;
+            Fixed("3"), Whole::<u16>::new(1, NODE_COUNT_MAX), ["NODE_COUNT"], Effective, Scale;
 
         /// What runs as a node. It is split at blanks and executed directly, or given to
         /// `/bin/sh -c` when it contains characters that only a shell understands.
@@ -66,7 +69,7 @@ settings! {
             Derived("NODE_COUNT - 1", |draft| {
                 Some(draft.node_count?.saturating_sub(1).to_string())
             }),
-            Whole::<u16>::new(0, 256), ["MIN_READY"], Effective, Now;
+            Whole::<u16>::new(0, NODE_COUNT_MAX), ["MIN_READY"], Effective, Now;
 
         /// Where identities, generations and the control socket live. It belongs to one
         /// supervisor.

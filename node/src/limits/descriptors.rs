@@ -1,6 +1,6 @@
 //! Descriptors.
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use repram_discovery::descriptors::DescriptorLimit;
 use tracing::debug;
 
 use crate::http::bounds::CONNECTIONS_MAX;
@@ -13,22 +13,18 @@ pub(super) const CONNECTIONS_MIN: usize = 16;
 /// Raises the soft limit on descriptors as far as [`CONNECTIONS_MAX`] clients need and the hard
 /// one allows.
 pub fn raise_descriptor_limit() {
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return;
-    };
-    let raised = (CONNECTIONS_MAX as u64 + RESERVED).min(hard);
-    if soft < raised
-        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, raised, hard)
-    {
+    let wanted = CONNECTIONS_MAX as u64 + RESERVED;
+    if let Err(error) = DescriptorLimit::of_this_process().and_then(|limit| limit.raise(wanted)) {
         debug!(%error, "could not raise the limit on descriptors");
     }
 }
 
 /// Client connections that the limit on descriptors leaves room for, at most
-/// [`CONNECTIONS_MAX`].
+/// [`CONNECTIONS_MAX`]: by the limit as it is at this moment, so ask after
+/// [`raise_descriptor_limit`].
 #[must_use]
 pub(super) fn connections_by_descriptors() -> usize {
-    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
+    let limit = DescriptorLimit::of_this_process().map_or(0, |limit| limit.soft);
     let left = usize::try_from(limit.saturating_sub(RESERVED)).unwrap_or(usize::MAX);
     left.clamp(CONNECTIONS_MIN, CONNECTIONS_MAX)
 }

@@ -18,7 +18,7 @@ use super::{
     Health, Problem, REQUESTS_MAX, Request, StopReply, UnknownNode,
 };
 use crate::event::{Event, EventKind};
-use crate::fleet::{NodeIndex, Refusal};
+use crate::fleet::{MaxNodes, NodeBound, NodeIndex, Refusal};
 use crate::logs::{LogConfig, LogStats, Logs, RotateReport};
 use crate::status::{FleetPhase, FleetStatus, STATUS_SCHEMA};
 use crate::why::FleetWhy;
@@ -242,7 +242,11 @@ async fn a_change_that_is_refused_says_why() {
         assert_eq!(problem.detail, detail);
     };
     check(Refusal::Stopping, 409).await;
-    check(Refusal::OutOfRange { to: 3, max: 2 }, 400).await;
+    let max = MaxNodes {
+        count: 2,
+        bound: NodeBound::Ports,
+    };
+    check(Refusal::OutOfRange { to: 3, max }, 400).await;
     let (node, nodes) = (NodeIndex(3), 3);
     check(Refusal::NoSuchNode { node, nodes }, 404).await;
 }

@@ -49,5 +49,7 @@ pub use configure::{ReloadOrder, ReloadSteps};
 pub use exits::{EXITS_KEPT, EndedLife, ExitRecord};
 pub use order::{Occasion, Plan, PlanAction, PlanStep, Refusal, RestartMode, RestartOrder, Ticket};
 pub use policy::{Answer, Asks, Check, LivenessPolicy, ProbePolicy, ProbeRecord};
-pub use types::{FleetConfig, Input, NodeIndex, Notice, OnFailed, Output, Ports, Sig, Time};
+pub use types::{
+    FleetConfig, Input, MaxNodes, NodeBound, NodeIndex, Notice, OnFailed, Output, Ports, Sig, Time,
+};
 pub use view::{NodeView, SiblingView};

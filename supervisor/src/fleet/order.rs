@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::types::NodeIndex;
+use super::types::{MaxNodes, NodeIndex};
 use crate::exit::ExitClass;
 
 /// Tells one change of the running fleet from the others under this supervisor: its events
@@ -149,12 +149,12 @@ pub enum Refusal {
     #[error("no rolling restart is under way")]
     NothingUnderWay,
     /// So many nodes cannot be.
-    #[error("{to} nodes are asked for, and 1 to {max} (MAX_PORTS) are possible")]
+    #[error("{to} nodes are asked for, and 1 to {max} are possible")]
     OutOfRange {
         /// Nodes that were asked for.
         to: u16,
         /// The most that there can be.
-        max: u16,
+        max: MaxNodes,
     },
     /// Fewer nodes than have to be ready.
     #[error(

@@ -23,8 +23,8 @@ impl Fleet {
     pub fn plan_scale(&self, to: u16) -> Result<Plan, Refusal> {
         self.check_not_stopping()?;
         let config = &self.config;
-        if to == 0 || to > config.max_nodes {
-            let max = config.max_nodes;
+        let max = config.max_nodes;
+        if to == 0 || to > max.count {
             return Err(Refusal::OutOfRange { to, max });
         }
         let min_ready = self.min_ready_of(to);

@@ -1,5 +1,6 @@
 //! What the core is told, and what it answers.
 
+use std::fmt;
 use std::time::Duration;
 
 use repram_discovery::claim::conversation::ConflictNotice;
@@ -59,6 +60,39 @@ impl Ports {
     }
 }
 
+/// How large a fleet can be. `Display` tells what sets the bound, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxNodes {
+    /// Nodes.
+    pub count: u16,
+    /// What does not allow one more.
+    pub bound: NodeBound,
+}
+
+/// What bounds the number of nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeBound {
+    /// Each needs a slot of the range: MAX_PORTS.
+    Ports,
+    /// The largest NODE_COUNT.
+    Setting,
+    /// The hard limit on descriptors of the supervisor's process, which is this.
+    Descriptors(u64),
+}
+
+impl fmt::Display for MaxNodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (", self.count)?;
+        match self.bound {
+            NodeBound::Ports => f.write_str("MAX_PORTS)"),
+            NodeBound::Setting => f.write_str("the largest NODE_COUNT)"),
+            NodeBound::Descriptors(limit) => {
+                write!(f, "the hard limit on open files, `ulimit -Hn`, is {limit})")
+            }
+        }
+    }
+}
+
 /// How the fleet behaves; from the settings of the same names.
 #[derive(Clone, Debug)]
 pub struct FleetConfig {
@@ -68,8 +102,8 @@ pub struct FleetConfig {
     pub start_stagger: Duration,
     /// When and how often a node is started again.
     pub restart: RestartPolicy,
-    /// The most nodes to which the fleet can be scaled: MAX_PORTS.
-    pub max_nodes: u16,
+    /// The most nodes to which the fleet can be scaled.
+    pub max_nodes: MaxNodes,
     /// Ready nodes that the supervisor's own actions keep.
     pub min_ready: u16,
     /// Whether nobody has set `min_ready`: then it stays one less than `node_count`.

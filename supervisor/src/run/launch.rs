@@ -9,6 +9,7 @@ use nix::unistd::pipe2;
 use repram_config::Settings;
 use repram_discovery::chain::chain;
 use repram_discovery::claim::conversation::ClaimFields;
+use repram_discovery::descriptors::DescriptorLimit;
 use repram_discovery::notify::NOTIFY_SOCKET;
 use repram_discovery::secret::Secret;
 use repram_discovery::sockets::SlotSockets;
@@ -51,6 +52,8 @@ pub(super) struct Launcher {
     null: File,
     notify: NotifySockets,
     oom_score_adj: i16,
+    /// As this process was given it.
+    descriptor_limit: Option<DescriptorLimit>,
 }
 
 /// The secrets of the gossip network: the one in use, and the one before it.
@@ -90,6 +93,7 @@ impl Launcher {
         program: Program,
         secrets: Secrets,
         notify: NotifySockets,
+        descriptor_limit: Option<DescriptorLimit>,
     ) -> io::Result<Self> {
         Ok(Self {
             environment: environment::common(std::env::vars_os(), settings),
@@ -100,6 +104,7 @@ impl Launcher {
             null: File::open("/dev/null")?,
             notify,
             oom_score_adj: oom_score_of_nodes(),
+            descriptor_limit,
             program,
         })
     }
@@ -203,6 +208,7 @@ impl Launcher {
                 stdin: self.null.as_fd(),
                 output: output.write.as_fd(),
                 oom_score_adj: self.oom_score_adj,
+                descriptor_limit: self.descriptor_limit,
             }),
         };
         let pid = spawn.start()?.as_raw().cast_unsigned();

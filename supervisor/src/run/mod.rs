@@ -7,6 +7,7 @@
 mod answer;
 mod asking;
 mod change;
+mod descriptors;
 mod domain;
 mod events;
 mod ingress;

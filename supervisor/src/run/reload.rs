@@ -8,6 +8,7 @@ use repram_config::{Loaded, Problem, Problems};
 use repram_discovery::chain::chain;
 use tokio::sync::oneshot;
 
+use super::descriptors::Descriptors;
 use super::events::News;
 use super::launch::Secrets;
 use super::refusal::{need_new_start, secret_in_two_steps};
@@ -29,6 +30,8 @@ pub(super) struct Reloading {
     pub(super) source: Source,
     /// Whether the domain is this machine.
     pub(super) domain_is_here: bool,
+    /// How large a fleet can be.
+    pub(super) descriptors: Descriptors,
     /// Asks for the token of ADMIN_ADDR.
     pub(super) gate: Gate,
 }
@@ -137,7 +140,7 @@ impl Shell {
             ..ReloadPlan::default()
         };
         let asked = fleet::ReloadOrder {
-            config: fleet_config(&loaded, &program),
+            config: fleet_config(&loaded, &program, self.reloading.descriptors),
             scale_to: plan.scales().then_some(loaded.settings.node_count),
             restarts: plan.restarts_nodes(),
         };
@@ -175,7 +178,7 @@ impl Shell {
         self.launcher.configure(settings, program, secrets);
         self.logs.configure(&LogConfig::from_settings(settings));
         self.reloading.gate.set_token(serving::token(settings));
-        let config = fleet_config(&loaded, &self.launcher.program);
+        let config = fleet_config(&loaded, &self.launcher.program, self.reloading.descriptors);
         self.settings = loaded.settings;
         let to = self.settings.node_count;
         self.feed(Input::Configure(Box::new(config)));

@@ -15,6 +15,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::descriptors::Descriptors;
 use super::events::{self, NEWS_MAX, News, Sources};
 use super::ingress::Ingress;
 use super::launch::Launcher;
@@ -56,8 +57,8 @@ pub(super) enum Refused {
 #[must_use]
 pub fn run(options: RunOptions, held: HeldSignals) -> ExitCode {
     warn_on_stderr();
-    make_room();
     let origin = Origin::of_this_process();
+    make_room();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -169,12 +170,13 @@ async fn start(options: RunOptions, origin: Origin) -> Result<Started, Refused> 
     let source = Source::of_this_process(options);
     let mut loaded = load_settings(&source).await?;
     // What can be refused without having made anything comes first.
+    let descriptors = origin.descriptors;
     let (domain, program) = (check_domain(&loaded).await, find_program(&loaded));
-    let (domain_is_here, program) = match (domain, program) {
-        (Ok(here), Ok(program)) => (here, program),
-        (domain, program) => {
-            let problems = domain.err().into_iter().chain(program.err()).collect();
-            return Err(Refused::settings(problems));
+    let (domain_is_here, program) = match (domain, program, descriptors.check(&loaded)) {
+        (Ok(here), Ok(program), Ok(())) => (here, program),
+        (domain, program, room) => {
+            let problems = domain.err().into_iter().chain(program.err());
+            return Err(Refused::settings(problems.chain(room.err()).collect()));
         }
     };
     settle_address(&mut loaded.settings, domain_is_here);
@@ -198,15 +200,17 @@ async fn start(options: RunOptions, origin: Origin) -> Result<Started, Refused> 
     let ingress = Ingress::bind(&loaded.settings).map_err(Refused::Ports)?;
     places.warnings.append(&mut slots.news);
     let notify = NotifySockets::below(places.state.path());
-    let launcher = Launcher::new(&loaded.settings, program, secrets, notify)
+    let limit = descriptors.found;
+    let launcher = Launcher::new(&loaded.settings, program, secrets, notify, limit)
         .map_err(|error| Refused::system("/dev/null", &error))?;
     let (control, requests) = serving::serve(&loaded.settings, &places, admin)?;
     let (sender, news) = mpsc::channel(NEWS_MAX);
-    let fleet = Fleet::new(fleet_config(&loaded, &launcher.program));
+    let fleet = Fleet::new(fleet_config(&loaded, &launcher.program, descriptors));
     let without = std::mem::take(&mut slots.without);
     let reloading = Reloading {
         source,
         domain_is_here,
+        descriptors,
         gate,
     };
     let mut shell = build_shell(
@@ -292,6 +296,7 @@ struct Origin {
     started_at: Timestamp,
     terminal: Terminal,
     bystanders: Bystanders,
+    descriptors: Descriptors,
 }
 
 impl Origin {
@@ -301,6 +306,7 @@ impl Origin {
             started_at: Timestamp::now(),
             terminal: Terminal::of_this_process(),
             bystanders: Bystanders::of_this_process(),
+            descriptors: Descriptors::raise(),
         }
     }
 }
@@ -450,7 +456,11 @@ async fn check_domain(loaded: &Loaded) -> Result<bool, Problem> {
     Err(loaded.problem("bind_address", found, allowed))
 }
 
-pub(super) fn fleet_config(loaded: &Loaded, program: &Program) -> FleetConfig {
+pub(super) fn fleet_config(
+    loaded: &Loaded,
+    program: &Program,
+    descriptors: Descriptors,
+) -> FleetConfig {
     let settings = &loaded.settings;
     FleetConfig {
         node_count: settings.node_count,
@@ -461,7 +471,7 @@ pub(super) fn fleet_config(loaded: &Loaded, program: &Program) -> FleetConfig {
             stable: settings.restart_stable,
             budget: settings.restart_budget,
         },
-        max_nodes: settings.max_ports,
+        max_nodes: descriptors.max_nodes(settings),
         min_ready: settings.min_ready,
         min_ready_follows: !loaded.origins.is_set("min_ready"),
         rolling_soak: settings.rolling_soak,

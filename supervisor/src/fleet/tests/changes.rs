@@ -451,8 +451,9 @@ fn a_scale_that_makes_no_sense_is_refused() {
         let story = Story::all_ready_with(config);
         assert_eq!(story.fleet.plan_scale(to).err(), expect, "{to}");
     };
-    check(None, 0, Some(Refusal::OutOfRange { to: 0, max: 10 }));
-    check(None, 11, Some(Refusal::OutOfRange { to: 11, max: 10 }));
+    let max = config(3).max_nodes;
+    check(None, 0, Some(Refusal::OutOfRange { to: 0, max }));
+    check(None, 11, Some(Refusal::OutOfRange { to: 11, max }));
     check(None, 10, None);
     check(None, 1, None);
     check(Some(2), 2, None);

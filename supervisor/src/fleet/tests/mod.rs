@@ -10,7 +10,9 @@ mod world;
 
 use std::time::Duration;
 
-use super::{Asks, FleetConfig, LivenessPolicy, OnFailed, ProbePolicy, RestartPolicy};
+use super::{
+    Asks, FleetConfig, LivenessPolicy, MaxNodes, NodeBound, OnFailed, ProbePolicy, RestartPolicy,
+};
 
 /// A probe as it is by default.
 const PROBE: ProbePolicy = ProbePolicy {
@@ -31,7 +33,10 @@ fn config(node_count: u16) -> FleetConfig {
             stable: Duration::from_secs(5),
             budget: 10,
         },
-        max_nodes: 10,
+        max_nodes: MaxNodes {
+            count: 10,
+            bound: NodeBound::Ports,
+        },
         min_ready: node_count.saturating_sub(1),
         min_ready_follows: true,
         rolling_soak: Duration::from_secs(1),
