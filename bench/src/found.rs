@@ -1,6 +1,5 @@
 //! What is in the log files of one program.
 
-use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -35,12 +34,12 @@ pub(crate) enum Numbering {
 }
 
 impl Found {
-    /// Reads all files below a folder, the oldest first.
-    pub(crate) fn below(folder: &Path, numbering: Numbering) -> io::Result<Self> {
+    /// Reads all of them, the oldest first.
+    pub(crate) fn in_files(files: &LogFiles) -> io::Result<Self> {
         let mut found = Self::default();
         // What the file before had begun.
         let mut rest = Vec::new();
-        for path in files_below(folder, numbering)? {
+        for path in files.in_order()? {
             let mut reader = open(&path)?;
             found.split += u64::from(!rest.is_empty());
             loop {
@@ -85,27 +84,44 @@ fn dropped(line: &[u8]) -> Option<u64> {
     lines.parse().ok()
 }
 
-/// Log files below a folder, the oldest first: `@TIME.s` of s6 and runit, then `LOG.2.gz`,
-/// `LOG.2`, `LOG.1` and so on, then the one that is written.
-pub(crate) fn files_below(folder: &Path, numbering: Numbering) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+/// The log files of one program.
+#[derive(Clone, Debug)]
+pub(crate) struct LogFiles {
+    /// The folder below which they are.
+    pub(crate) folder: PathBuf,
+    /// How they are numbered.
+    pub(crate) numbering: Numbering,
+}
+
+impl LogFiles {
+    /// All of them, the oldest first and the one that is written last. Those of s6 and runit,
+    /// `@TIME.s`, have their order in their names, and come before `current`.
+    pub(crate) fn in_order(&self) -> io::Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        collect(&self.folder, &mut files)?;
+        files.sort_by_key(|path| {
+            let name = name_of(path);
+            let number = i64::from(rotation(&name).unwrap_or(0));
+            let place = match self.numbering {
+                Numbering::ByAge => -number,
+                Numbering::InTurn => number,
+            };
+            (!name.starts_with('@'), place, name)
+        });
+        Ok(files)
+    }
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            files.extend(files_below(&path, numbering)?);
+            collect(&path, files)?;
         } else if is_log(&path) {
             files.push(path);
         }
     }
-    files.sort_by_key(|path| {
-        let name = name_of(path);
-        let (by_age, in_turn) = match (numbering, rotation(&name)) {
-            (Numbering::ByAge, number) => (Some(Reverse(number)), None),
-            (Numbering::InTurn, number) => (None, number),
-        };
-        (!name.starts_with('@'), by_age, in_turn, name)
-    });
-    Ok(files)
+    Ok(())
 }
 
 fn name_of(path: &Path) -> String {
@@ -152,12 +168,19 @@ mod tests {
         line::Block::new().fill(numbers).to_owned()
     }
 
+    fn of(folder: &tempfile::TempDir, numbering: Numbering) -> LogFiles {
+        LogFiles {
+            folder: folder.path().to_owned(),
+            numbering,
+        }
+    }
+
     fn found(files: &[(&str, &[u8])]) -> Found {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, content) in files {
             fs::write(folder.path().join(name), content).expect("it is ours");
         }
-        let mut found = Found::below(folder.path(), Numbering::ByAge).expect("it is readable");
+        let mut found = Found::in_files(&of(&folder, Numbering::ByAge)).expect("it is readable");
         found.next = 0;
         found
     }
@@ -195,7 +218,7 @@ mod tests {
             fs::write(folder.path().join(name), "").expect("it is ours");
         }
         let order = |numbering| {
-            let files = files_below(folder.path(), numbering).expect("it is readable");
+            let files = of(&folder, numbering).in_order().expect("it is readable");
             files.iter().map(|path| name_of(path)).collect::<Vec<_>>()
         };
         assert_eq!(order(Numbering::InTurn), ["a.log", "a.log.2", "a.log.10"]);

@@ -1,6 +1,7 @@
 //! What keeps programs running: ours, and what one would use instead.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::{self, Command};
 
 use nix::sys::signal::Signal;
@@ -247,6 +248,12 @@ impl Kept {
         self.sandbox.end_all();
         // It is our child, so it is ours to reap as well.
         let _reaped = self.child.wait();
+    }
+
+    /// Ends everything, and moves what was written into `folder`.
+    pub(crate) fn set_aside(mut self, folder: &Path) {
+        self.end();
+        self.sandbox.set_aside(folder);
     }
 
     fn divided(&self) -> (Vec<Process>, Vec<Process>) {

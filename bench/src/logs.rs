@@ -11,7 +11,7 @@ use repram_tests::{PATIENCE, poll_until, wait_until};
 
 use crate::child::{Child, signal_to_begin};
 use crate::contest::{Contestant, compete};
-use crate::found::{self, Found, Numbering};
+use crate::found::{Found, LogFiles};
 use crate::keeper::{Keeper, Kept};
 use crate::line;
 use crate::moment::Moment;
@@ -90,17 +90,20 @@ fn flood(keeper: Keeper, shown: &str, options: &Options) -> [f64; FIGURES] {
     let lines = (u64::from(options.mib) << 20) / line::LENGTH as u64;
     // Means something to ours only.
     let sandbox = keeper.sandbox(1).set("LOG_STDOUT", shown);
-    let (record, logs) = (sandbox.path("begun"), sandbox.path("logs"));
+    let record = sandbox.path("begun");
     let child = Child::Flood {
         record: record.clone(),
         lines,
     };
+    let files = LogFiles {
+        folder: sandbox.path("logs"),
+        numbering: keeper.numbering(),
+    };
     let mut kept = keeper.keep(sandbox, child.command(), 1);
-    let numbering = keeper.numbering();
-    let (took, cpu) = until_written(&kept, &record, (&logs, numbering), lines);
+    let (took, cpu) = until_written(&kept, &record, &files, lines);
     // Files that are compressed meanwhile would be missed or found twice.
     kept.end();
-    let found = Found::below(&logs, numbering).expect("the logs are readable");
+    let found = Found::in_files(&files).expect("the logs are readable");
     let bytes = (lines * line::LENGTH as u64) as f64;
     let gib = bytes / (1u64 << 30) as f64;
     [
@@ -115,12 +118,7 @@ fn flood(keeper: Keeper, shown: &str, options: &Options) -> [f64; FIGURES] {
 
 /// Lets the program begin and waits until its last line is in its file: how long it took,
 /// and the processor time.
-fn until_written(
-    kept: &Kept,
-    record: &Path,
-    logs: (&Path, Numbering),
-    lines: u64,
-) -> (Duration, Duration) {
+fn until_written(kept: &Kept, record: &Path, logs: &LogFiles, lines: u64) -> (Duration, Duration) {
     wait_until("the program", PATIENCE, || match kept.programs().len() {
         0 => Err("it does not run".to_owned()),
         _ => Ok(()),
@@ -147,8 +145,8 @@ fn until_written(
 }
 
 /// The number of the last line in the file that is written.
-fn last_number((logs, numbering): (&Path, Numbering)) -> io::Result<Option<u64>> {
-    let Some(current) = found::files_below(logs, numbering)?.pop() else {
+fn last_number(logs: &LogFiles) -> io::Result<Option<u64>> {
+    let Some(current) = logs.in_order()?.pop() else {
         return Ok(None);
     };
     let file = File::open(current)?;

@@ -21,6 +21,7 @@ mod keeper;
 mod line;
 mod logs;
 mod machine;
+mod mapped;
 mod membership;
 mod micro;
 mod moment;
@@ -144,11 +145,11 @@ impl Benchmark {
     fn measure(self, tell: &dyn Fn(&Report, &Machine)) -> Result<Option<Report>, String> {
         let report = match self {
             Self::Supervisor(options) => {
-                Suite::Supervisor.measure(&options, tell);
+                Suite::Supervisor.measure(&options, tell)?;
                 return Ok(None);
             }
             Self::Node(options) => {
-                Suite::Node.measure(&options, tell);
+                Suite::Node.measure(&options, tell)?;
                 return Ok(None);
             }
             Self::Start(options) => start::measure(&options),

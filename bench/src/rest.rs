@@ -9,6 +9,7 @@ use repram_tests::{PATIENCE, wait_until};
 use crate::child::Child;
 use crate::contest::{Contestant, compete};
 use crate::keeper::{Keeper, Kept};
+use crate::mapped;
 use crate::report::Report;
 use crate::sample::in_ms;
 use crate::table::Table;
@@ -41,7 +42,7 @@ pub(crate) fn measure(options: &Options) -> Report {
     let mut enter = |name: &str, keep: Box<dyn Fn() -> Kept>| {
         contestants.push(Contestant {
             name: name.to_owned(),
-            run: Box::new(move || at_rest(&keep(), options)),
+            run: Box::new(move || at_rest(keep(), options)),
         });
     };
     let keepers = Keeper::here();
@@ -71,7 +72,7 @@ pub(crate) fn measure(options: &Options) -> Report {
         how: format!(
             "{count} children that do nothing, {} s after the last was started. Memory, threads, \
              processor time and wake-ups of everything that is not a child, the last two in {} s; \
-             logs are captured. Ours notifies as often as WATCHDOG_USEC asks for, where it is \
+             logs are captured. Their programs are read from the disk in each run. Ours notifies as often as WATCHDOG_USEC asks for, where it is \
              asked. Median (smallest - largest) of {} runs, taken in turns.",
             options.settle, options.seconds, options.runs
         ),
@@ -80,7 +81,7 @@ pub(crate) fn measure(options: &Options) -> Report {
     }
 }
 
-fn at_rest(kept: &Kept, options: &Options) -> [f64; FIGURES] {
+fn at_rest(kept: Kept, options: &Options) -> [f64; FIGURES] {
     wait_until("all children", PATIENCE, || {
         let found = kept.programs().len();
         if found == usize::from(options.children) {
@@ -96,6 +97,12 @@ fn at_rest(kept: &Kept, options: &Options) -> [f64; FIGURES] {
     let used = Usage::of(&keepers) - before;
     // Last, because it is looked at closely: what had to be touched in between counts.
     let memory = pss_kib(&keepers);
+    let files = mapped::files_of(&keepers);
+    drop(kept);
+    for file in files {
+        // What is no file, such as shared memory, stays as it is.
+        let _not_there = mapped::forget(&file);
+    }
     [
         memory as f64,
         used.threads as f64,

@@ -1,5 +1,7 @@
 //! `supervisor` and `node`: several benchmarks one after the other.
 
+use std::panic::catch_unwind;
+
 use clap::{Args, Command};
 
 use crate::machine::Machine;
@@ -91,17 +93,31 @@ impl Suite {
     }
 
     /// Measures part after part, and hands each report over as soon as it is there, with the
-    /// machine as it was before that part.
-    pub(crate) fn measure(self, options: &Options, mut tell: impl FnMut(&Report, &Machine)) {
+    /// machine as it was before that part. A part that breaks off keeps none of the others from
+    /// being measured.
+    ///
+    /// # Errors
+    /// Which parts have broken off; why, they have said themselves.
+    pub(crate) fn measure(
+        self,
+        options: &Options,
+        mut tell: impl FnMut(&Report, &Machine),
+    ) -> Result<(), String> {
         let words = ["--runs".to_owned(), options.runs.to_string()];
         let parts = self.parts();
+        let mut broken = Vec::new();
         for (number, part) in parts.iter().enumerate() {
             eprintln!("{} ({} of {}) ...", part.name, number + 1, parts.len());
             let machine = Machine::here();
-            match (part.measure)(&words) {
-                Some(report) => tell(&report, &machine),
-                None => eprintln!("{} cannot be measured here", part.name),
+            match catch_unwind(|| (part.measure)(&words)) {
+                Ok(Some(report)) => tell(&report, &machine),
+                Ok(None) => eprintln!("{} cannot be measured here", part.name),
+                Err(_said) => broken.push(part.name),
             }
+        }
+        match broken[..] {
+            [] => Ok(()),
+            _ => Err(format!("not measured to the end: {}", broken.join(", "))),
         }
     }
 }

@@ -282,6 +282,17 @@ impl Sandbox {
         }
     }
 
+    /// Moves what was written into `folder`, on the same file system, under a name of its own:
+    /// there it is not deleted with this test.
+    ///
+    /// # Panics
+    /// When it cannot be moved.
+    pub fn set_aside(&self, folder: &Path) {
+        let from = self.directory.path();
+        let name = from.file_name().expect("it was given a name");
+        fs::rename(from, folder.join(name)).expect("it is on the same file system");
+    }
+
     /// Fails unless every process of this test has ended and every port is free.
     #[track_caller]
     pub fn assert_nothing_left(&self) {
