@@ -19,7 +19,7 @@ pub(crate) struct Standing<const FIGURES: usize> {
     pub(crate) figures: [Sample; FIGURES],
 }
 
-/// Lets every contestant run once unmeasured, so that all files are in memory, and
+/// Lets every contestant run once unmeasured, so that no first time is measured, and
 /// then `runs` times in turns: A B A B, so that slow changes of the machine meet all
 /// of them alike.
 pub(crate) fn compete<const FIGURES: usize>(

@@ -101,10 +101,10 @@ impl LogFiles {
         collect(&self.folder, &mut files)?;
         files.sort_by_key(|path| {
             let name = name_of(path);
-            let number = i64::from(rotation(&name).unwrap_or(0));
+            let number = rotation(&name).map(i64::from);
             let place = match self.numbering {
-                Numbering::ByAge => -number,
-                Numbering::InTurn => number,
+                Numbering::ByAge => number.map_or(1, |number| -number),
+                Numbering::InTurn => number.unwrap_or(-1),
             };
             (!name.starts_with('@'), place, name)
         });
@@ -214,15 +214,21 @@ mod tests {
     #[test]
     fn files_may_be_numbered_in_turn() {
         let folder = tempfile::tempdir().expect("a folder");
-        for name in ["a.log.10", "a.log", "a.log.2"] {
+        for name in ["a.log.10", "a.log", "a.log.0", "a.log.2"] {
             fs::write(folder.path().join(name), "").expect("it is ours");
         }
         let order = |numbering| {
             let files = of(&folder, numbering).in_order().expect("it is readable");
             files.iter().map(|path| name_of(path)).collect::<Vec<_>>()
         };
-        assert_eq!(order(Numbering::InTurn), ["a.log", "a.log.2", "a.log.10"]);
-        assert_eq!(order(Numbering::ByAge), ["a.log.10", "a.log.2", "a.log"]);
+        assert_eq!(
+            order(Numbering::InTurn),
+            ["a.log", "a.log.0", "a.log.2", "a.log.10"]
+        );
+        assert_eq!(
+            order(Numbering::ByAge),
+            ["a.log.10", "a.log.2", "a.log.0", "a.log"]
+        );
     }
 
     #[test]

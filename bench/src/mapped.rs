@@ -36,8 +36,8 @@ fn files_in(maps: &str) -> BTreeSet<PathBuf> {
 /// somebody has mapped, or wrote into a memory file system, stays.
 pub(crate) fn forget(path: &Path) -> io::Result<()> {
     let file = File::open(path)?;
-    // What is only there cannot be taken away.
-    file.sync_all()?;
+    // What is only there cannot be taken away. Where nothing can be written, nothing has to be.
+    let _read_only = file.sync_all();
     Ok(posix_fadvise(
         &file,
         0,

@@ -72,8 +72,8 @@ pub(crate) fn measure(options: &Options) -> Report {
         how: format!(
             "{count} children that do nothing, {} s after the last was started. Memory, threads, \
              processor time and wake-ups of everything that is not a child, the last two in {} s; \
-             logs are captured. Their programs are read from the disk in each run. Ours notifies as often as WATCHDOG_USEC asks for, where it is \
-             asked. Median (smallest - largest) of {} runs, taken in turns.",
+             logs are captured. Programs that nobody else runs are read from the disk in each run. \
+             Ours notifies as often as WATCHDOG_USEC asks for, where it is asked. Median (smallest - largest) of {} runs, taken in turns.",
             options.settle, options.seconds, options.runs
         ),
         beside: Keeper::versions(&keepers),

@@ -73,7 +73,7 @@ pub(crate) fn measure(options: &Options) -> Report {
         how: format!(
             "From the command to the first instruction of the last program's `main`. \
              START_STAGGER=0; runsvdir is spared the second that it waits after a change of its folder. \
-             Median (smallest - largest) of {} runs, taken in turns.",
+             No file is deleted before all runs are over. Median (smallest - largest) of {} runs, taken in turns.",
             options.runs
         ),
         beside: Keeper::versions(&keepers_of(options.children.contains(&1))),

@@ -1,4 +1,4 @@
-//! Room for sockets.
+//! The limit on descriptors, and room for them.
 
 use std::io;
 use std::os::fd::{AsFd, RawFd};
@@ -6,10 +6,6 @@ use std::os::fd::{AsFd, RawFd};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::close;
-
-/// Descriptors for which there is room from the start: 32 KiB of the kernel's memory, enough for
-/// the largest fleet, and for all but the busiest node.
-pub const ROOM: u16 = 4096;
 
 /// How many descriptors a process may have open (RLIMIT_NOFILE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +30,8 @@ impl DescriptorLimit {
     /// lower, and gives what holds now. A soft limit that is higher already stays.
     ///
     /// # Errors
-    /// Where a filter of system calls forbids it.
+    /// Where a filter of system calls forbids it, or somebody has lowered the hard limit or
+    /// `fs.nr_open` meanwhile.
     pub fn raise(self, wanted: u64) -> io::Result<Self> {
         let raised = Self {
             soft: wanted.min(self.hard).max(self.soft),
@@ -47,23 +44,24 @@ impl DescriptorLimit {
     }
 }
 
-/// Makes the kernel's table of this process's descriptors as large as [`ROOM`], or as the soft
-/// limit allows. Call it before there is a second thread.
+/// Makes the kernel's table of this process's descriptors large enough for `room` of them, or as
+/// the soft limit allows; each takes 8 bytes of the kernel's memory. Call it before there is a
+/// second thread.
 ///
 /// Linux makes the table larger when it is full: at 64 descriptors, and at each power of two
 /// after that. While threads share the table, whoever opened the descriptor that did not fit
 /// waits for all processors then (`synchronize_rcu` in `expand_fdtable`, fs/file.c): some
 /// milliseconds, in the middle of claiming ports or of accepting connections. With one thread
 /// nobody waits.
-pub fn make_room() {
+pub fn make_room(room: u16) {
     // Without it some descriptors come a little later, and that is all.
-    let _not_vital = touch(io::stdin(), room_allowed() - 1);
+    let _not_vital = touch(io::stdin(), allowed(room) - 1);
 }
 
-fn room_allowed() -> RawFd {
+fn allowed(room: u16) -> RawFd {
     let soft = DescriptorLimit::of_this_process().map_or(u64::MAX, |limit| limit.soft);
     u16::try_from(soft)
-        .map_or(ROOM, |soft| soft.min(ROOM))
+        .map_or(room, |soft| soft.min(room))
         .into()
 }
 
@@ -87,11 +85,11 @@ mod tests {
 
     #[test]
     fn there_is_room_and_nothing_stays_open() {
-        let wanted = room_allowed();
+        let wanted = allowed(2048);
         let last = format!("/proc/self/fd/{}", wanted - 1);
         let is_open = || fs::symlink_metadata(&last).is_ok();
         let before = is_open();
-        make_room();
+        make_room(2048);
         assert!(room() >= wanted, "{} of {wanted}", room());
         assert_eq!(is_open(), before);
     }

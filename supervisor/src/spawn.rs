@@ -86,8 +86,8 @@ pub struct Own<'a> {
     pub output: BorrowedFd<'a>,
     /// Value for its `/proc/self/oom_score_adj`, -1000 to 1000.
     pub oom_score_adj: i16,
-    /// What it may open itself; none when that is as here.
-    pub descriptor_limit: Option<DescriptorLimit>,
+    /// Its soft limit on descriptors, if that can be set; none when it is the same as here.
+    pub descriptor_limit: Option<u64>,
 }
 
 /// What a process that stands in our place cannot take over by itself.
@@ -298,10 +298,7 @@ impl Plan {
                 Self {
                     parent,
                     descriptors: all.map(AsRawFd::as_raw_fd).collect(),
-                    descriptor_limit: own.descriptor_limit.map(|limit| libc::rlimit {
-                        rlim_cur: limit.soft,
-                        rlim_max: limit.hard,
-                    }),
+                    descriptor_limit: own.descriptor_limit.and_then(soft_limit),
                     terminal: None,
                     signals: ChildSignals::usual(),
                 }
@@ -326,6 +323,15 @@ impl Plan {
             |highest, &fd| if fd < highest { highest } else { fd + 1 },
         )
     }
+}
+
+/// The limits on descriptors with another soft one, and the hard one as it is at this moment.
+fn soft_limit(soft: u64) -> Option<libc::rlimit> {
+    let hard = DescriptorLimit::of_this_process().ok()?.hard;
+    Some(libc::rlimit {
+        rlim_cur: soft.min(hard),
+        rlim_max: hard,
+    })
 }
 
 /// The child's way from clone to exec; returns only when it came to no good.
@@ -358,14 +364,13 @@ unsafe fn run_child(image: &mut Image, plan: &Plan) -> Failure {
         if !plan.descriptors.is_empty() && !lay_out(plan) {
             return failed("dup");
         }
-        // Only now: ours may be above it.
-        if let Some(limit) = &plan.descriptor_limit
-            && libc::setrlimit(libc::RLIMIT_NOFILE, limit) == -1
-        {
-            return failed("setrlimit");
-        }
         if !image.oom_score_adj.is_empty() {
             write_file(c"/proc/self/oom_score_adj", &image.oom_score_adj);
+        }
+        if let Some(limit) = &plan.descriptor_limit {
+            // Last: until exec the child has as many as we have, which may be more than this, and
+            // could open nothing any more. A program with a higher limit is better than none.
+            libc::prlimit(0, libc::RLIMIT_NOFILE, limit, ptr::null_mut());
         }
         plan.signals.set();
         image.write_pid(libc::getpid().cast_unsigned());
@@ -458,6 +463,14 @@ mod tests {
     }
 
     fn run(script: &str, descriptors: &[BorrowedFd<'_>]) -> Outcome {
+        run_limited(script, descriptors, None)
+    }
+
+    fn run_limited(
+        script: &str,
+        descriptors: &[BorrowedFd<'_>],
+        descriptor_limit: Option<u64>,
+    ) -> Outcome {
         let null = File::open("/dev/null").expect("/dev/null opens");
         let (read, write) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
         let arguments = ["sh", "-c", script].map(OsString::from);
@@ -470,7 +483,7 @@ mod tests {
                 stdin: null.as_fd(),
                 output: write.as_fd(),
                 oom_score_adj: 500,
-                descriptor_limit: None,
+                descriptor_limit,
             }),
         };
         let pid = spawn.start().expect("sh starts");
@@ -514,6 +527,27 @@ mod tests {
         assert_eq!(run("cat /proc/self/oom_score_adj", &[]).output, "500\n");
         // Though the child was in our memory when it wrote that.
         assert_eq!(ours(), before);
+    }
+
+    #[test]
+    fn the_child_has_its_own_soft_limit_and_all_else_is_done_before() {
+        let ours = || DescriptorLimit::of_this_process().expect("every process has it");
+        let before = ours();
+        // Below the lowest number that is free here, so that nothing can be opened under it.
+        let low: Vec<File> = (0..32)
+            .map(|_| File::open("/dev/null").expect("/dev/null opens"))
+            .collect();
+        let script = "ulimit -Sn; ulimit -Hn; read score < /proc/$$/oom_score_adj; echo $score";
+        let out = run_limited(script, &[], Some(low.len() as u64));
+        assert_eq!(out.output, format!("32\n{}\n500\n", before.hard));
+        assert_eq!(ours(), before);
+        let hard = before.hard;
+        let out = run_limited("ulimit -Sn", &[], Some(u64::MAX));
+        assert_eq!(
+            out.output,
+            format!("{hard}\n"),
+            "no higher than the hard one"
+        );
     }
 
     #[test]

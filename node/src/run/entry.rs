@@ -15,6 +15,9 @@ use super::{logging, panic, start, workers};
 use crate::limits::raise_descriptor_limit;
 use crate::supervised::{InheritedSockets, inherit_sockets};
 
+/// Descriptors for which there is room from the start: enough for all but the busiest node.
+const ROOM: u16 = 2048;
+
 /// The variable by which a supervisor makes itself known.
 const SUPERVISOR_FD: &str = "REPRAM_SUPERVISOR_FD";
 
@@ -57,7 +60,7 @@ fn run(loaded: Loaded) -> ExitCode {
         warn!("{warning}");
     }
     raise_descriptor_limit();
-    make_room();
+    make_room(ROOM);
     // Descriptors are taken before there is a second thread, because their variables are
     // taken out of the environment.
     let ended = inherit_sockets()

@@ -282,7 +282,7 @@ fn scale() -> Command {
                 .required(true)
                 .value_name("N")
                 .value_parser(node_count)
-                .help("How many nodes, from 1 to MAX_PORTS"),
+                .help("How many nodes, from 1 to MAX_PORTS, at most 256"),
         )
         .args(change_flags())
 }

@@ -76,7 +76,7 @@ pub enum NodeBound {
     Ports,
     /// The largest NODE_COUNT.
     Setting,
-    /// The hard limit on descriptors of the supervisor's process, which is this.
+    /// The limit on descriptors of the supervisor's process, which is this.
     Descriptors(u64),
 }
 
@@ -87,7 +87,7 @@ impl fmt::Display for MaxNodes {
             NodeBound::Ports => f.write_str("MAX_PORTS)"),
             NodeBound::Setting => f.write_str("the largest NODE_COUNT)"),
             NodeBound::Descriptors(limit) => {
-                write!(f, "the hard limit on open files, `ulimit -Hn`, is {limit})")
+                write!(f, "the limit on open files is {limit})")
             }
         }
     }

@@ -5,26 +5,30 @@
 //! for they may be such programs.
 
 use repram_config::{Loaded, NODE_COUNT_MAX, Problem, Settings};
-use repram_discovery::descriptors::{DescriptorLimit, ROOM};
+use repram_discovery::descriptors::DescriptorLimit;
 
 use crate::fleet::{MaxNodes, NodeBound};
 
-/// At most so many for a node: the sockets of its slot, its log, lock, output and notices, and a
-/// question to it. A test counts them.
-const PER_NODE: u64 = 12;
-/// At most so many for everything else: the control API and who follows logs, event queues,
-/// questions to other hosts.
-const SHARED: u64 = 128;
+/// As far as the soft limit is raised, and for so many there is room from the start: enough for
+/// the largest fleet, with all that it and its visitors may ask at the same time.
+pub(super) const ROOM: u16 = 4096;
+
+/// Open for each node: the sockets of its slot, its log, lock, output and notices, and the way to
+/// it. A test counts them.
+const PER_NODE: u64 = 10;
+/// Kept for everything else: event queues, what is always open, some visitors of the control
+/// API.
+const SHARED: u64 = 64;
 
 const _: () = assert!(SHARED + PER_NODE * NODE_COUNT_MAX as u64 <= ROOM as u64);
 
 /// The limit on descriptors of this process. None where the system does not tell it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Descriptors {
-    /// As it was found, which is what nodes get.
-    pub(super) found: Option<DescriptorLimit>,
     /// Open at the same time, at most.
     ours: Option<u64>,
+    /// The soft limit that nodes are to have; none when it is ours.
+    pub(super) of_nodes: Option<u64>,
 }
 
 impl Descriptors {
@@ -32,9 +36,11 @@ impl Descriptors {
     /// before there is a second thread.
     pub(super) fn raise() -> Self {
         let found = DescriptorLimit::of_this_process().ok();
+        let raised = found.and_then(|found| found.raise(ROOM.into()).ok());
+        let soft = |limit: DescriptorLimit| limit.soft;
         Self {
-            found,
-            ours: found.map(|found| found.raise(ROOM.into()).unwrap_or(found).soft),
+            ours: raised.or(found).map(soft),
+            of_nodes: raised.and(found).filter(|_| raised != found).map(soft),
         }
     }
 
@@ -65,9 +71,8 @@ impl Descriptors {
             return Ok(());
         }
         let needed = SHARED + PER_NODE * u64::from(wanted);
-        let found =
-            format!("{wanted}, which may need {needed} open files where the hard limit is {limit}");
-        let higher = "a higher limit (`ulimit -Hn`, `docker run --ulimit nofile=`)";
+        let found = format!("{wanted}, which needs {needed} open files where the limit is {limit}");
+        let higher = "a higher limit (`ulimit -n`, `docker run --ulimit nofile=`)";
         let allowed = match max.count {
             0 => format!("only {higher}"),
             most => format!("at most {most}, or {higher}"),
@@ -97,7 +102,10 @@ mod tests {
     }
 
     fn with(ours: Option<u64>) -> Descriptors {
-        Descriptors { found: None, ours }
+        Descriptors {
+            ours,
+            of_nodes: None,
+        }
     }
 
     #[test]
@@ -110,8 +118,8 @@ mod tests {
         check(None, 10, (10, NodeBound::Ports));
         check(Some(4096), 1000, (256, NodeBound::Setting));
         check(Some(u64::MAX), 1000, (256, NodeBound::Setting));
-        check(Some(1024), 1000, (74, NodeBound::Descriptors(1024)));
-        check(Some(128), 1000, (0, NodeBound::Descriptors(128)));
+        check(Some(1024), 1000, (96, NodeBound::Descriptors(1024)));
+        check(Some(73), 1000, (0, NodeBound::Descriptors(73)));
         check(Some(0), 1000, (0, NodeBound::Descriptors(0)));
     }
 
@@ -122,19 +130,19 @@ mod tests {
             let text = problem.map(|problem| problem.to_string());
             assert_eq!(text.unwrap_or_default(), expect, "{ours:?} {node_count}");
         };
-        check(Some(256), 10, "");
+        check(Some(164), 10, "");
         check(None, 256, "");
         check(
-            Some(256),
+            Some(164),
             11,
-            "NODE_COUNT: found 11, which may need 260 open files where the hard limit is 256, \
-             allowed is at most 10, or a higher limit (`ulimit -Hn`, `docker run --ulimit nofile=`)",
+            "NODE_COUNT: found 11, which needs 174 open files where the limit is 164, allowed is \
+             at most 10, or a higher limit (`ulimit -n`, `docker run --ulimit nofile=`)",
         );
         check(
-            Some(100),
+            Some(70),
             1,
-            "NODE_COUNT: found 1, which may need 140 open files where the hard limit is 100, \
-             allowed is only a higher limit (`ulimit -Hn`, `docker run --ulimit nofile=`)",
+            "NODE_COUNT: found 1, which needs 74 open files where the limit is 70, allowed is \
+             only a higher limit (`ulimit -n`, `docker run --ulimit nofile=`)",
         );
     }
 }

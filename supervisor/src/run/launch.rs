@@ -9,7 +9,6 @@ use nix::unistd::pipe2;
 use repram_config::Settings;
 use repram_discovery::chain::chain;
 use repram_discovery::claim::conversation::ClaimFields;
-use repram_discovery::descriptors::DescriptorLimit;
 use repram_discovery::notify::NOTIFY_SOCKET;
 use repram_discovery::secret::Secret;
 use repram_discovery::sockets::SlotSockets;
@@ -52,8 +51,8 @@ pub(super) struct Launcher {
     null: File,
     notify: NotifySockets,
     oom_score_adj: i16,
-    /// As this process was given it.
-    descriptor_limit: Option<DescriptorLimit>,
+    /// The soft limit on descriptors of nodes; none when it is ours.
+    descriptor_limit: Option<u64>,
 }
 
 /// The secrets of the gossip network: the one in use, and the one before it.
@@ -93,7 +92,7 @@ impl Launcher {
         program: Program,
         secrets: Secrets,
         notify: NotifySockets,
-        descriptor_limit: Option<DescriptorLimit>,
+        descriptor_limit: Option<u64>,
     ) -> io::Result<Self> {
         Ok(Self {
             environment: environment::common(std::env::vars_os(), settings),

@@ -115,6 +115,12 @@ impl Shell {
         settle_address(&mut loaded.settings, self.reloading.domain_is_here);
         let changes = loaded.changes_from(&self.settings);
         let mut problems: Vec<Problem> = need_new_start(&loaded, &changes);
+        if changes
+            .iter()
+            .any(|it| it.declaration.key() == "node_count")
+        {
+            problems.extend(self.reloading.descriptors.check(&loaded).err());
+        }
         let chosen = secret::choose(&loaded, self.reloading.domain_is_here, &self.state);
         let (secrets, warning) = match chosen {
             Ok(chosen) => chosen,

@@ -24,7 +24,7 @@ use super::settling::Settling;
 use super::shell::Shell;
 use super::slots::{NoSlots, Slots};
 use super::source::{ReadError, Source};
-use super::{asking, secret, serving, slots};
+use super::{asking, descriptors, secret, serving, slots};
 use crate::cli::{RunOptions, code};
 use crate::control::{Control, Gate, Request};
 use crate::fleet::{Fleet, FleetConfig, OnFailed, RestartPolicy};
@@ -58,7 +58,7 @@ pub(super) enum Refused {
 pub fn run(options: RunOptions, held: HeldSignals) -> ExitCode {
     warn_on_stderr();
     let origin = Origin::of_this_process();
-    make_room();
+    make_room(descriptors::ROOM);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -200,7 +200,7 @@ async fn start(options: RunOptions, origin: Origin) -> Result<Started, Refused> 
     let ingress = Ingress::bind(&loaded.settings).map_err(Refused::Ports)?;
     places.warnings.append(&mut slots.news);
     let notify = NotifySockets::below(places.state.path());
-    let limit = descriptors.found;
+    let limit = descriptors.of_nodes;
     let launcher = Launcher::new(&loaded.settings, program, secrets, notify, limit)
         .map_err(|error| Refused::system("/dev/null", &error))?;
     let (control, requests) = serving::serve(&loaded.settings, &places, admin)?;

@@ -27,7 +27,7 @@ const ANSWER_TIME: Duration = Duration::from_secs(1);
 /// have not answered by then count as silent.
 const SURVEY_TIME: Duration = Duration::from_secs(3);
 
-/// Ports that are asked at the same time: a fraction of the usual limit on descriptors.
+/// Ports that are asked at the same time: a fraction of the usual soft limit on descriptors.
 const QUESTIONS_MAX: usize = 128;
 
 /// What is known before anybody is asked.

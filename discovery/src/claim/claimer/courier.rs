@@ -18,7 +18,7 @@ const REFUSALS_MAX: usize = 1024;
 /// started, which happens once or twice when it takes over from a claimant.
 const REFUSALS_TOLD: u32 = 5;
 
-/// Requests at the same time, to all places together: a quarter of the usual limit on
+/// Requests at the same time, to all places together: a quarter of the usual soft limit on
 /// descriptors, which the processes of the nodes need as well. Where most of a domain's
 /// addresses are dead the others wait for their turn.
 const CARRIED_MAX: usize = 256;

@@ -6,8 +6,8 @@ use super::config;
 use super::stories::{Story, ms};
 use crate::event::EventKind;
 use crate::fleet::{
-    FleetConfig, Input, NodeIndex, Notice, Occasion, OnFailed, Output, PlanAction, Ports, Refusal,
-    RestartMode, RestartOrder, Sig, Ticket,
+    FleetConfig, Input, MaxNodes, NodeBound, NodeIndex, Notice, Occasion, OnFailed, Output,
+    PlanAction, Ports, Refusal, RestartMode, RestartOrder, Sig, Ticket,
 };
 use crate::status::NodePhase::{
     self, Clearing, Failed, NoPort, Ready, Starting, Stopped, Stopping, Waiting,
@@ -456,6 +456,13 @@ fn a_scale_that_makes_no_sense_is_refused() {
     check(None, 11, Some(Refusal::OutOfRange { to: 11, max }));
     check(None, 10, None);
     check(None, 1, None);
+    let told = |bound| MaxNodes { bound, ..max }.to_string();
+    assert_eq!(told(NodeBound::Ports), "10 (MAX_PORTS)");
+    assert_eq!(told(NodeBound::Setting), "10 (the largest NODE_COUNT)");
+    assert_eq!(
+        told(NodeBound::Descriptors(170)),
+        "10 (the limit on open files is 170)"
+    );
     check(Some(2), 2, None);
     let refusal = Refusal::FewerThanMinReady {
         to: 1,
