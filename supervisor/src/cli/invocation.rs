@@ -279,6 +279,9 @@ impl Lines {
 /// Help, the version or what is wrong was printed; the code to exit with comes back.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, ExitCode> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if is_bare_run(&arguments) {
+        return Ok(Invocation::Run(RunOptions::default()));
+    }
     let matches = arguments::command()
         .try_get_matches_from(&arguments)
         .map_err(|error| {
@@ -299,6 +302,12 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         .subcommand()
         .and_then(invocation)
         .ok_or(ExitCode::from(code::INTERNAL))
+}
+
+/// Whether nothing but `run` is asked for, as a container does, which sets variables. To find
+/// nothing among all the flags that a run may have takes longer than to start a node.
+fn is_bare_run(arguments: &[OsString]) -> bool {
+    matches!(arguments, [_, command] if command == "run")
 }
 
 fn invocation((name, matches): (&str, &ArgMatches)) -> Option<Invocation> {
@@ -523,6 +532,21 @@ mod tests {
         check("exec --node-count 3 -- ls");
         check("exec --no-such-flag");
         check("run now");
+    }
+
+    #[test]
+    fn a_bare_run_is_what_the_parser_finds() {
+        let arguments = ["supervisor", "run"].map(OsString::from);
+        assert!(is_bare_run(&arguments));
+        let found = super::parse(arguments).expect("it is a command");
+        assert_eq!(format!("{:?}", Some(found)), format!("{:?}", parse("run")));
+        for other in ["", "stop", "run --node-count 3", "run now"] {
+            let words: Vec<OsString> = format!("supervisor {other}")
+                .split_whitespace()
+                .map(OsString::from)
+                .collect();
+            assert!(!is_bare_run(&words), "{other}");
+        }
     }
 
     #[test]

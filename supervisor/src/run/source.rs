@@ -27,6 +27,18 @@ pub(super) enum ReadError {
     Thread(#[source] io::Error),
 }
 
+/// Settings that are being read.
+#[derive(Debug)]
+pub(super) struct Reading(io::Result<oneshot::Receiver<Result<Loaded, Problems>>>);
+
+impl Reading {
+    /// The settings, once they are read.
+    pub(super) async fn loaded(self) -> Result<Loaded, ReadError> {
+        let answer = self.0.map_err(ReadError::Thread)?.await;
+        Ok(answer.map_err(|error| ReadError::Thread(io::Error::other(error)))??)
+    }
+}
+
 impl Source {
     /// What this process was started with.
     pub(super) fn of_this_process(options: RunOptions) -> Self {
@@ -36,9 +48,14 @@ impl Source {
         }
     }
 
-    /// Reads the settings on a thread of their own: a configuration file may be a pipe, or
-    /// lie on a file system that hangs.
+    /// Reads the settings.
     pub(super) async fn load(&self) -> Result<Loaded, ReadError> {
+        self.begin().loaded().await
+    }
+
+    /// Begins to read the settings, on a thread of their own: a configuration file may be a
+    /// pipe, or lie on a file system that hangs.
+    pub(super) fn begin(&self) -> Reading {
         let (send, receive) = oneshot::channel();
         let thread = std::thread::Builder::new().name("settings".to_owned());
         let Self {
@@ -53,8 +70,6 @@ impl Source {
                 &options.flags,
             ));
         });
-        reading.map_err(ReadError::Thread)?;
-        let loaded = receive.await;
-        Ok(loaded.map_err(|error| ReadError::Thread(io::Error::other(error)))??)
+        Reading(reading.map(|_| receive))
     }
 }

@@ -23,7 +23,7 @@ use super::reload::Reloading;
 use super::settling::Settling;
 use super::shell::Shell;
 use super::slots::{NoSlots, Slots};
-use super::source::{ReadError, Source};
+use super::source::{ReadError, Reading, Source};
 use super::{asking, descriptors, secret, serving, slots};
 use crate::cli::{RunOptions, code};
 use crate::control::{Control, Gate, Request};
@@ -57,8 +57,12 @@ pub(super) enum Refused {
 #[must_use]
 pub fn run(options: RunOptions, held: HeldSignals) -> ExitCode {
     warn_on_stderr();
-    let origin = Origin::of_this_process();
+    let descriptors = Descriptors::raise();
     make_room(descriptors::ROOM);
+    let source = Source::of_this_process(options);
+    // Meanwhile this thread finds out where it is.
+    let reading = source.begin();
+    let origin = Origin::of_this_process(descriptors);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -69,7 +73,7 @@ pub fn run(options: RunOptions, held: HeldSignals) -> ExitCode {
     let ended = runtime.block_on(async {
         let signals = Signals::take_over(held);
         let signals = signals.map_err(|error| Refused::system("signals", &error))?;
-        start_and_run(options, origin, signals).await
+        start_and_run((source, reading), origin, signals).await
     });
     // A question to a name server may still be under way, and nobody waits for the answer.
     runtime.shutdown_background();
@@ -124,7 +128,7 @@ impl Refused {
 
 /// Starts, runs and ends the fleet. A signal that asks for the end is heard all the while.
 async fn start_and_run(
-    options: RunOptions,
+    asked: (Source, Reading),
     origin: Origin,
     mut signals: Signals,
 ) -> Result<u8, Refused> {
@@ -138,7 +142,7 @@ async fn start_and_run(
             ));
             return Ok(code::OK);
         }
-        started = start(options, origin) => started?,
+        started = start(asked, origin) => started?,
     };
     let Started {
         mut shell,
@@ -166,9 +170,8 @@ struct Started {
 
 /// Everything that comes before the first node. May be dropped at any point: no process was
 /// started, and what it holds is let go of.
-async fn start(options: RunOptions, origin: Origin) -> Result<Started, Refused> {
-    let source = Source::of_this_process(options);
-    let mut loaded = load_settings(&source).await?;
+async fn start((source, reading): (Source, Reading), origin: Origin) -> Result<Started, Refused> {
+    let mut loaded = load_settings(reading).await?;
     // What can be refused without having made anything comes first.
     let descriptors = origin.descriptors;
     let (domain, program) = (check_domain(&loaded).await, find_program(&loaded));
@@ -231,8 +234,8 @@ async fn start(options: RunOptions, origin: Origin) -> Result<Started, Refused> 
     })
 }
 
-async fn load_settings(source: &Source) -> Result<Loaded, Refused> {
-    let loaded = source.load().await.map_err(|error| match error {
+async fn load_settings(reading: Reading) -> Result<Loaded, Refused> {
+    let loaded = reading.loaded().await.map_err(|error| match error {
         ReadError::Settings(problems) => Refused::Settings(problems),
         error @ ReadError::Thread(_) => Refused::System(chain(&error)),
     })?;
@@ -297,16 +300,19 @@ struct Origin {
     terminal: Terminal,
     bystanders: Bystanders,
     descriptors: Descriptors,
+    oom: OomWatch,
 }
 
 impl Origin {
-    fn of_this_process() -> Self {
+    fn of_this_process(descriptors: Descriptors) -> Self {
+        let started = Instant::now();
         Self {
-            started: Instant::now(),
+            started,
             started_at: Timestamp::now(),
             terminal: Terminal::of_this_process(),
             bystanders: Bystanders::of_this_process(),
-            descriptors: Descriptors::raise(),
+            descriptors,
+            oom: OomWatch::of_this_process(started.elapsed()),
         }
     }
 }
@@ -349,7 +355,7 @@ fn build_shell(
         _log_lock: places.log_lock,
         news,
         prober: None,
-        oom: OomWatch::of_this_process(origin.started.elapsed()),
+        oom: origin.oom,
         terminal: origin.terminal,
         bystanders: origin.bystanders,
         started: origin.started,
