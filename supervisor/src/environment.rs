@@ -46,10 +46,14 @@ fn is_handed_down(name: &OsStr) -> bool {
         && !is_setting()
 }
 
-/// Sets a variable, whether or not it is there.
-pub fn set(environment: &mut Vec<Variable>, name: &str, value: impl Into<OsString>) {
-    environment.retain(|(present, _)| present != name);
-    environment.push((name.into(), value.into()));
+/// The whole environment of a process: what all of them get, and its own variables instead of
+/// those with the same name.
+#[must_use]
+pub fn whole<'a>(common: &'a [Variable], own: &'a [Variable]) -> Vec<(&'a OsStr, &'a OsStr)> {
+    let is_own = |name: &OsStr| own.iter().any(|(one, _)| one == name);
+    let common = common.iter().filter(|(name, _)| !is_own(name));
+    let borrowed = |(name, value): &'a Variable| (name.as_os_str(), value.as_os_str());
+    common.chain(own).map(borrowed).collect()
 }
 
 #[cfg(test)]
@@ -77,11 +81,18 @@ mod tests {
 
     #[test]
     fn a_variable_is_set_once() {
-        let mut environment = vec![("A".into(), "1".into()), ("B".into(), "2".into())];
-        set(&mut environment, "A", "3");
+        let variables = |all: &[(&str, &str)]| -> Vec<Variable> {
+            let owned = |(name, value): &(&str, &str)| (name.into(), value.into());
+            all.iter().map(owned).collect()
+        };
+        let (common, own) = (
+            variables(&[("A", "1"), ("B", "2")]),
+            variables(&[("A", "3")]),
+        );
+        let found = whole(&common, &own);
         assert_eq!(
-            environment,
-            [("B".into(), "2".into()), ("A".into(), OsString::from("3"))]
+            found,
+            [("B", "2"), ("A", "3")].map(|(a, b)| (a.as_ref(), b.as_ref()))
         );
     }
 }

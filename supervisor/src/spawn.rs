@@ -57,8 +57,8 @@ const DESCRIPTORS_MAX: usize = 60;
 pub struct Spawn<'a> {
     /// Program and arguments; the program is looked up in PATH when it has no slash.
     pub arguments: &'a [OsString],
-    /// Its whole environment.
-    pub environment: Vec<(OsString, OsString)>,
+    /// Its whole environment, names and values.
+    pub environment: Vec<(&'a OsStr, &'a OsStr)>,
     /// Variables that get the child's own pid as their value.
     pub pid_variables: &'a [&'a str],
     /// Descriptors and signals.
@@ -158,7 +158,7 @@ const EXEC: &str = "exec";
 
 /// The stack of the child until exec: it calls a few functions of the C library, of which none
 /// needs more than a page.
-const STACK_BYTES: usize = 64 << 10;
+const STACK_BYTES: usize = 32 << 10;
 
 impl Spawn<'_> {
     /// Starts the process, and waits until its program is executed. Must be called by the
@@ -205,11 +205,10 @@ struct Image {
     program: CString,
     /// Not read: `argv` points into it.
     _arguments: Vec<CString>,
-    /// `NAME=value` with a zero byte at the end, as owned bytes: the pid is written into
-    /// some of them by the child.
-    environment: Vec<Vec<u8>>,
-    /// Of which variable, and where in it, the pid is written.
-    pid_slots: Vec<(usize, usize)>,
+    /// `NAME=value` with a zero byte at the end, one after the other: `envp` points into it.
+    environment: Vec<u8>,
+    /// Where the child writes its pid into it.
+    pid_slots: Vec<usize>,
     /// Empty when it stays as it is.
     oom_score_adj: Vec<u8>,
     argv: Vec<*const libc::c_char>,
@@ -227,19 +226,28 @@ impl Image {
             .map(|text| c_string(text))
             .collect::<Result<_, _>>()?;
         let mut environment = Vec::new();
+        let mut starts = Vec::new();
         for (name, value) in &spawn.environment {
-            let mut entry = name.clone();
-            entry.push("=");
-            entry.push(value);
-            environment.push(c_string(&entry)?.into_bytes_with_nul());
+            let start = environment.len();
+            for part in [name.as_bytes(), b"=", value.as_bytes()] {
+                environment.extend_from_slice(part);
+            }
+            let entry = &environment[start..];
+            if entry.contains(&0) {
+                let text = OsStr::from_bytes(entry).to_owned();
+                return Err(SpawnError::ZeroByte { text });
+            }
+            environment.push(0);
+            starts.push(start);
         }
         let mut pid_slots = Vec::new();
         for name in spawn.pid_variables {
-            pid_slots.push((environment.len(), name.len() + 1));
-            let mut entry = format!("{name}=").into_bytes();
-            entry.resize(entry.len() + PID_DIGITS + 1, 0);
-            environment.push(entry);
+            starts.push(environment.len());
+            environment.extend_from_slice(format!("{name}=").as_bytes());
+            pid_slots.push(environment.len());
+            environment.resize(environment.len() + PID_DIGITS + 1, 0);
         }
+        let entries = starts.iter().map(|&start| environment[start..].as_ptr());
         let with_end = |pointers: &mut dyn Iterator<Item = *const libc::c_char>| {
             pointers.chain([ptr::null()]).collect::<Vec<_>>()
         };
@@ -250,7 +258,7 @@ impl Image {
                 Surroundings::Inherited(_) => Vec::new(),
             },
             argv: with_end(&mut arguments.iter().map(|text| text.as_ptr())),
-            envp: with_end(&mut environment.iter().map(|entry| entry.as_ptr().cast())),
+            envp: with_end(&mut entries.map(<*const u8>::cast)),
             _arguments: arguments,
             environment,
             pid_slots,
@@ -266,9 +274,9 @@ impl Image {
             digits[start] = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
-        for &(entry, at) in &self.pid_slots {
+        for &at in &self.pid_slots {
             let text = &digits[start..];
-            self.environment[entry][at..at + text.len()].copy_from_slice(text);
+            self.environment[at..at + text.len()].copy_from_slice(text);
         }
     }
 }
@@ -476,7 +484,7 @@ mod tests {
         let arguments = ["sh", "-c", script].map(OsString::from);
         let spawn = Spawn {
             arguments: &arguments,
-            environment: vec![("A".into(), "b c".into())],
+            environment: vec![("A".as_ref(), "b c".as_ref())],
             pid_variables: &["LISTEN_PID"],
             surroundings: Surroundings::Own(Own {
                 descriptors: descriptors.to_vec(),
@@ -567,10 +575,10 @@ mod tests {
     #[test]
     fn what_cannot_be_executed_is_said() {
         let null = File::open("/dev/null").expect("/dev/null opens");
-        let check = |program: &str, expect: &str| {
+        let check_with = |program: &str, value: &str, expect: &str| {
             let spawn = Spawn {
                 arguments: &[program.into()],
-                environment: Vec::new(),
+                environment: vec![("A".as_ref(), value.as_ref())],
                 pid_variables: &[],
                 surroundings: Surroundings::Own(Own {
                     descriptors: Vec::new(),
@@ -582,6 +590,7 @@ mod tests {
             };
             assert_eq!(spawn.start().expect_err("cannot start").to_string(), expect);
         };
+        let check = |program: &str, expect: &str| check_with(program, "", expect);
         check(
             "no-such-program",
             "\"no-such-program\" is not a program in PATH",
@@ -589,5 +598,6 @@ mod tests {
         check("/dev/null", "exec failed for \"/dev/null\"");
         check("/no/such", "exec failed for \"/no/such\"");
         check("a\0b", "\"a\\0b\" is not a program in PATH");
+        check_with("sh", "b\0", "\"A=b\\0\" holds a zero byte");
     }
 }

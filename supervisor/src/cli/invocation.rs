@@ -305,7 +305,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
 }
 
 /// Whether nothing but `run` is asked for, as a container does, which sets variables. To find
-/// nothing among all the flags that a run may have takes longer than to start a node.
+/// nothing among all the flags that a run may have takes longer than to start a process.
 fn is_bare_run(arguments: &[OsString]) -> bool {
     matches!(arguments, [_, command] if command == "run")
 }

@@ -11,6 +11,7 @@ use super::foreground::Foreground;
 use super::inbox::Inbox;
 use super::keeper::Keeper;
 use crate::cli::{ExecOptions, code};
+use crate::environment::{self, Variable};
 use crate::reaper::{self, Bystanders};
 use crate::signals::HeldSignals;
 use crate::spawn::{Inherited, Spawn, SpawnError, Surroundings};
@@ -122,10 +123,12 @@ fn start(
         .filter(|name| names_us(name))
         .collect();
     let is_replaced = |name: &OsStr| pid_variables.iter().any(|variable| *variable == name);
-    let environment = std::env::vars_os().filter(|(name, _)| !is_replaced(name));
+    let environment: Vec<Variable> = std::env::vars_os()
+        .filter(|(name, _)| !is_replaced(name))
+        .collect();
     let spawn = Spawn {
         arguments: command,
-        environment: environment.collect(),
+        environment: environment::whole(&environment, &[]),
         pid_variables: &pid_variables,
         surroundings: Surroundings::Inherited(Inherited {
             blocked: held.before(),

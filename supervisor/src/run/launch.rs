@@ -42,7 +42,8 @@ const OOM_SCORE_MAX: i16 = 1000;
 /// Starts processes; what is the same for all of them.
 pub(super) struct Launcher {
     pub(super) program: Program,
-    environment: Vec<Variable>,
+    /// The variables that all of them get.
+    common: Vec<Variable>,
     secrets: Secrets,
     /// How nodes are watched, which says what WATCHDOG_USEC they get.
     pub(super) liveness: Option<LivenessPolicy>,
@@ -95,7 +96,7 @@ impl Launcher {
         descriptor_limit: Option<u64>,
     ) -> io::Result<Self> {
         Ok(Self {
-            environment: environment::common(std::env::vars_os(), settings),
+            common: environment::common(std::env::vars_os(), settings),
             secrets,
             liveness: asking::liveness(settings),
             passes_sockets: settings.node_sockets,
@@ -111,7 +112,7 @@ impl Launcher {
     /// What processes are started with from now on. Whether they get sockets, and where those
     /// are bound, stays.
     pub(super) fn configure(&mut self, settings: &Settings, program: Program, secrets: Secrets) {
-        self.environment = environment::common(std::env::vars_os(), settings);
+        self.common = environment::common(std::env::vars_os(), settings);
         self.liveness = asking::liveness(settings);
         (self.program, self.secrets) = (program, secrets);
     }
@@ -191,16 +192,15 @@ impl Launcher {
             descriptors = vec![sockets.http(), sockets.gossip(), sockets.gossip_udp()];
             descriptors.extend(ingress.map(|ingress| ingress.front.as_fd()));
         }
-        let mut environment =
-            self.environment_of(member, &notify, descriptors.len(), channel.is_some());
+        let mut own = self.variables_of(member, &notify, descriptors.len(), channel.is_some());
         for (name, number) in [("NODE_COUNT", numbers.0), ("MIN_READY", numbers.1)] {
-            environment::set(&mut environment, name, number.to_string());
+            own.push((name.into(), number.to_string().into()));
         }
         let theirs: Option<BorrowedFd<'_>> = channel.as_ref().map(|(_, theirs)| theirs.as_fd());
         descriptors.extend(theirs);
         let spawn = Spawn {
             arguments: &self.program.arguments,
-            environment,
+            environment: environment::whole(&self.common, &own),
             pid_variables: self.pid_variables(),
             surroundings: Surroundings::Own(Own {
                 descriptors,
@@ -244,8 +244,9 @@ impl Launcher {
         }
     }
 
-    /// `passed` sockets: none, those of the slot, or these and the front port.
-    fn environment_of(
+    /// The variables of one process. `passed` sockets: none, those of the slot, or these and
+    /// the front port.
+    fn variables_of(
         &self,
         member: &Member,
         notify: &NotifySocket,
@@ -253,8 +254,8 @@ impl Launcher {
         link: bool,
     ) -> Vec<Variable> {
         let slot = member.slot.expect("only a node with a slot is started");
-        let mut environment = self.environment.clone();
-        let mut set = |name: &str, value: String| environment::set(&mut environment, name, value);
+        let mut own = vec![(NOTIFY_SOCKET.into(), notify.address())];
+        let mut set = |name: &str, value: String| own.push((name.into(), value.into()));
         set("REPRAM_NODE_ID", member.name.clone());
         set("REPRAM_NODE_UUID", member.uuid.to_string());
         set("REPRAM_HTTP_PORT", slot.http.to_string());
@@ -270,8 +271,7 @@ impl Launcher {
         if let Some(policy) = &self.liveness {
             set("WATCHDOG_USEC", policy.watchdog().as_micros().to_string());
         }
-        environment::set(&mut environment, NOTIFY_SOCKET, notify.address());
-        environment
+        own
     }
 }
 
