@@ -35,6 +35,38 @@ fn assert_nothing_done(sandbox: &Sandbox) {
 }
 
 #[test]
+fn an_address_of_another_machine_is_no_place_to_listen() {
+    // TEST-NET-1, RFC 5737.
+    check(
+        &Sandbox::new().set("BIND_ADDRESS", "192.0.2.1"),
+        &[],
+        &[
+            "BIND_ADDRESS",
+            "found 192.0.2.1",
+            "an address of this machine",
+        ],
+    );
+}
+
+#[test]
+fn folders_of_a_running_supervisor_are_named_together() {
+    let fleet = Sandbox::web(1).start();
+    let of_fleet = |name: &str| fleet.path(name).display().to_string();
+    let (state, logs) = (of_fleet("state"), of_fleet("logs"));
+    let sandbox = Sandbox::new()
+        .set("STATE_DIR", &state)
+        .set("LOG_DIR", &logs);
+    let used = |key: &str, dir: &str| {
+        format!(
+            "{key}: found {dir}, which pid {} uses",
+            fleet.supervisor_process().pid
+        )
+    };
+    let wanted = [used("STATE_DIR", &state), used("LOG_DIR", &logs)];
+    check(&sandbox, &[], &wanted.each_ref().map(String::as_str));
+}
+
+#[test]
 fn a_variable_is_named_with_what_it_holds_and_what_it_may() {
     check(
         &Sandbox::new().set("NODE_COUNT", 0),

@@ -21,6 +21,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> ExitCode {
         eprintln!("xtask: {problem}");
         return ExitCode::FAILURE;
     }
+    // As for `cargo run`, where it is needed.
+    let arguments = match arguments {
+        [first, rest @ ..] if first == "--" => rest,
+        all => all,
+    };
     let supervisor = workspace.target().join("release/supervisor");
     let error = Command::new(&supervisor).arg("run").args(arguments).exec();
     eprintln!("xtask: could not start {}: {error}", supervisor.display());

@@ -104,7 +104,7 @@ settings! {
 
         /// The HTTP port of a node that runs on its own.
         http_port: Option<u16> =
-            Unset("unset (a free port of the range)"), Optional(Port),
+            Unset("unset (8080, or with USE_AUTO_DISCOVERY a free port of the range)"), Optional(Port),
             ["REPRAM_HTTP_PORT"], PerNode, Never;
 
         /// The gossip port of a node that runs on its own.

@@ -26,10 +26,7 @@ fn values_out_of_bounds_are_named_by_their_variable() {
     );
     check(
         "STOP_TIMEOUT=500ms",
-        &[
-            "STOP_TIMEOUT: found \"500ms\", allowed is a duration from 1s to 1h, such as 200ms, 2s \
-           or 5m",
-        ],
+        &["STOP_TIMEOUT: found \"500ms\", allowed is a duration from 1s to 1h, such as 2s or 5m"],
     );
     check(
         "REPRAM_PEERS=a:1,b",

@@ -13,6 +13,7 @@ mod events;
 mod ingress;
 mod launch;
 mod member;
+mod places;
 mod refusal;
 mod reload;
 mod roster;

@@ -5,7 +5,8 @@ use repram_discovery::chain::chain;
 use repram_discovery::state_dir::StateDir;
 use tokio::sync::mpsc;
 
-use super::start::{Places, Refused};
+use super::places::Places;
+use super::start::Refused;
 use crate::control::{
     AdminSocket, Control, ControlAddress, ControlConfig, Gate, REQUESTS_MAX, Request, Taken, Token,
 };

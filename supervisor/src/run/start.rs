@@ -1,16 +1,15 @@
 //! From the command line to a running fleet, and to its end.
 
 use std::cell::{Cell, RefCell};
-use std::io::IsTerminal;
-use std::path::Path;
+use std::io::{self, IsTerminal};
+use std::net::UdpSocket;
 use std::process::ExitCode;
 
 use jiff::Timestamp;
-use repram_config::{ClaimScope, Loaded, LogDir, Problem, Problems, Settings};
+use repram_config::{ClaimScope, Loaded, Problem, Problems, Settings};
 use repram_discovery::chain::chain;
 use repram_discovery::descriptors::make_room;
 use repram_discovery::domain;
-use repram_discovery::state_dir::{DirLock, StateDir, StateDirError};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -19,6 +18,7 @@ use super::descriptors::Descriptors;
 use super::events::{self, NEWS_MAX, News, Sources};
 use super::ingress::Ingress;
 use super::launch::Launcher;
+use super::places::Places;
 use super::reload::Reloading;
 use super::settling::Settling;
 use super::shell::Shell;
@@ -28,7 +28,6 @@ use super::{asking, descriptors, secret, serving, slots};
 use crate::cli::{RunOptions, code};
 use crate::control::{Control, Gate, Request};
 use crate::fleet::{Fleet, FleetConfig, OnFailed, RestartPolicy};
-use crate::logs::{LogConfig, Logs};
 use crate::notify::NotifySockets;
 use crate::oom::OomWatch;
 use crate::program::Program;
@@ -38,9 +37,6 @@ use crate::stderr::tell;
 use crate::stop_budget::StopBudget;
 use crate::terminal::Terminal;
 use crate::wall_clock::WallClock;
-
-/// What LOG_DIR may be.
-const LOG_DIR_ALLOWED: &str = "a folder that can be written, or `off`";
 
 /// Why the fleet was not started.
 pub(super) enum Refused {
@@ -87,8 +83,8 @@ pub fn run(options: RunOptions, held: HeldSignals) -> ExitCode {
 fn warn_on_stderr() {
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::WARN)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .init();
 }
@@ -121,7 +117,7 @@ impl Refused {
         Self::settings(vec![problem])
     }
 
-    fn settings(problems: Vec<Problem>) -> Self {
+    pub(super) fn settings(problems: Vec<Problem>) -> Self {
         Self::Settings(Problems::new(problems).expect("there is a problem"))
     }
 }
@@ -175,11 +171,13 @@ async fn start((source, reading): (Source, Reading), origin: Origin) -> Result<S
     // What can be refused without having made anything comes first.
     let descriptors = origin.descriptors;
     let (domain, program) = (check_domain(&loaded).await, find_program(&loaded));
-    let (domain_is_here, program) = match (domain, program, descriptors.check(&loaded)) {
-        (Ok(here), Ok(program), Ok(())) => (here, program),
-        (domain, program, room) => {
+    let possible = (check_bind(&loaded), descriptors.check(&loaded));
+    let (domain_is_here, program) = match (domain, program, possible) {
+        (Ok(here), Ok(program), (Ok(()), Ok(()))) => (here, program),
+        (domain, program, (bind, room)) => {
             let problems = domain.err().into_iter().chain(program.err());
-            return Err(Refused::settings(problems.chain(room.err()).collect()));
+            let problems = problems.chain(bind.err()).chain(room.err());
+            return Err(Refused::settings(problems.collect()));
         }
     };
     settle_address(&mut loaded.settings, domain_is_here);
@@ -374,72 +372,16 @@ fn build_shell(
     shell
 }
 
-/// The places that belong to this supervisor alone.
-pub(super) struct Places {
-    pub(super) state: StateDir,
-    pub(super) logs: Logs,
-    warnings: Vec<String>,
-    log_lock: Option<DirLock>,
-}
-
-impl Places {
-    fn open(loaded: &Loaded) -> Result<Self, Refused> {
-        let settings = &loaded.settings;
-        let mut warnings = Vec::new();
-        let state = match StateDir::open(&settings.state_dir) {
-            Ok(state) => state,
-            Err(StateDirError::InUse { path, pid }) => {
-                return Err(in_use(loaded, "state_dir", &path, pid));
-            }
-            Err(error) => {
-                warnings.push(format!(
-                    "STATE_DIR cannot be used, identities last only as long as this process: {}",
-                    chain(&error)
-                ));
-                StateDir::in_memory()
-            }
-        };
-        let lock = match &settings.log_dir {
-            LogDir::Off => None,
-            LogDir::Path(dir) => Some(lock_logs(loaded, dir, &state)?),
-        };
-        let logs = LogConfig::from_settings(settings)
-            .build()
-            .map_err(|error| {
-                Refused::setting(loaded.problem("log_dir", chain(&error), LOG_DIR_ALLOWED))
-            })?;
-        Ok(Self {
-            state,
-            logs,
-            warnings,
-            log_lock: lock,
-        })
-    }
-}
-
-fn in_use(loaded: &Loaded, key: &str, dir: &Path, pid: Option<u32>) -> Refused {
-    let who = pid.map_or_else(
-        || "another supervisor".to_owned(),
-        |pid| format!("pid {pid}"),
-    );
-    let found = format!("{}, which {who} uses", dir.display());
-    Refused::setting(loaded.problem(key, found, "a folder that no other supervisor uses"))
-}
-
-fn lock_logs(loaded: &Loaded, dir: &Path, state: &StateDir) -> Result<DirLock, Refused> {
-    let made = std::fs::create_dir_all(dir).map_err(|error| {
-        let found = format!("{}, which could not be made: {error}", dir.display());
-        Refused::setting(loaded.problem("log_dir", found, LOG_DIR_ALLOWED))
-    });
-    made?;
-    match DirLock::acquire(dir, state.lock()) {
-        Ok(lock) => Ok(lock),
-        Err(StateDirError::InUse { path, pid }) => Err(in_use(loaded, "log_dir", &path, pid)),
-        Err(error) => Err(Refused::setting(loaded.problem(
-            "log_dir",
-            chain(&error),
-            LOG_DIR_ALLOWED,
-        ))),
+/// Refuses an address that this machine does not have: no port is free there.
+fn check_bind(loaded: &Loaded) -> Result<(), Problem> {
+    let address = loaded.settings.bind_address;
+    match UdpSocket::bind((address, 0)) {
+        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+            let allowed = "an address of this machine, or `::` or `0.0.0.0` for all of them";
+            Err(loaded.problem("bind_address", address.to_string(), allowed))
+        }
+        // Why nothing else can be bound is told where it is tried.
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 
